@@ -1,17 +1,17 @@
 """What can go wrong, classed by what the caller does about it.
 
-    BridgeError
-    ├─ ConfigError              print every problem, exit 78
-    ├─ SourceError              `answered`: the PBX itself gave a well-formed answer
-    │  ├─ SourceUnavailable     back off and retry (network, time-out, 5xx, a proxy's HTML, 429)
-    │  ├─ SourceAuthError       credentials refused: retry no sooner than `retry_in`
-    │  ├─ SourcePermissionError a fresh token was refused: name the missing right, slow down
-    │  ├─ SourceQueryError      the PBX rejected $filter, $search, …: show its own message
-    │  ├─ SourceMissing         this build of 3CX has no such function: look again much later
-    │  └─ SourceProtocolError   the answer makes no sense: skip it, log it once
-    └─ BrokerError
-       ├─ BrokerUnavailable     back off and retry
-       └─ BrokerAuthError       login refused: back off for long
+BridgeError
+├─ ConfigError              print every problem, exit 78
+├─ SourceError              `answered`: the PBX itself gave a well-formed answer
+│  ├─ SourceUnavailable     back off and retry (network, time-out, 5xx, a proxy's HTML, 429)
+│  ├─ SourceAuthError       credentials refused: retry no sooner than `retry_in`
+│  ├─ SourcePermissionError a fresh token was refused: name the missing right, slow down
+│  ├─ SourceQueryError      the PBX rejected $filter, $search, …: show its own message
+│  ├─ SourceMissing         this build of 3CX has no such function: look again much later
+│  └─ SourceProtocolError   the answer makes no sense: skip it, log it once
+└─ BrokerError
+   ├─ BrokerUnavailable     back off and retry
+   └─ BrokerAuthError       login refused: back off for long
 """
 
 from collections.abc import Sequence

@@ -1,0 +1,67 @@
+"""Small helpers around the event loop."""
+
+import asyncio
+import random
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Backoff:
+    """Waits that double from `first` to `most` seconds, each shortened by up to a quarter at random."""
+
+    def __init__(self, first: float, most: float, rng: random.Random) -> None:
+        self._first = first
+        self._most = most
+        self._rng = rng
+        self._next = first
+
+    def reset(self) -> None:
+        """Start over: the last attempt went well."""
+        self._next = self._first
+
+    def next(self) -> float:
+        """Seconds to wait before the next attempt."""
+        wait, self._next = self._next, min(self._next * 2, self._most)
+        return wait * (1 - self._rng.random() / 4)
+
+
+async def wait_for(event: asyncio.Event, seconds: float) -> bool:
+    """Wait until `event` is set, for `seconds` at most; say whether it was set."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()
+
+
+async def in_daemon_thread(name: str, function: Callable[[], T], discard: Callable[[T], None]) -> T:
+    """Run a blocking call beside the loop, in a thread that never holds up the end of the process.
+
+    When the waiting task is cancelled the call cannot be stopped; its result is handed to `discard` once it comes.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def deliver(result: T | None, error: BaseException | None) -> None:
+        if future.cancelled():
+            if error is None:
+                discard(result)  # type: ignore[arg-type]  # a T whenever there is no error
+        elif error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]  # as above
+
+    def work() -> None:
+        result, error = None, None
+        try:
+            result = function()
+        except BaseException as exception:  # noqa: BLE001  # handed to the waiting task
+            error = exception
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(deliver, result, error)
+
+    threading.Thread(target=work, name=name, daemon=True).start()
+    return await future

@@ -1,0 +1,5 @@
+"""The configuration: one YAML file, secrets beside it, overrides from the environment; every mistake at once."""
+
+from bridge.config.load import Config, load
+
+__all__ = ["Config", "load"]

@@ -1,0 +1,228 @@
+"""From file and environment to settings, or to the list of everything that is wrong."""
+
+import difflib
+import ipaddress
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from voluptuous import Invalid, MultipleInvalid, RequiredFieldInvalid, Schema
+
+from bridge.config.schema import OPTIONS, SCHEMA, is_scalar, is_secret
+from bridge.config.tree import MISSING, Key, Tree, read, read_secret_file
+from bridge.engine.settings import UsersSettings
+from bridge.errors import ConfigError, Problem
+from bridge.mqtt.settings import MqttSettings, contradictions, mqtt_settings
+from bridge.outputs.hass.settings import HassSettings
+from bridge.settings import LogSettings
+from bridge.sources.threecx.settings import (
+    MonitorStatusSettings,
+    PbxSettings,
+    monitor_status_settings,
+    pbx_settings,
+)
+
+VARIABLE_PREFIX = "THREECX2MQTT_"
+_OTHER_VARIABLES = {f"{VARIABLE_PREFIX}CONFIG"}
+_HIDDEN = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The configuration in force."""
+
+    pbx: PbxSettings
+    monitor_status: MonitorStatusSettings
+    users: UsersSettings
+    mqtt: MqttSettings
+    homeassistant: HassSettings
+    log: LogSettings
+    warnings: tuple[str, ...]
+    """Sentences for people: legal, but perhaps not meant."""
+    options: Mapping[str, Any] = field(repr=False)
+    tree: Tree = field(repr=False)
+
+    def place(self, key: str) -> str:
+        """Where the option (`sources.monitor_status.filter`) was written: `config.yaml:14`, or a variable's name."""
+        return self.tree.place(tuple(key.split(".")))
+
+    def public(self) -> dict[str, Any]:
+        """Everything in force, as JSON values, without secrets."""
+        return dict(_public(self.options))
+
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown."""
+        return tuple(secret for secret in (self.pbx.client_secret, self.mqtt.password) if secret)
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Config:
+    """Read, override, check; ConfigError lists every mistake in the order of the file."""
+    tree = read(path, environ)
+    if tree.problems and not tree.values:
+        raise ConfigError(tree.problems)
+    warnings = list(_override(tree, environ))
+    _read_secret_files(tree)
+    options = _validated(tree)
+    if options is not None:
+        _check_files(tree, options)
+        for key, message in contradictions(options["mqtt"]):
+            tree.complain(("mqtt", *key.split(".")), message)
+    if tree.problems or options is None:
+        raise ConfigError(sorted(tree.problems, key=_line))
+    pbx = pbx_settings(options["pbx"])
+    config = Config(
+        pbx=pbx,
+        monitor_status=monitor_status_settings(options["sources"]["monitor_status"]),
+        users=UsersSettings(**options["users"]),
+        mqtt=mqtt_settings(options["mqtt"], pbx.name),
+        homeassistant=HassSettings(**options["homeassistant"]),
+        log=LogSettings(**options["log"]),
+        warnings=(*warnings, *_doubts(options, tree)),
+        options=options,
+        tree=tree,
+    )
+    return config
+
+
+def _override(tree: Tree, environ: Mapping[str, str]) -> Iterator[str]:
+    """Put variables in place of what the file says; yields warnings about those that mean nothing."""
+    for variable in sorted(environ):
+        if not variable.startswith(VARIABLE_PREFIX) or variable in _OTHER_VARIABLES:
+            continue
+        key = tuple(variable.removeprefix(VARIABLE_PREFIX).lower().split("__"))
+        option, twin = OPTIONS.get(key), _without_file(key)
+        if twin is not None:
+            other = twin
+        elif option is not None and is_scalar(option):
+            other = (*key[:-1], f"{key[-1]}_file")
+        else:
+            yield f"the environment variable {variable} is ignored: there is no such single option"
+            continue
+        section = tree.parent(key)
+        if section is not None:
+            section.pop(other[-1], None)
+            section[key[-1]] = environ[variable] or None  # an empty variable means null
+            tree.places[key] = variable
+
+
+def _read_secret_files(tree: Tree) -> None:
+    """Put the content of the files named by `X_file` under `X`."""
+    for key in [key for key, option in OPTIONS.items() if is_secret(option)]:
+        section, name = tree.parent(key), key[-1]
+        twin = (*key[:-1], f"{name}_file")
+        if section is None or section.get(twin[-1]) is None:
+            continue
+        file = section.pop(twin[-1])
+        if section.get(name) is not None:
+            tree.complain(twin, f"stands beside {name}: keep one of them")
+            continue
+        tree.places[key] = tree.place(twin)
+        section[name] = MISSING
+        if file is MISSING:
+            continue
+        try:
+            section[name] = read_secret_file(tree.path.parent / str(file))
+        except ValueError as error:
+            tree.complain(twin, str(error))
+
+
+def _validated(tree: Tree) -> dict[str, Any] | None:
+    """The options with their types and defaults; None when some are wrong, which is then noted."""
+    missing = set(_drop_missing(tree.values))
+    try:
+        return dict(Schema(SCHEMA)(_with_sections(tree.values)))
+    except MultipleInvalid as errors:
+        for error in errors.errors:
+            key = tuple(map(str, error.path))
+            if not (isinstance(error, RequiredFieldInvalid) and key in missing):
+                tree.complain(*_in_words(key, error))
+        return None
+
+
+def _drop_missing(values: dict[str, Any], above: Key = ()) -> Iterator[Key]:
+    """Take out what could not be read, so that the schema does not complain of it a second time."""
+    for name, value in list(values.items()):
+        if value is MISSING:
+            del values[name]
+            yield (*above, name)
+        elif isinstance(value, dict):
+            yield from _drop_missing(value, (*above, name))
+
+
+def _with_sections(values: dict[str, Any], above: Key = ()) -> dict[str, Any]:
+    """A section without content (`mqtt:`) is an empty section."""
+    return {
+        name: (
+            _with_sections(value or {}, (*above, name))
+            if isinstance(OPTIONS.get((*above, name)), dict) and isinstance(value, dict | None)
+            else value
+        )
+        for name, value in values.items()
+    }
+
+
+def _in_words(key: Key, error: Invalid) -> tuple[Key, str]:
+    if key not in OPTIONS:
+        siblings = [known[-1] for known in OPTIONS if known[:-1] == key[:-1]]
+        close = difflib.get_close_matches(key[-1], siblings, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(siblings)}"
+        return key, f"unknown key; {hint}"
+    if isinstance(error, RequiredFieldInvalid):
+        file = f" or {key[-1]}_file" if is_secret(OPTIONS.get(key)) else ""
+        return key, f"is required: add {key[-1]}{file}"
+    if isinstance(OPTIONS.get(key), dict):
+        return key, "a section is expected here: keys and values, indented"
+    return key, error.msg
+
+
+def _check_files(tree: Tree, options: dict[str, Any]) -> None:
+    """Files are looked for from the folder of the configuration, and must be there."""
+    for section, key, name in (
+        (options["pbx"], ("pbx", "verify_tls"), "verify_tls"),
+        *((options["mqtt"]["tls"], ("mqtt", "tls", name), name) for name in ("ca", "cert", "key")),
+    ):
+        if isinstance(section[name], Path):
+            section[name] = tree.path.parent / section[name]
+            if not section[name].is_file():
+                tree.complain(key, f"there is no file {section[name]}")
+
+
+def _doubts(options: Mapping[str, Any], tree: Tree) -> Iterator[str]:
+    url = urlsplit(options["pbx"]["url"])
+    if url.scheme == "http" and not _is_this_machine(url.hostname or ""):
+        yield f"{tree.place(('pbx', 'url'))} pbx.url: the API key crosses the network unencrypted; use https"
+    if options["pbx"]["verify_tls"] is False:
+        yield f"{tree.place(('pbx', 'verify_tls'))} pbx.verify_tls: anybody in between can pose as the PBX"
+    if options["mqtt"]["tls"]["insecure"]:
+        yield f"{tree.place(('mqtt', 'tls', 'insecure'))} mqtt.tls.insecure: anybody in between can pose as the broker"
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _public(options: Mapping[str, Any], above: Key = ()) -> Iterator[tuple[str, Any]]:
+    for name, value in options.items():
+        key = (*above, name)
+        if isinstance(value, Mapping):
+            yield name, dict(_public(value, key))
+        elif is_secret(OPTIONS.get(key)):
+            yield name, None if value is None else _HIDDEN
+        else:
+            yield name, list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
+
+
+def _without_file(key: Key) -> Key | None:
+    """The secret whose twin `X_file` is at `key`, or None."""
+    plain = (*key[:-1], key[-1].removesuffix("_file"))
+    return plain if plain != key and is_secret(OPTIONS.get(plain)) else None
+
+
+def _line(problem: Problem) -> tuple[str, int]:
+    path, _, line = problem.place.rpartition(":")
+    return (path, int(line)) if line.isdecimal() else (problem.place, 0)

@@ -1,0 +1,81 @@
+"""The whole schema, put together from the parts' own; and the same for editors, as JSON Schema.
+
+`scripts/config-schema` writes the latter to `config.schema.json`.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from voluptuous import UNDEFINED, Marker, Optional, Required
+
+from bridge.config.tree import Key
+from bridge.engine.settings import USERS_SCHEMA
+from bridge.mqtt.settings import MQTT_SCHEMA
+from bridge.outputs.hass.settings import HASS_SCHEMA
+from bridge.settings import LOG_SCHEMA, JsonSchema, ListOf, Nullable, Text
+from bridge.sources.threecx.settings import MONITOR_STATUS_SCHEMA, PBX_SCHEMA
+
+SCHEMA: dict[Marker, Any] = {
+    Required("pbx", description="The 3CX phone system"): PBX_SCHEMA,
+    Optional("sources", default={}, description="What is read from it"): {
+        Optional(
+            "monitor_status", default={}, description="GET /xapi/v1/Users/Pbx.GetMonitorStatus()"
+        ): MONITOR_STATUS_SCHEMA,
+    },
+    Optional("users", default={}, description="Who is published"): USERS_SCHEMA,
+    Optional("mqtt", default={}, description="The MQTT broker"): MQTT_SCHEMA,
+    Optional("homeassistant", default={}, description="MQTT discovery for Home Assistant"): HASS_SCHEMA,
+    Optional("log", default={}, description="What is logged, and how"): LOG_SCHEMA,
+}
+
+
+def options(schema: Mapping[Marker, Any], above: Key = ()) -> Iterator[tuple[Key, Any]]:
+    """Every option of the schema with its key, sections included and ahead of what they hold."""
+    for marker, option in schema.items():
+        key = (*above, str(marker))
+        yield key, option
+        if isinstance(option, dict):
+            yield from options(option, key)
+
+
+OPTIONS: dict[Key, Any] = dict(options(SCHEMA))
+
+
+def is_secret(option: object) -> bool:
+    """Whether the option's value must never be shown, and may be given by the name of a file."""
+    inner = option.inner if isinstance(option, Nullable) else option
+    return isinstance(inner, Text) and inner.secret
+
+
+def is_scalar(option: object) -> bool:
+    """Whether the environment can override the option."""
+    return not isinstance(option, dict | ListOf)
+
+
+def json_schema() -> JsonSchema:
+    """For editors: the same keys, types, limits and defaults. YAML tags are not visible to it."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Configuration of 3cx2mqtt",
+        **_section(SCHEMA),
+    }
+
+
+def _section(schema: Mapping[Marker, Any]) -> JsonSchema:
+    properties: dict[str, JsonSchema] = {}
+    demands: list[JsonSchema] = []
+    for marker, option in schema.items():
+        name = str(marker)
+        inner = _section(option) if isinstance(option, dict) else option.json_schema()
+        inner["description"] = marker.description
+        if not isinstance(marker.default, type(UNDEFINED)) and not isinstance(option, dict):
+            inner["default"] = marker.default()
+        properties[name] = inner
+        if is_secret(option):
+            properties[f"{name}_file"] = {"type": "string", "description": f"A file that holds {name}"}
+        if isinstance(marker, Required):
+            demands.append({"required": [name]})
+            if is_secret(option):
+                demands[-1] = {"anyOf": [{"required": [name]}, {"required": [f"{name}_file"]}]}
+    section: JsonSchema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return section | ({"allOf": demands} if demands else {"type": ["object", "null"]})

@@ -1,0 +1,151 @@
+"""Trying things out with no PBX and no broker of one's own: the commands `simulate` and `demo`."""
+
+import asyncio
+import logging
+import os
+import random
+import socket
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+
+from bridge.app import Bridge
+from bridge.config import load
+from bridge.errors import BridgeError
+from bridge.simulator import SimulatedPbx
+from bridge.simulator.life import live
+
+_PEOPLE = 8
+_BASE = "3cx"
+
+_SIMULATE = """\
+A simulated 3CX {version} with {users} people is at {url}  (Ctrl-C ends it)
+
+In config.yaml:
+
+pbx:
+  url: {url}
+  client_id: {client_id}
+  client_secret: {client_secret}
+"""
+
+_DEMO = """\
+3cx2mqtt demo: the real bridge between a simulated 3CX and a small MQTT broker.
+
+  simulated 3CX  {url}   {people} people who make calls, go away and come back
+  MQTT broker    127.0.0.1:{port}             no login, forgets everything at the end
+
+See it all from another terminal (apt install mosquitto-clients):
+
+  mosquitto_sub -h 127.0.0.1 -p {port} -v -t '{base}/#'
+
+What to look for:
+
+  {base}/users/100/state        one word: available, ringing, on_call, away …   (for a busy light)
+  {base}/users/100/busy         ON or OFF                                       (for a switch)
+  {base}/users/100              all that is known about the user, as JSON       (for Node-RED)
+  {base}/bridge/state           online while the bridge runs; the broker says offline when it dies
+  homeassistant/device/#       what lets Home Assistant show all of them by itself
+
+The configuration in use: {config}
+
+Now the users' states, as they arrive at a subscriber of this broker (Ctrl-C ends the demo):
+"""
+
+_CONFIG = """\
+pbx:
+  name: demo
+  url: {url}
+  client_id: {client_id}
+  client_secret: {client_secret}
+sources:
+  monitor_status: {{interval: 1s}}
+mqtt: {{host: 127.0.0.1, port: {port}, base_topic: {base}}}
+"""
+
+
+async def simulate(*, port: int, users: int, version: str, rows: str) -> None:
+    """Serve a simulated PBX on loopback until cancelled."""
+    pbx = SimulatedPbx(users=users, version=version, rows=rows)
+    async with pbx.serve(port=port) as url:
+        print(
+            _SIMULATE.format(
+                version=version,
+                users=users,
+                url=url,
+                client_id=pbx.client_id,
+                client_secret=pbx.client_secret,
+            ),
+            flush=True,
+        )
+        if rows == "extended":
+            await live(pbx, rng=random.Random(), tell=_print_now)  # noqa: S311  # invented people
+        await asyncio.Event().wait()
+
+
+async def demo() -> None:
+    """Run simulator, broker and bridge in this process until cancelled, and print what a subscriber sees."""
+    pbx = SimulatedPbx(users=_PEOPLE, rows="extended")
+    with tempfile.TemporaryDirectory(prefix="3cx2mqtt-demo-") as folder:
+        async with _broker() as port, pbx.serve() as url:
+            path = Path(folder, "config.yaml")
+            path.write_text(
+                _CONFIG.format(url=url, client_id=pbx.client_id, client_secret=pbx.client_secret, port=port, base=_BASE)
+            )
+            print(_DEMO.format(url=url, people=_PEOPLE, port=port, base=_BASE, config=path), flush=True)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(Bridge(load(path, os.environ)).run(), name="bridge")
+                tasks.create_task(live(pbx, rng=random.Random()), name="people")  # noqa: S311  # invented people
+                tasks.create_task(_watch(port, {dn: user.name for dn, user in pbx.users.items()}), name="subscriber")
+
+
+@asynccontextmanager
+async def _broker() -> AsyncIterator[int]:
+    """An MQTT 3.1.1 broker on a free loopback port."""
+    try:
+        from amqtt.broker import Broker  # noqa: PLC0415  # an optional extra
+    except ImportError as error:
+        raise BridgeError(
+            "the demo needs the broker amqtt, which is not installed: pip install '3cx2mqtt[demo]'"
+        ) from error
+    logging.getLogger("amqtt").setLevel(logging.CRITICAL)  # it warns of clients that try MQTT 5 first
+    logging.getLogger("transitions").setLevel(logging.CRITICAL)
+    port = _free_port()
+    broker = Broker(
+        {
+            "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}},
+            "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+        }
+    )
+    await broker.start()
+    try:
+        yield port
+    finally:
+        await broker.shutdown()
+
+
+async def _watch(port: int, names: dict[str, str]) -> None:
+    """A subscriber like any other: prints each state that the broker delivers."""
+    from amqtt.client import MQTTClient  # noqa: PLC0415  # an optional extra
+    from amqtt.mqtt.constants import QOS_0  # noqa: PLC0415  # the same
+
+    client = MQTTClient()
+    await client.connect(f"mqtt://127.0.0.1:{port}/")
+    await client.subscribe([(f"{_BASE}/users/+/state", QOS_0)])
+    while True:
+        message = await client.deliver_message()
+        if message is not None and message.data is not None:
+            dn = message.topic.split("/")[-2]
+            _print_now(f"{message.topic:<24} {message.data.decode():<15} {names.get(dn, '')}")
+
+
+def _print_now(line: str) -> None:
+    print(f"  {datetime.now():%H:%M:%S}  {line}", flush=True)  # noqa: DTZ005  # the reader's own time
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

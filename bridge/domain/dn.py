@@ -1,0 +1,38 @@
+"""Directory numbers (DN): what 3CX calls the number of an extension, and which of them can be a topic level.
+
+A DN need not be numeric: 3CX takes any client id as the DN of an API client.
+"""
+
+import unicodedata
+
+MAX_BYTES = 64
+_WILDCARDS = "+#/"
+_RESERVED = range(0xFDD0, 0xFDF0)
+_PLANE_END = 0xFFFE
+
+
+def why_unpublishable(dn: str) -> str | None:
+    """Why `dn` cannot stand in an MQTT topic, or None when it can.
+
+    Brokers drop a client that publishes to a topic with a control character or a non-character, and would do so
+    again after every reconnect; a lone surrogate cannot be encoded at all.
+    """
+    if not dn:
+        return "it is empty"
+    for character in dn:
+        if character in _WILDCARDS:
+            return f"{character!r} has a meaning of its own in MQTT topics"
+        category = unicodedata.category(character)
+        if category == "Cs":
+            return "it holds half a surrogate pair"
+        if category == "Cc" or is_noncharacter(character):
+            return "it holds a control character or a non-character"
+    if len(dn.encode()) > MAX_BYTES:
+        return f"it is longer than {MAX_BYTES} bytes"
+    return None
+
+
+def is_noncharacter(character: str) -> bool:
+    """Whether Unicode reserves this code point for never being a character (U+FDD0..FDEF, U+..FFFE, U+..FFFF)."""
+    point = ord(character)
+    return point in _RESERVED or point & _PLANE_END == _PLANE_END

@@ -1,0 +1,27 @@
+"""A message for the broker, and how urgent it is."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Rank(IntEnum):
+    """Who goes first when several messages wait: a light needs the state, nobody is in a hurry for discovery."""
+
+    BRIDGE = 0
+    STATE = 1
+    BUSY = 2
+    DOCUMENT = 3
+    DETAIL = 4
+    DISCOVERY = 5
+    HELLO = 6
+    """`bridge/pbx` and `bridge/state` after connecting: said once all the rest is out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One publish. An empty retained payload clears what the broker retains under the topic."""
+
+    topic: str
+    payload: bytes
+    rank: Rank
+    retain: bool = True

@@ -1,0 +1,47 @@
+"""Who is published: the rules of `users:` and what MQTT allows as a topic level."""
+
+import logging
+import re
+from collections.abc import Iterable
+from fnmatch import translate
+
+from bridge.domain.dn import why_unpublishable
+from bridge.engine.settings import UsersSettings
+
+_HOT_DESK = "HD"
+"""3CX lists the phones of its hot-desking as users with such a number (JasonCook599/3CX filters them likewise)."""
+
+_logger = logging.getLogger(__name__)
+
+
+class Admission:
+    """Decides by DN, once for each; says once why a DN cannot be published at all."""
+
+    def __init__(self, settings: UsersSettings) -> None:
+        self._include = _pattern(settings.include)
+        self._exclude = _pattern(settings.exclude)
+        self._special = settings.special
+        self._decided: dict[str, bool] = {}
+
+    def admits(self, dn: str) -> bool:
+        """Whether the user with this DN is published."""
+        decision = self._decided.get(dn)
+        if decision is None:
+            decision = self._decided[dn] = self._decide(dn)
+        return decision
+
+    def _decide(self, dn: str) -> bool:
+        reason = why_unpublishable(dn)
+        if reason is not None:
+            _logger.warning("the user with DN %s is not published: %s", ascii(dn[:80]), reason)
+            return False
+        if self._exclude is not None and self._exclude.match(dn):
+            return False
+        if self._include is not None and not self._include.match(dn):
+            return False
+        return self._special or not dn.startswith(_HOT_DESK)
+
+
+def _pattern(globs: Iterable[str]) -> re.Pattern[str] | None:
+    joined = "|".join(translate(glob) for glob in globs)
+    return re.compile(joined) if joined else None

@@ -1,0 +1,73 @@
+"""Logging: set-up, redaction of secrets, and quiet about what goes on failing."""
+
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TextIO
+
+from bridge.settings import LogSettings
+
+
+def setup(settings: LogSettings, secrets: Sequence[str] = (), stream: TextIO | None = None) -> None:
+    """Log to stderr at the level and in the format of `log:`; no line ever shows one of `secrets`."""
+    output = logging.StreamHandler(stream or sys.stderr)
+    formatter: logging.Formatter = _Text() if settings.format == "text" else _Json()
+    output.setFormatter(_Redacting(formatter, secrets))
+    root = logging.getLogger()
+    root.handlers[:] = [output]
+    root.setLevel(logging.WARNING)  # libraries speak up only when something is wrong
+    logging.getLogger("bridge").setLevel(settings.level.upper())
+
+
+class Recurring:
+    """Something that may fail again and again: told once, repeated at debug, and told when it works again."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._told: str | None = None
+
+    def failed(self, message: str, level: int = logging.WARNING) -> None:
+        """Log `message` at `level` the first time and whenever it differs from the last, else at debug."""
+        self._logger.log(logging.DEBUG if message == self._told else level, "%s", message)
+        self._told = message
+
+    def recovered(self, message: str) -> None:
+        """Log `message` if there was a failure to recover from."""
+        if self._told is not None:
+            self._logger.info("%s", message)
+            self._told = None
+
+
+class _Text(logging.Formatter):
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S")
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+class _Redacting(logging.Formatter):
+    """Takes secrets out of the finished line, so that tracebacks and arguments are covered too."""
+
+    def __init__(self, inner: logging.Formatter, secrets: Sequence[str]) -> None:
+        super().__init__()
+        self._inner = inner
+        self._secrets = sorted((secret for secret in secrets if secret), key=len, reverse=True)
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = self._inner.format(record)
+        for secret in self._secrets:
+            line = line.replace(secret, "***")
+        return line

@@ -1,0 +1,1 @@
+"""The broker: connection, retained topics, requests."""

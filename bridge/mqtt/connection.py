@@ -1,0 +1,313 @@
+"""One MQTT connection: paho-mqtt driven by the running event loop. The only module that imports paho.
+
+paho connects and shakes hands in blocking calls, so these run in a thread; from then on reads, writes and callbacks
+happen in the loop. Every connection has a client object of its own: nothing that an earlier one left unsent can be
+delivered late and spoil a newer retained value.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from bridge.aio import in_daemon_thread
+from bridge.domain.message import Message
+from bridge.errors import BrokerAuthError, BrokerError, BrokerUnavailable
+from bridge.mqtt.settings import MqttSettings, Protocol
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds for DNS, TCP, TLS and CONNACK together."""
+
+MOST_IN_FLIGHT = 1000
+"""Unacknowledged messages at a time, unless the broker announces a smaller Receive Maximum."""
+
+_MOST_PACKETS_AT_ONCE = 200
+_REFUSED_LOGIN = {134, 135, 138, 140}
+_WRONG_VERSION = 132
+_TAKEN_OVER = 142
+_VERSIONS = {Protocol.V5: MQTTProtocolVersion.MQTTv5, Protocol.V311: MQTTProtocolVersion.MQTTv311}
+
+_logger = logging.getLogger(__name__)
+
+Receive = Callable[[str, bytes, bool], None]
+"""Called with topic, payload and whether the broker sent it because it was retained."""
+
+
+class WrongProtocol(BrokerUnavailable):
+    """The broker does not speak this version of MQTT, or closed the connection before it said anything."""
+
+
+class Connection:
+    """A live connection. `lost` ends with the error that ended it."""
+
+    def __init__(self, settings: MqttSettings, protocol: Protocol, will: Message, receive: Receive) -> None:
+        self._settings = settings
+        self._receive = receive
+        self._loop = asyncio.get_running_loop()
+        self.lost: asyncio.Future[BrokerError] = self._loop.create_future()
+        self._accepted: asyncio.Future[None] = self._loop.create_future()
+        self._subscribed: dict[int, asyncio.Future[list[bool]]] = {}
+        self._in_flight: set[int] = set()
+        self._window = MOST_IN_FLIGHT
+        self._room = asyncio.Event()
+        self._received = 0
+        self._client = self._new_client(protocol, will)
+        self._socket: socket.socket | None = None
+        self._writing = False
+
+    async def open(self) -> None:
+        """Connect and wait for the broker's CONNACK, or raise the BrokerError that says why not."""
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                await in_daemon_thread("mqtt-connect", self._connect, lambda _: self.abort())
+                self._attach()
+                await asyncio.wait({self._accepted, self.lost}, return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            self.abort()
+            raise BrokerUnavailable(f"no answer from {self._place} within {CONNECT_TIMEOUT:g} s") from None
+        except (OSError, ValueError) as error:
+            raise BrokerUnavailable(f"cannot connect to {self._place}: {_in_words(error)}") from error
+        except BaseException:
+            self.abort()
+            raise
+        if not self._accepted.done() or self.lost.done():
+            raise self.lost.result()
+
+    async def tend(self) -> None:
+        """Keep-alives, until the connection is lost."""
+        while not self.lost.done():
+            self._client.loop_misc()
+            await asyncio.wait({self.lost}, timeout=1.0)
+
+    def publish(self, message: Message, qos: int) -> None:
+        """Send now. A connection that breaks meanwhile shows in `lost`; nothing is kept for later."""
+        info = self._client.publish(message.topic, message.payload, qos, message.retain)
+        if qos and info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self._in_flight.add(info.mid)
+        self._want_write()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another message may be sent without waiting."""
+        return len(self._in_flight) < self._window and not self._writing
+
+    async def room(self) -> None:
+        """Wait until another message may be sent."""
+        while not self.has_room and not self.lost.done():
+            self._room.clear()
+            await self._room.wait()
+
+    async def delivered(self) -> None:
+        """Wait until the broker has acknowledged everything."""
+        while (self._in_flight or self._writing) and not self.lost.done():
+            self._room.clear()
+            await self._room.wait()
+
+    async def subscribe(self, filters: Sequence[str], qos: int) -> list[bool]:
+        """Subscribe, wait for the broker's word, and return which of `filters` it granted."""
+        _, mid = self._client.subscribe([(topic_filter, qos) for topic_filter in filters])
+        granted: asyncio.Future[list[bool]] = self._loop.create_future()
+        if mid is not None:
+            self._subscribed[mid] = granted
+            self._want_write()
+            await asyncio.wait({granted, self.lost}, timeout=CONNECT_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+        if granted.done():
+            return granted.result()
+        self._lose(BrokerUnavailable(f"{self._place} did not answer a subscription"))
+        return [False] * len(filters)
+
+    def unsubscribe(self, filters: Sequence[str]) -> None:
+        """Unsubscribe without waiting for the answer."""
+        self._client.unsubscribe(list(filters))
+        self._want_write()
+
+    def close(self) -> None:
+        """Say goodbye: the broker then keeps the will to itself."""
+        self._client.disconnect()
+        self.abort()
+
+    def abort(self) -> None:
+        """Drop the connection as it is; the broker will publish the will."""
+        self._detach()
+        self._client.on_disconnect = None
+        left = self._client.socket()
+        if left is not None:
+            left.close()
+        self._lose(BrokerUnavailable("closed"))
+
+    @property
+    def _place(self) -> str:
+        return f"the MQTT broker {self._settings.host}:{self._settings.port}"
+
+    def _new_client(self, protocol: Protocol, will: Message) -> Client:
+        settings = self._settings
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=settings.client_id,
+            protocol=_VERSIONS[protocol],
+            reconnect_on_failure=False,
+        )
+        client.max_inflight_messages_set(0)  # the window is kept here, where waiting values can still be replaced
+        client.will_set(will.topic, will.payload, qos=1, retain=will.retain)
+        if settings.username is not None:
+            client.username_pw_set(settings.username, settings.password)
+        if settings.tls.enabled:
+            client.tls_set_context(tls_context(settings))
+        client.connect_timeout = CONNECT_TIMEOUT
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        return client
+
+    def _connect(self) -> None:
+        self._client.connect(self._settings.host, self._settings.port, self._settings.keepalive)
+
+    def _attach(self) -> None:
+        connected = self._client.socket()
+        if connected is None:
+            raise BrokerUnavailable(f"{self._place} closed the connection")
+        self._socket = connected  # type: ignore[assignment]  # a socket, as no websockets are used
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # type: ignore[union-attr]  # as above
+        self._client.on_socket_close = lambda *_: self._detach()
+        self._loop.add_reader(connected, self._readable)
+        self._want_write()
+
+    def _detach(self) -> None:
+        if self._socket is not None:
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
+            self._socket = None
+            self._writing = False
+
+    def _readable(self) -> None:
+        """Read on while whole messages come in: paho reads one packet a call when nothing is in flight."""
+        for _ in range(_MOST_PACKETS_AT_ONCE):
+            before = self._received
+            self._client.loop_read()
+            if self._received == before and not self._pending():
+                break
+        self._want_write()
+
+    def _pending(self) -> bool:
+        """Whether TLS holds bytes that the loop cannot see."""
+        return isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
+
+    def _want_write(self) -> None:
+        if self._socket is not None and not self._writing and self._client.want_write():
+            self._writing = True
+            self._loop.add_writer(self._socket, self._writable)
+
+    def _writable(self) -> None:
+        self._client.loop_write()
+        if self._socket is not None and not self._client.want_write():
+            self._writing = False
+            self._loop.remove_writer(self._socket)
+            self._room.set()
+
+    def _lose(self, error: BrokerError) -> None:
+        if not self.lost.done():
+            self.lost.set_result(error)
+        self._room.set()
+
+    def _on_connect(
+        self,
+        _client: Client,
+        _userdata: Any,
+        _flags: ConnectFlags,
+        code: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        if code.is_failure:
+            self._lose(self._refusal(code))
+            return
+        allowed = getattr(properties, "ReceiveMaximum", None)
+        if isinstance(allowed, int) and allowed > 0:
+            self._window = min(self._window, allowed)
+        if not self._accepted.done():
+            self._accepted.set_result(None)
+
+    def _on_disconnect(
+        self,
+        _client: Client,
+        _userdata: Any,
+        _flags: DisconnectFlags,
+        code: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if code.value == _TAKEN_OVER:
+            self._lose(
+                BrokerUnavailable(
+                    f"another client with the id {self._settings.client_id!r} took over the session at {self._place}: "
+                    "give each bridge its own pbx.name or mqtt.client_id"
+                )
+            )
+        elif code.value in _REFUSED_LOGIN:
+            self._lose(self._refusal(code))
+        elif not self._accepted.done():
+            self._lose(WrongProtocol(f"{self._place} closed the connection before it answered ({code})"))
+        else:
+            self._lose(BrokerUnavailable(f"{self._place} closed the connection ({code})"))
+
+    def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
+        self._received += 1
+        self._receive(message.topic, bytes(message.payload), message.retain)
+
+    def _on_publish(
+        self, _client: Client, _userdata: Any, mid: int, _code: ReasonCode, _properties: Properties | None
+    ) -> None:
+        self._in_flight.discard(mid)
+        self._room.set()
+
+    def _on_subscribe(
+        self,
+        _client: Client,
+        _userdata: Any,
+        mid: int,
+        codes: list[ReasonCode],
+        _properties: Properties | None,
+    ) -> None:
+        granted = self._subscribed.pop(mid, None)
+        if granted is not None and not granted.done():
+            granted.set_result([not code.is_failure for code in codes])
+
+    def _refusal(self, code: ReasonCode) -> BrokerError:
+        if code.value == _WRONG_VERSION:
+            return WrongProtocol(f"{self._place} does not speak this version of MQTT")
+        if code.value in _REFUSED_LOGIN:
+            return BrokerAuthError(
+                f"{self._place} refused the login of {self._settings.username!r} ({code}): check mqtt.username and "
+                "mqtt.password"
+            )
+        return BrokerUnavailable(f"{self._place} refused the connection ({code})")
+
+
+def tls_context(settings: MqttSettings) -> ssl.SSLContext:
+    """TLS 1.2 or newer, verified against `tls.ca` or the system's CAs; a client certificate where one is set."""
+    tls = settings.tls
+    context = ssl.create_default_context(cafile=tls.ca)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if tls.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if tls.cert is not None:
+        context.load_cert_chain(tls.cert, tls.key)
+    return context
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its TLS certificate is not trusted ({error.verify_message}); set mqtt.tls.ca to the file of your CA"
+    if isinstance(error, socket.gaierror):
+        return "the host name cannot be resolved"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

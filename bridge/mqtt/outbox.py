@@ -1,0 +1,66 @@
+"""What waits to be sent: the last value per topic, the most urgent first; and how fast it may go."""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+
+from bridge.domain.message import Message, Rank
+
+MOST_MOMENTS = 1000
+"""How many messages that are not retained may wait; the oldest go when there are more."""
+
+
+class Outbox:
+    """Retained messages replace an earlier one for the same topic; others wait in line."""
+
+    def __init__(self) -> None:
+        self._ranks: tuple[OrderedDict[str, Message], ...] = tuple(OrderedDict() for _ in Rank)
+        self._moments: deque[Message] = deque(maxlen=MOST_MOMENTS)
+
+    def __bool__(self) -> bool:
+        return any(self._ranks) or bool(self._moments)
+
+    def put(self, message: Message) -> None:
+        """Let `message` wait; a retained one takes the place of an older one with the same topic and rank."""
+        if message.retain:
+            self._ranks[message.rank][message.topic] = message
+        else:
+            self._moments.append(message)
+
+    def pop(self) -> Message | None:
+        """The message to send next; None when nothing waits."""
+        if self._moments:
+            return self._moments.popleft()
+        for waiting in self._ranks:
+            if waiting:
+                return waiting.popitem(last=False)[1]
+        return None
+
+    def clear(self) -> None:
+        """Forget everything: the connection it was meant for is gone."""
+        self._moments.clear()
+        for waiting in self._ranks:
+            waiting.clear()
+
+
+class Allowance:
+    """A token bucket: `burst` messages at once, then `rate` a second; a rate of 0 sets no limit."""
+
+    def __init__(self, rate: float, burst: int, monotonic: Callable[[], float]) -> None:
+        self._rate = rate
+        self._burst = float(burst)
+        self._monotonic = monotonic
+        self._left = self._burst
+        self._then = monotonic()
+
+    def take(self) -> float:
+        """Take one message's worth. 0 when it was granted, else the seconds after which to ask again."""
+        if self._rate == 0:
+            return 0.0
+        if self._left < 1:
+            now = self._monotonic()
+            self._left = min(self._burst, self._left + (now - self._then) * self._rate)
+            self._then = now
+            if self._left < 1:
+                return (1 - self._left) / self._rate
+        self._left -= 1
+        return 0.0

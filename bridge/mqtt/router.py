@@ -1,0 +1,75 @@
+"""Incoming messages: requests to the bridge and Home Assistant's birth, each to the one who deals with it."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+
+from bridge.domain.message import Message, Rank
+from bridge.errors import BridgeError
+from bridge.ports import Publish
+from bridge.topics import Topics, to_json
+
+MAX_REQUEST = 4096
+
+Operation = Callable[[Mapping[str, object]], object]
+"""Does what a request asks for; returns what to answer, as JSON. Refuses by raising BridgeError."""
+
+_logger = logging.getLogger(__name__)
+
+
+class Router:
+    """Knows the operations under `bridge/request/` and what else is listened to."""
+
+    def __init__(
+        self,
+        topics: Topics,
+        operations: Mapping[str, Operation],
+        listeners: Mapping[str, Callable[[bytes], None]],
+        publish: Publish,
+    ) -> None:
+        self._topics = topics
+        self._operations = {topics.request(name): (name, operation) for name, operation in operations.items()}
+        self._listeners = listeners
+        self._publish = publish
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """What to subscribe to."""
+        return (self._topics.bridge_state, self._topics.request("+"), *self._listeners)
+
+    def receive(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # as Receive demands
+        """Deal with one message."""
+        if topic in self._listeners:
+            self._listeners[topic](payload)
+        elif topic in self._operations:
+            self._answer(*self._operations[topic], payload, retained=retained)
+        else:
+            _logger.warning("nothing here answers to %s", ascii(topic[:100]))
+
+    def _answer(self, name: str, operation: Operation, payload: bytes, *, retained: bool) -> None:
+        answer: dict[str, object] = {"status": "ok", "data": None, "error": None, "transaction": None}
+        try:
+            if retained:
+                raise BridgeError("a retained request is refused: it would be carried out again at every connect")
+            request = _request(payload)
+            answer["transaction"] = request.get("transaction")
+            answer["data"] = operation(request)
+        except BridgeError as error:
+            _logger.warning("request %s: %s", name, error)
+            answer |= {"status": "error", "error": str(error)}
+        text = to_json(answer).encode("utf-8", "replace")
+        self._publish(Message(self._topics.response(name), text, Rank.BRIDGE, retain=False))
+
+
+def _request(payload: bytes) -> Mapping[str, object]:
+    if len(payload) > MAX_REQUEST:
+        raise BridgeError(f"the request is over {MAX_REQUEST} bytes")
+    if not payload.strip():
+        return {}
+    try:
+        request = json.loads(payload)
+    except (ValueError, RecursionError):
+        raise BridgeError("the request is neither empty nor JSON") from None
+    if not isinstance(request, dict):
+        raise BridgeError("the request is no JSON object")
+    return request

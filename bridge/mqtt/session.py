@@ -1,0 +1,228 @@
+"""The bridge's standing with the broker: one reconnect loop, and on every connect the whole truth.
+
+Nothing is kept for later while the broker is away: after each connect the broker's retained messages are read back and
+compared with what should be retained now, so an old value can never arrive after a newer one.
+"""
+
+import asyncio
+import logging
+import random
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+
+from bridge.aio import Backoff, wait_for
+from bridge.domain.clock import Clock
+from bridge.domain.message import Message, Rank
+from bridge.errors import BrokerAuthError, BrokerUnavailable
+from bridge.log import Recurring
+from bridge.mqtt.connection import Connection, Receive, WrongProtocol
+from bridge.mqtt.outbox import Allowance, Outbox
+from bridge.mqtt.readback import Readback
+from bridge.mqtt.settings import MqttSettings, Protocol
+from bridge.topics import Topics
+
+BURST = 500
+"""Messages that go out at once before `max_rate` holds."""
+
+FAREWELL = 2.0
+"""Seconds that the last `offline` may take to be acknowledged."""
+
+_QUIET = 1.0
+"""Seconds without a message after which reading back ends where the broker withholds the echo."""
+_QUIET_AFTER_ECHO = 0.05
+_LONGEST_READBACK = 30.0
+_PACE = 0.01
+"""At least so long a pause when `max_rate` holds, to send several messages per wake-up."""
+_YIELD_EVERY = 50
+
+_QUICK = 10.0
+_QUICK_CLOSES = 3
+
+_logger = logging.getLogger(__name__)
+
+Synchronise = Callable[[Readback], Iterable[Message]]
+
+
+class Session:
+    """Keeps the broker's retained topics true.
+
+    `ready` is awaited before the first word is said; `synchronise` then turns what the broker retains into what to
+    publish. `filters` are subscribed for `receive`.
+    """
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        topics: Topics,
+        *,
+        ready: Callable[[], Awaitable[None]],
+        synchronise: Synchronise,
+        filters: Sequence[str],
+        receive: Receive,
+        clock: Clock,
+        rng: random.Random,
+    ) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._ready = ready
+        self._synchronise = synchronise
+        self._filters = filters
+        self._deliver = receive
+        self._clock = clock
+        self._backoff = Backoff(0.5, 10.0, rng)
+        self._long_backoff = Backoff(60.0, 900.0, rng)
+        self._allowance = Allowance(settings.max_rate, BURST, clock.monotonic)
+        self._outbox = Outbox()
+        self._wake = asyncio.Event()
+        self._heard = asyncio.Event()
+        self._readback: Readback | None = None
+        self._echo: bytes | None = None
+        self._in_step = False
+        self._trouble = Recurring(_logger)
+        self._quick_closes = 0
+        self._offline = Message(topics.bridge_state, b"offline", Rank.BRIDGE)
+
+    def publish(self, message: Message) -> None:
+        """Send as soon as rank and rate allow. While the broker is away this does nothing: see the module's text."""
+        if self._in_step:
+            self._outbox.put(message)
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Stay connected for ever; when cancelled, say `offline` and go."""
+        protocol = Protocol.V5 if self._settings.protocol is Protocol.AUTO else self._settings.protocol
+        while True:
+            try:
+                await self._one_connection(protocol)
+            except BrokerAuthError as error:
+                self._trouble.failed(str(error), logging.ERROR)
+                pause = self._long_backoff.next()
+            except WrongProtocol as error:
+                self._trouble.failed(str(error))
+                pause = self._backoff.next()
+                if self._settings.protocol is Protocol.AUTO:
+                    protocol = Protocol.V311 if protocol is Protocol.V5 else Protocol.V5
+                    pause = 0.0 if protocol is Protocol.V311 else pause
+            except BrokerUnavailable as error:
+                self._trouble.failed(str(error))
+                pause = self._backoff.next()
+            await asyncio.sleep(pause)
+
+    async def _one_connection(self, protocol: Protocol) -> None:
+        """From connect to loss; always raises, in the end what the connection was lost by."""
+        connection = Connection(self._settings, protocol, self._offline, self._received)
+        await connection.open()
+        opened = self._clock.monotonic()
+        self._trouble.recovered("the broker is back")
+        _logger.info("connected to %s:%d (MQTT %s)", self._settings.host, self._settings.port, protocol)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                work = (
+                    tasks.create_task(connection.tend(), name="mqtt-keepalive"),
+                    tasks.create_task(self._serve(connection), name="mqtt-serve"),
+                )
+                await asyncio.wait({connection.lost})
+                for task in work:
+                    task.cancel()
+        except asyncio.CancelledError:
+            await self._farewell(connection)
+            raise
+        finally:
+            self._in_step = False
+            self._outbox.clear()
+            connection.abort()
+        self._hint(self._clock.monotonic() - opened)
+        raise connection.lost.result()
+
+    async def _serve(self, connection: Connection) -> None:
+        self._readback = Readback(self._topics)
+        await self._read_back(connection)
+        await self._ready()
+        await connection.subscribe(self._filters, qos=1)
+        readback, self._readback = self._readback, None
+        for message in self._synchronise(readback):
+            self._outbox.put(message)
+        self._outbox.put(Message(self._topics.bridge_state, b"online", Rank.HELLO))
+        self._in_step = True
+        self._backoff.reset()
+        self._long_backoff.reset()
+        await self._pump(connection)
+
+    async def _read_back(self, connection: Connection) -> None:
+        """Collect what is retained of the bridge's own topics.
+
+        Brokers send retained messages ahead of anything published after the subscription, so the echo of a message
+        to ourselves marks the end. Where the broker withholds it (no right), a second of silence must do.
+        """
+        filters = self._topics.own_filters()
+        self._echo = secrets.token_bytes(8).hex().encode()
+        self._heard.clear()
+        await connection.subscribe(filters, qos=0)
+        connection.publish(Message(self._topics.bridge_check, self._echo, Rank.BRIDGE, retain=False), qos=0)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LONGEST_READBACK):
+                while await wait_for(self._heard, _QUIET if self._echo else _QUIET_AFTER_ECHO):
+                    self._heard.clear()
+        if self._echo:
+            _logger.warning(
+                "the broker does not let this login read %s: what an earlier run left there is not tidied up",
+                self._topics.bridge_check,
+            )
+        connection.unsubscribe(filters)
+
+    def _received(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # paho's order
+        if self._readback is not None:
+            if retained:
+                self._readback.add(topic, payload)
+            elif payload == self._echo:
+                self._echo = None
+            self._heard.set()
+        elif topic == self._topics.bridge_state:
+            self._watch(payload, retained=retained)
+        else:
+            self._deliver(topic, payload, retained)
+
+    def _watch(self, payload: bytes, *, retained: bool) -> None:
+        """The will of a half-dead earlier connection may come after our `online`; say it again."""
+        if not retained and payload != b"online" and self._in_step:
+            _logger.info("somebody else's will said %s on %s: corrected", payload[:20], self._topics.bridge_state)
+            self.publish(Message(self._topics.bridge_state, b"online", Rank.HELLO))
+
+    async def _pump(self, connection: Connection) -> None:
+        sent = 0
+        while True:
+            if not self._outbox:
+                self._wake.clear()
+                await self._wake.wait()
+            if not connection.has_room:
+                await connection.room()
+            if wait := self._allowance.take():
+                await asyncio.sleep(max(wait, _PACE))
+                continue
+            message = self._outbox.pop()
+            if message is not None:
+                connection.publish(message, self._settings.qos)
+            sent += 1
+            if sent % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+
+    async def _farewell(self, connection: Connection) -> None:
+        """Tell everybody that nothing here is true any more: a clean goodbye suppresses the will."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL):
+                connection.publish(self._offline, qos=1)
+                await connection.delivered()
+        connection.close()
+
+    def _hint(self, lasted: float) -> None:
+        """Some brokers just close a connection whose client id is used again."""
+        self._quick_closes = self._quick_closes + 1 if lasted < _QUICK else 0
+        if self._quick_closes == _QUICK_CLOSES:
+            _logger.warning(
+                "the broker closed the connection %d times within %.0f s: is another process using the client id %r? "
+                "Give each bridge its own pbx.name or mqtt.client_id",
+                _QUICK_CLOSES,
+                _QUICK,
+                self._settings.client_id,
+            )

@@ -1,0 +1,98 @@
+"""The bridge's own topics: one document and a few flat topics per user, and what it says about itself."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+from bridge import __version__
+from bridge.domain.message import Message, Rank
+from bridge.domain.model import Bridge, User
+from bridge.topics import Topics, to_json
+
+_BUSY = {True: b"ON", False: b"OFF", None: b"None"}
+ONLINE, OFFLINE = b"online", b"offline"
+
+
+class StateOutput:
+    """Publishes users and the bridge. `about` is what `bridge/info` says beside the version and the sources."""
+
+    def __init__(self, topics: Topics, about: Mapping[str, object]) -> None:
+        self._topics = topics
+        self._about = about
+
+    def user(self, before: User | None, after: User | None) -> Iterator[Message]:
+        """State first, for the lights; the large document last."""
+        if after is None:
+            yield from self._cleared(before)
+            return
+        dn = after.number
+        if before is None or before.state is not after.state:
+            yield Message(self._topics.user_state(dn), after.state.value.encode(), Rank.STATE)
+        if before is None or before.busy is not after.busy:
+            yield Message(self._topics.user_busy(dn), _BUSY[after.busy], Rank.BUSY)
+        if before != after:
+            yield Message(self._topics.user(dn), encode(document(after)), Rank.DOCUMENT)
+        if before is None or before.monitor != after.monitor:
+            yield Message(self._topics.user_monitor(dn), encode(after.monitor or "null"), Rank.DETAIL)
+
+    def bridge(self, before: Bridge | None, after: Bridge) -> Iterator[Message]:
+        """`bridge/info` first: it says whose topics these are."""
+        topics = self._topics
+        if before is None or (before.sources, before.pbx_version) != (after.sources, after.pbx_version):
+            yield Message(topics.bridge_info, encode(to_json(self._info(after))), Rank.BRIDGE)
+        if before is None or before.pbx_online is not after.pbx_online:
+            payload = ONLINE if after.pbx_online else OFFLINE
+            yield Message(topics.bridge_pbx, payload, Rank.HELLO if before is None else Rank.BRIDGE)
+        if before is None or before.busy != after.busy:
+            yield Message(topics.bridge_users_busy, str(after.busy).encode(), Rank.DETAIL)
+        if before is None or before.roster != after.roster:
+            yield Message(topics.bridge_users, encode(to_json(self._roster(after))), Rank.DETAIL)
+        if after.count is not None and (before is None or before.count != after.count):
+            yield Message(topics.bridge_count, str(after.count).encode(), Rank.DETAIL)
+
+    def _cleared(self, gone: User | None) -> Iterator[Message]:
+        if gone is None:
+            return
+        topics, dn = self._topics, gone.number
+        for topic in (topics.user_state(dn), topics.user_busy(dn), topics.user(dn), topics.user_monitor(dn)):
+            yield Message(topic, b"", Rank.DISCOVERY)
+
+    def _info(self, bridge: Bridge) -> dict[str, object]:
+        sources = {
+            report.name: {"in_use": report.in_use} | ({"reason": report.reason} if report.reason else {})
+            for report in bridge.sources
+        }
+        return {
+            "version": __version__,
+            "pbx_version": bridge.pbx_version,
+            "sources": sources,
+            **self._about,
+        }
+
+    def _roster(self, bridge: Bridge) -> list[dict[str, str | None]]:
+        return [{"number": dn, "name": name, "topic": self._topics.user(dn)} for dn, name in bridge.roster]
+
+
+def document(user: User) -> str:
+    """The user's JSON document. Every key is always there; what is not known is null."""
+    known = to_json(
+        {
+            "number": user.number,
+            "name": user.name,
+            "state": user.state,
+            "busy": user.busy,
+            "since": datetime.fromtimestamp(user.since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "reason": user.reason,
+            "profile": None,
+            "registered": None,
+            "queue": None,
+            "call": None,
+            "calls": None,
+        }
+    )
+    row = "null" if user.monitor in {None, "{}"} else user.monitor
+    return f'{known[:-1]},"monitor":{row}}}'
+
+
+def encode(text: str) -> bytes:
+    """UTF-8; halves of surrogate pairs, which JSON can smuggle in, become question marks."""
+    return text.encode("utf-8", "replace")

@@ -1,0 +1,247 @@
+"""The words in which every part describes its options: each checks a value, converts it, and explains itself to editors.
+
+A configuration file yields text, null, lists and mappings, nothing else: what a word means is decided here, by the
+type of its key. Values that are already of the right type pass, so that defaults go the same way.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from voluptuous import Invalid, Optional
+
+T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
+JsonSchema = dict[str, Any]
+
+_ANYTHING = r"[\s\S]*"
+
+
+class Option(Protocol):
+    """What stands at a key: called with a value it returns the converted one or raises `voluptuous.Invalid`."""
+
+    def __call__(self, value: object) -> Any:
+        """The value as the program uses it."""
+
+    def json_schema(self) -> JsonSchema:
+        """What an editor should accept, as JSON Schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Text that is not empty; `pattern` must match all of it, and `hint` says so in words."""
+
+    pattern: str = _ANYTHING
+    hint: str = ""
+    check: Callable[[str], str | None] | None = None
+    """Says what is wrong with the text, or None."""
+    secret: bool = False
+
+    def __call__(self, value: object) -> str:
+        if not isinstance(value, str):
+            raise Invalid(f"text is expected here, not {_kind(value)}")
+        if not value:
+            raise Invalid("must not be empty")
+        problem = self.check(value) if self.check else None
+        if problem is None and not re.fullmatch(self.pattern, value):
+            problem = self.hint
+        if problem is not None:
+            raise Invalid(problem if self.secret else f"{_shown(value)} {problem}")
+        return value
+
+    def json_schema(self) -> JsonSchema:
+        schema: JsonSchema = {"type": ["string", "number"], "minLength": 1}
+        return schema if self.pattern == _ANYTHING else schema | {"pattern": f"^({self.pattern})$"}
+
+
+@dataclass(frozen=True, slots=True)
+class Integer:
+    """A whole number from `low` to `high`."""
+
+    low: int
+    high: int
+
+    def __call__(self, value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise Invalid(f"a whole number is expected here, not {_kind(value)}")
+        try:
+            number = int(value) if isinstance(value, int) or value.isascii() else None
+        except ValueError:
+            number = None
+        if number is None:
+            raise Invalid(f"{_shown(value)} is not a whole number")
+        return _within(number, self.low, self.high, str(number))
+
+    def json_schema(self) -> JsonSchema:
+        number = {"type": "integer", "minimum": self.low, "maximum": self.high}
+        return {"anyOf": [number, {"type": "string", "pattern": r"^-?\d+$"}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Boolean:
+    """`true` or `false`."""
+
+    def __call__(self, value: object) -> bool:
+        if isinstance(value, bool):
+            return value
+        if value in {"true", "false"}:
+            return value == "true"
+        raise Invalid(f"{_shown(value)} is neither true nor false")
+
+    def json_schema(self) -> JsonSchema:
+        return {"type": "boolean"}
+
+
+_UNITS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """Seconds (`5`, `0.5`) or a number with a unit (`500ms`, `5s`, `2m`, `1h`), as seconds from `low` to `high`."""
+
+    low: float
+    high: float
+
+    def __call__(self, value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise Invalid(f"a duration is expected here, not {_kind(value)}")
+        match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|)", str(value).strip())
+        if match is None:
+            raise Invalid(f"{_shown(value)} is not a duration: write 500ms, 5s, 2m or 1h")
+        return _within(float(match[1]) * _UNITS[match[2]], self.low, self.high, str(value), _duration)
+
+    def json_schema(self) -> JsonSchema:
+        text = {"type": "string", "pattern": r"^\d+(\.\d+)? ?(ms|s|m|h)?$"}
+        return {"anyOf": [{"type": "number", "minimum": self.low, "maximum": self.high}, text]}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Generic[E]):
+    """One of the words of an enumeration."""
+
+    words: type[E]
+
+    def __call__(self, value: object) -> E:
+        word = str(value).lower() if isinstance(value, bool) else value
+        try:
+            return self.words(word)  # type: ignore[arg-type]  # anything else is a ValueError
+        except ValueError:
+            raise Invalid(f"{_shown(value)} is not one of {', '.join(self.words)}") from None
+
+    def json_schema(self) -> JsonSchema:
+        natives = [{"true": True, "false": False}.get(word) for word in self.words]
+        numbers = [int(word) for word in self.words if word.isdecimal()]
+        return {"enum": [*self.words, *(native for native in natives if native is not None), *numbers]}
+
+
+@dataclass(frozen=True, slots=True)
+class Nullable:
+    """`inner`, or null for none."""
+
+    inner: Option
+
+    def __call__(self, value: object) -> Any:
+        return None if value is None else self.inner(value)
+
+    def json_schema(self) -> JsonSchema:
+        return {"anyOf": [{"type": "null"}, self.inner.json_schema()]}
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """A list, as a tuple."""
+
+    inner: Option
+
+    def __call__(self, value: object) -> tuple[Any, ...]:
+        if not isinstance(value, list | tuple):
+            raise Invalid(f'a list is expected here, such as ["101"], not {_kind(value)}')
+        return tuple(self.inner(item) for item in value)
+
+    def json_schema(self) -> JsonSchema:
+        return {"type": "array", "items": self.inner.json_schema()}
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """The path of a file; the loader resolves it against the configuration's folder and sees that it is there."""
+
+    def __call__(self, value: object) -> Path:
+        if isinstance(value, Path):
+            return value
+        return Path(Text()(value))
+
+    def json_schema(self) -> JsonSchema:
+        return {"type": "string", "minLength": 1}
+
+
+def topic_problem(topic: str) -> str | None:
+    """What keeps `topic` from being published to, or None."""
+    if any(character in "+#" or ord(character) < ord(" ") or ord(character) == 0x7F for character in topic):
+        return "must not hold +, # or control characters"
+    if topic.startswith("$") or "" in topic.split("/"):
+        return "must not start with $, nor start or end with /, nor hold //"
+    if len(topic.encode("utf-8", "replace")) > _LONGEST_TOPIC:
+        return f"is over {_LONGEST_TOPIC} bytes"
+    return None
+
+
+_LONGEST_TOPIC = 200
+
+TOPIC = Text(check=topic_problem)
+"""An MQTT topic to publish under."""
+
+
+class LogLevel(StrEnum):
+    """How much is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How a log line looks."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """`log:`"""
+
+    level: LogLevel
+    format: LogFormat
+
+
+LOG_SCHEMA = {
+    Optional("level", default="info", description="How much is logged"): Choice(LogLevel),
+    Optional("format", default="text", description="Lines for people, or JSON for machines"): Choice(LogFormat),
+}
+
+
+def _within(number: Any, low: float, high: float, shown: str, unit: Callable[[float], str] = str) -> Any:
+    if number < low:
+        raise Invalid(f"{shown} is under {unit(low)}")
+    if number > high:
+        raise Invalid(f"{shown} is over {unit(high)}")
+    return number
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1000:g}ms" if seconds < 1 else f"{seconds:g}s"
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    return repr(text if len(text) <= 60 else text[:57] + "…")  # noqa: PLR2004  # a line of a terminal
+
+
+def _kind(value: object) -> str:
+    names = {type(None): "null", bool: "true or false", list: "a list", dict: "a mapping"}
+    return names.get(type(value), "a number" if isinstance(value, int | float) else "text")

@@ -1,0 +1,98 @@
+"""OData query options of a collection, with the limits and the error texts of XAPI."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.simulator.odata_filter import FilterError, Row, parse
+
+PAGE_LIMIT = 100
+"""Larger $top values are refused (seen on real PBXs of 2026)."""
+
+_SEARCH_TOKEN = re.compile(r'\s*(?:"([^"]+)"|([^\s"]+))')
+
+
+class QueryError(Exception):
+    """HTTP 400 with this message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What a path serves: the OData type of its rows, their properties, and the options it understands."""
+
+    type_name: str
+    properties: Mapping[str, type]
+    options: frozenset[str]
+
+
+def answer(rows: Sequence[Row], query: Mapping[str, str], collection: Collection, context: str) -> dict[str, Any]:
+    """The envelope for `rows` under the query options; names without `$` are ignored, as the PBX does."""
+    unknown = [name for name in query if name.startswith("$") and name not in collection.options]
+    if unknown:
+        raise QueryError(f"The query parameter '{unknown[0]}' is not supported.")
+    top, skip = _number(query, "$top", PAGE_LIMIT), _number(query, "$skip", 0)
+    if top > PAGE_LIMIT:
+        raise QueryError(
+            "The query specified in the URI is not valid. "
+            f"The limit of '{PAGE_LIMIT}' for Top query has been exceeded. "
+            f"The value from the incoming request is '{top}'."
+        )
+    found = _matching(rows, query, collection)
+    envelope: dict[str, Any] = {"@odata.context": context}
+    if query.get("$count", "").lower() == "true":
+        envelope["@odata.count"] = len(found)
+    envelope["value"] = found[skip : skip + top]
+    return envelope
+
+
+def _matching(rows: Sequence[Row], query: Mapping[str, str], collection: Collection) -> Sequence[Row]:
+    predicates: list[Callable[[Row], bool]] = []
+    try:
+        if "$filter" in query:
+            predicates.append(parse(query["$filter"], collection.properties, collection.type_name))
+    except FilterError as error:
+        raise QueryError(str(error)) from None
+    if "$search" in query:
+        predicates.append(_search(query["$search"]))
+    if not predicates:
+        return rows
+    return [row for row in rows if all(predicate(row) for predicate in predicates)]
+
+
+def _number(query: Mapping[str, str], name: str, default: int) -> int:
+    text = query.get(name)
+    if text is None:
+        return default
+    if not re.fullmatch(r"\d{1,9}", text):
+        raise QueryError(f"Invalid value '{text}' for {name} query option found. A non-negative integer is required.")
+    return int(text)
+
+
+def _search(text: str) -> Callable[[Row], bool]:
+    """Words are all required, "phrases" as they stand, OR between alternatives, NOT before what must not be there."""
+    alternatives: list[list[tuple[str, bool]]] = [[]]
+    negated, position = False, 0
+    while position < len(text.rstrip()):
+        token = _SEARCH_TOKEN.match(text, position)
+        if token is None:
+            raise QueryError(f"The $search expression '{text}' has a syntax error at position {position}.")
+        position = token.end()
+        match token[2]:
+            case "OR":
+                alternatives.append([])
+            case "AND":
+                continue
+            case "NOT":
+                negated = True
+            case word:
+                alternatives[-1].append(((token[1] or word).casefold(), not negated))
+                negated = False
+    if not all(alternatives) or negated:
+        raise QueryError(f"The $search expression '{text}' is incomplete.")
+    return lambda row: _found(row.values(), alternatives)
+
+
+def _found(values: Iterable[object], alternatives: list[list[tuple[str, bool]]]) -> bool:
+    texts = [str(value).casefold() for value in values]
+    return any(all(any(term in text for text in texts) is wanted for term, wanted in terms) for terms in alternatives)

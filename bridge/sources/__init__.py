@@ -1,0 +1,1 @@
+"""Where presence comes from."""

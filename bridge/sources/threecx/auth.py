@@ -1,0 +1,162 @@
+"""The access token: asked for once, shared by all, renewed by one for all, never hammered.
+
+Facts (3CX XAPI tutorial and captures): client credentials as form fields to /connect/token; one access token per API
+client is valid at a time; it lives 60 minutes; `expires_in` counts minutes before 20.0.9 and seconds since. A PBX
+blocks the address of a client after a few bad logins, and with it every phone behind the same NAT.
+"""
+
+import asyncio
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+
+from bridge.domain.clock import Clock
+from bridge.errors import SourceAuthError, SourceError, SourceProtocolError
+from bridge.sources.threecx import parse
+from bridge.sources.threecx.http import Answer, Http
+from bridge.sources.threecx.refusals import Refusals
+from bridge.sources.threecx.settings import PbxSettings
+
+TOKEN_PATH = "/connect/token"  # noqa: S105  # a path
+
+_MINUTES_BELOW = 300
+_EARLY = 0.1
+"""The part of a token's life that is given away to be renewed in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token and when to stop using it, on the monotonic clock."""
+
+    value: str
+    renew_at: float
+
+
+class TokenAuth:
+    """Hands out the current access token."""
+
+    def __init__(self, http: Http, settings: PbxSettings, refusals: Refusals, clock: Clock) -> None:
+        self._http = http
+        self._settings = settings
+        self._refusals = refusals
+        self._clock = clock
+        self._token: Token | None = None
+        self._lock = asyncio.Lock()
+        self._attempts = 0
+        self._last_error: SourceError | None = None
+
+    async def token(self) -> str:
+        """A token that should be good; asks the PBX for one only when there is none or it is about to end."""
+        return (await self._current(refused=None)).value
+
+    async def renew(self, refused: str) -> str:
+        """A token other than `refused`; asks the PBX only if nobody has replaced it meanwhile."""
+        return (await self._current(refused=refused)).value
+
+    async def _current(self, refused: str | None) -> Token:
+        attempts = self._attempts
+        if self._good(refused):
+            return self._token
+        async with self._lock:
+            if self._good(refused):
+                return self._token
+            if self._attempts != attempts and self._last_error is not None:
+                raise self._last_error  # somebody tried while this task waited: do not try again at once
+            self._attempts += 1
+            try:
+                self._token = await self._login()
+            except SourceError as error:
+                self._last_error = error
+                raise
+            self._last_error = None
+            return self._token
+
+    def _good(self, refused: str | None) -> bool:
+        token = self._token
+        return token is not None and token.value != refused and self._clock.monotonic() < token.renew_at
+
+    async def _login(self) -> Token:
+        wait = self._refusals.wait()
+        if wait > 0:
+            raise SourceAuthError(
+                f"the PBX refused client_id {self._settings.client_id!r} earlier; the next login is tried in "
+                f"{_minutes(wait)} or when the credentials change",
+                retry_in=wait,
+            )
+        answer = await self._http.request(
+            "POST",
+            TOKEN_PATH,
+            form={
+                "client_id": self._settings.client_id,
+                "client_secret": self._settings.client_secret,
+                "grant_type": "client_credentials",
+            },
+        )
+        if answer.status in {400, 401, 403}:
+            raise self._refused(answer)
+        token = self._parse(answer)
+        self._refusals.forget()
+        return token
+
+    def _refused(self, answer: Answer) -> SourceAuthError:
+        wait = self._refusals.note()
+        said = parse.error_message(answer.body) or f"HTTP {answer.status}"
+        return SourceAuthError(
+            f"the PBX refused client_id {self._settings.client_id!r} with this client_secret ({said}): compare both "
+            f"with Integrations > API in the 3CX admin console; no further login for {_minutes(wait)}, "
+            "since a PBX blocks the address after a few bad ones",
+            retry_in=wait,
+        )
+
+    def _parse(self, answer: Answer) -> Token:
+        try:
+            body = json.loads(answer.body)
+            value, expires_in = body["access_token"], body.get("expires_in")
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            value, expires_in = None, None
+        if answer.status != 200 or not isinstance(value, str) or not value.isascii() or not value:
+            raise SourceProtocolError(
+                f"{self._settings.url}{TOKEN_PATH} answered HTTP {answer.status} without a token: "
+                "is pbx.url the address of a 3CX V20?"
+            )
+        life = lifetime(value, expires_in, self._clock.wall())
+        return Token(value, self._clock.monotonic() + life * (1 - _EARLY))
+
+
+def lifetime(token: str, expires_in: object, now: float) -> float:
+    """Seconds that a token lives: by its own `exp` and `iat` if it is a JWT, else by `expires_in` in either unit.
+
+    The difference of `exp` and `iat` needs no agreement of two clocks; without `iat`, `now` (Unix seconds) is used.
+    """
+    claims = _claims(token)
+    exp, iat = claims.get("exp"), claims.get("iat", claims.get("nbf", now))
+    for life in (exp - iat if _number(exp) and _number(iat) else None, _in_seconds(expires_in)):
+        if life is not None and life > 0:
+            return float(life)
+    return 60.0
+
+
+def _in_seconds(expires_in: object) -> float | None:
+    if not _number(expires_in):
+        return None
+    return expires_in * 60 if expires_in < _MINUTES_BELOW else expires_in
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _claims(token: str) -> dict[str, object]:
+    parts = token.split(".")
+    if len(parts) != 3:
+        return {}
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def _minutes(seconds: float) -> str:
+    return f"{max(1, round(seconds / 60))} min"

@@ -1,0 +1,136 @@
+"""The one funnel for HTTP to the PBX: time-outs, size bound, no redirects, library errors translated."""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+from bridge import __version__
+from bridge.errors import SourceProtocolError, SourceUnavailable
+from bridge.sources.threecx.settings import PbxSettings
+
+MAX_BODY = 8 * 1024 * 1024
+_CHUNK = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete HTTP answer of any status below 500, redirects excepted."""
+
+    status: int
+    headers: CIMultiDictProxy[str]
+    body: bytes
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the body claims to be JSON. nginx in front of the PBX answers HTML when the PBX is down."""
+        return "json" in self.headers.get("Content-Type", "")
+
+
+class Http:
+    """Requests to one PBX over kept-alive connections. Use as an async context manager."""
+
+    def __init__(self, settings: PbxSettings) -> None:
+        self._settings = settings
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=_tls(self._settings), limit=8),
+            timeout=aiohttp.ClientTimeout(total=self._settings.timeout),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": f"3cx2mqtt/{__version__}", "Accept": "application/json"},
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def request(
+        self,
+        method: str,
+        target: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send `target` (path and encoded query) and read the whole answer.
+
+        Raises SourceUnavailable for everything that is no answer of the PBX's own: network, time-out, 5xx, redirect.
+        """
+        if self._session is None:
+            raise RuntimeError("Http is used outside of its context")
+        url = URL(self._settings.url + target, encoded=True)
+        try:
+            async with self._session.request(
+                method, url, headers=headers, data=form, allow_redirects=False
+            ) as response:
+                answer = Answer(response.status, response.headers, await self._body(response))
+        except TimeoutError:
+            raise SourceUnavailable(
+                f"no answer from {self._settings.url} within {self._settings.timeout:g} s"
+            ) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise SourceUnavailable(f"cannot reach {self._settings.url}: {_in_words(error)}") from error
+        return self._checked(answer)
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        chunks = bytearray()
+        async for chunk in response.content.iter_chunked(_CHUNK):
+            chunks += chunk
+            if len(chunks) > MAX_BODY:
+                raise SourceProtocolError(f"the PBX's answer is over {MAX_BODY // 2**20} MiB")
+        return bytes(chunks)
+
+    def _checked(self, answer: Answer) -> Answer:
+        if answer.status >= 500:
+            raise SourceUnavailable(
+                f"{self._settings.url} answered HTTP {answer.status}: the PBX is down or restarting behind its web server",
+                retry_in=_retry_after(answer),
+            )
+        if answer.status == 429:
+            raise SourceUnavailable(
+                "the PBX asks for fewer requests (HTTP 429)", retry_in=_retry_after(answer), answered=True
+            )
+        if 300 <= answer.status < 400:
+            place = URL(answer.headers.get("Location", "")).host or "another page"
+            raise SourceUnavailable(
+                f"{self._settings.url} redirects to {place} (HTTP {answer.status}): set pbx.url to the PBX itself"
+            )
+        return answer
+
+
+def _tls(settings: PbxSettings) -> ssl.SSLContext | bool:
+    if settings.verify_tls is False:
+        return False
+    if settings.verify_tls is True:
+        return True
+    return ssl.create_default_context(cafile=settings.verify_tls)
+
+
+def _retry_after(answer: Answer) -> float | None:
+    """Seconds from Retry-After, at most an hour; the date form is not used by the servers in front of a PBX."""
+    value = answer.headers.get("Retry-After", "")
+    return min(float(value), 3600.0) if value.isdecimal() else None
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return (
+            f"its TLS certificate is not trusted ({error.certificate_error}); "
+            "use the name the certificate names, or set pbx.verify_tls to the file of your CA"
+        )
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "the host name cannot be resolved"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the connection was closed without an answer (is this machine's IP blocked in 3CX?)"
+    return str(error) or type(error).__name__

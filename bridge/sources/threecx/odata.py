@@ -1,0 +1,65 @@
+"""OData query options: encoding, quoting of $search, and the walk through the pages."""
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from bridge.sources.threecx.settings import QueryOptions
+
+PAGE = 100
+"""The most rows a 3CX gives at once; a larger $top is HTTP 400 (seen on 20.0.9)."""
+
+MAX_PAGES = 1000
+"""Where a walk ends that the PBX does not end: 100,000 rows."""
+
+
+def search_phrase(search: str) -> str:
+    """A phrase with blanks is quoted for the user; whatever holds a quote already is left as it was written."""
+    return f'"{search}"' if any(map(str.isspace, search)) and '"' not in search else search
+
+
+def query_string(*, top: int, skip: int, options: QueryOptions) -> str:
+    """The query of one page. Every byte outside the unreserved set is percent-encoded, a blank as %20."""
+    pairs: list[tuple[str, str]] = [("$top", str(top)), ("$skip", str(skip))]
+    if options.search is not None:
+        pairs.append(("$search", search_phrase(options.search)))
+    if options.filter is not None:
+        pairs.append(("$filter", options.filter))
+    if options.count:
+        pairs.append(("$count", "true"))
+    return "&".join(f"{name}={quote(value, safe='')}" for name, value in pairs)
+
+
+def narrows(options: QueryOptions) -> bool:
+    """Whether these options may hide rows, so that a row's absence proves nothing."""
+    return bool(options.top is not None or options.skip or options.search is not None or options.filter is not None)
+
+
+@dataclass(slots=True)
+class Walk:
+    """Where the reading of one round stands: which page to ask for next, and whether the end was reached."""
+
+    options: QueryOptions
+    read: int = 0
+    pages: int = 0
+    ended: bool = False
+
+    def next_query(self) -> str | None:
+        """The query of the next page; None when there is nothing more to ask for."""
+        size = self._next_size()
+        if self.ended or size == 0:
+            return None
+        return query_string(top=size, skip=self.options.skip + self.read, options=self.options)
+
+    def took(self, rows: int, total: int | None) -> None:
+        """Note that the page just asked for had `rows` rows; `total` is its `@odata.count`.
+
+        A page shorter than asked for is the last one, unless the PBX itself counts more rows than it gave so far.
+        """
+        short = rows < self._next_size()
+        self.read += rows
+        self.pages += 1
+        more = total is not None and self.options.skip + self.read < total
+        self.ended = rows == 0 or (short and not more)
+
+    def _next_size(self) -> int:
+        return PAGE if self.options.top is None else min(PAGE, self.options.top - self.read)

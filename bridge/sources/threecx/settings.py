@@ -1,0 +1,129 @@
+"""How to reach the PBX and what to ask it: `pbx:` and `sources.monitor_status:`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from voluptuous import Invalid, Optional, Required
+
+from bridge.settings import Boolean, Choice, Duration, Integer, JsonSchema, Nullable, Text
+
+_MOST_ROWS = 100_000
+
+
+class Enabled(StrEnum):
+    """Whether a source is read; `auto`: where the PBX has it."""
+
+    AUTO = "auto"
+    TRUE = "true"
+    FALSE = "false"
+
+
+@dataclass(frozen=True, slots=True)
+class PbxSettings:
+    """`pbx:`. `url` is `scheme://host[:port]`; `timeout` is that of one request, in seconds."""
+
+    name: str
+    url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    verify_tls: bool | Path
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class QueryOptions:
+    """The OData options of a source, as configured."""
+
+    top: int | None = None
+    skip: int = 0
+    search: str | None = None
+    filter: str | None = None
+    count: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorStatusSettings:
+    """`sources.monitor_status:`. `interval` is from the start of one round to the start of the next, in seconds."""
+
+    enabled: Enabled
+    interval: float
+    query: QueryOptions
+
+
+class Url:
+    """The address of the PBX; whatever a browser's address line has behind host and port is dropped."""
+
+    def __call__(self, value: object) -> str:
+        text = Text()(value).strip()
+        try:
+            parts = urlsplit(text)
+            host, port = parts.hostname, parts.port
+        except ValueError as error:
+            raise Invalid(f"{text!r} is no URL ({error})") from None
+        return self._address(text, parts, host, port)
+
+    def _address(self, text: str, parts: SplitResult, host: str | None, port: int | None) -> str:
+        if parts.username is not None or parts.password is not None:
+            raise Invalid("leave user and password out of the URL: the PBX takes client_id and client_secret")
+        if parts.scheme not in {"http", "https"} or not host or any(map(str.isspace, host)):
+            raise Invalid(f"{text!r} is not like https://pbx.example.com:5001")
+        shown = f"[{host}]" if ":" in host else host
+        return f"{parts.scheme}://{shown}" + ("" if port is None else f":{port}")
+
+    def json_schema(self) -> JsonSchema:
+        """Anything that starts like a web address."""
+        return {"type": "string", "pattern": "^https?://"}
+
+
+class VerifyTls:
+    """true, false, or the file of the CA that signed the PBX's certificate."""
+
+    def __call__(self, value: object) -> bool | Path:
+        if isinstance(value, Path):
+            return value
+        return Boolean()(value) if value in {"true", "false", True, False} else Path(Text()(value))
+
+    def json_schema(self) -> JsonSchema:
+        """Either form."""
+        return {"type": ["boolean", "string"]}
+
+
+PBX_SCHEMA = {
+    Optional("name", default="3cx", description="Part of every id; letters, digits and -"): Text(
+        pattern="[a-zA-Z0-9-]+", hint="may hold letters, digits and - only"
+    ),
+    Required("url", description="Address of the PBX, such as https://pbx.example.com:5001"): Url(),
+    Required("client_id", description="Integrations > API in the 3CX admin console"): Text(),
+    Required("client_secret", description="The API key shown there once"): Text(secret=True),
+    Optional("verify_tls", default=True, description="true, false, or the path of a CA file"): VerifyTls(),
+    Optional("timeout", default="10s", description="For one HTTP request"): Duration(1, 120),
+}
+
+MONITOR_STATUS_SCHEMA = {
+    Optional("enabled", default="auto", description="auto: used where the PBX has it (20.0.4 to 20.0.8)"): Choice(
+        Enabled
+    ),
+    Optional("interval", default="5s", description="From round to round"): Duration(0.5, 3600),
+    Optional("top", default=None, description="$top: at most so many rows; null: all"): Nullable(
+        Integer(1, _MOST_ROWS)
+    ),
+    Optional("skip", default=0, description="$skip: rows to leave out at the start"): Integer(0, _MOST_ROWS),
+    Optional("search", default=None, description="$search: words or a phrase"): Nullable(Text()),
+    Optional("filter", default=None, description="$filter: OData, passed through as written"): Nullable(Text()),
+    Optional("count", default=True, description="$count: publish the total as bridge/count"): Boolean(),
+}
+
+
+def pbx_settings(options: Mapping[str, Any]) -> PbxSettings:
+    """From options that PBX_SCHEMA has passed."""
+    return PbxSettings(**options)
+
+
+def monitor_status_settings(options: Mapping[str, Any]) -> MonitorStatusSettings:
+    """From options that MONITOR_STATUS_SCHEMA has passed."""
+    query = QueryOptions(**{name: options[name] for name in ("top", "skip", "search", "filter", "count")})
+    return MonitorStatusSettings(options["enabled"], options["interval"], query)

@@ -1,0 +1,116 @@
+"""Every topic the bridge owns, built in one place."""
+
+import json
+import string
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+ORIGIN = "3cx2mqtt"
+
+_PLAIN = frozenset((string.ascii_letters + string.digits + "-").encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics of one bridge: `base` for its own, `discovery_prefix` for Home Assistant's."""
+
+    base: str
+    pbx_name: str
+    discovery_prefix: str
+
+    @property
+    def bridge_state(self) -> str:
+        """`online` or `offline`; also the topic of the MQTT will."""
+        return f"{self.base}/bridge/state"
+
+    @property
+    def bridge_pbx(self) -> str:
+        """`online` or `offline`: whether the PBX answers."""
+        return f"{self.base}/bridge/pbx"
+
+    @property
+    def bridge_info(self) -> str:
+        """Version, sources, options and configuration as JSON; names the owner of everything under `base`."""
+        return f"{self.base}/bridge/info"
+
+    @property
+    def bridge_users(self) -> str:
+        """The roster as JSON."""
+        return f"{self.base}/bridge/users"
+
+    @property
+    def bridge_users_busy(self) -> str:
+        """How many users are busy."""
+        return f"{self.base}/bridge/users_busy"
+
+    @property
+    def bridge_count(self) -> str:
+        """The total that the PBX reported for `$count`."""
+        return f"{self.base}/bridge/count"
+
+    @property
+    def bridge_check(self) -> str:
+        """Where the bridge sends itself a message to see that the broker lets it through. Never retained."""
+        return f"{self.base}/bridge/check"
+
+    def request(self, operation: str) -> str:
+        """Where others ask the bridge to do something."""
+        return f"{self.base}/bridge/request/{operation}"
+
+    def response(self, operation: str) -> str:
+        """Where the bridge answers."""
+        return f"{self.base}/bridge/response/{operation}"
+
+    def user(self, dn: str) -> str:
+        """The user's JSON document."""
+        return f"{self.base}/users/{dn}"
+
+    def user_state(self, dn: str) -> str:
+        """The state word alone."""
+        return f"{self.base}/users/{dn}/state"
+
+    def user_busy(self, dn: str) -> str:
+        """`ON`, `OFF` or `None`."""
+        return f"{self.base}/users/{dn}/busy"
+
+    def user_monitor(self, dn: str) -> str:
+        """The row of GetMonitorStatus()."""
+        return f"{self.base}/users/{dn}/monitor"
+
+    def document_of(self, topic: str) -> str | None:
+        """The DN whose JSON document lives under `topic`, or None when it is another topic."""
+        prefix = f"{self.base}/users/"
+        dn = topic.removeprefix(prefix)
+        return dn if dn != topic and "/" not in dn else None
+
+    @property
+    def device_prefix(self) -> str:
+        """What every `unique_id` and device identifier of this bridge starts with."""
+        return f"{ORIGIN}_{self.pbx_name}"
+
+    def discovery(self, object_id: str) -> str:
+        """Home Assistant's discovery topic of one of this bridge's devices."""
+        return f"{self.discovery_prefix}/device/{self.device_prefix}/{object_id}/config"
+
+    def own_filters(self) -> tuple[str, ...]:
+        """Topic filters that match everything this bridge may have left retained."""
+        return (f"{self.base}/bridge/#", f"{self.base}/users/#", self.discovery("+"))
+
+    def is_discovery(self, topic: str) -> bool:
+        """Whether `topic` is one that Home Assistant looks for devices of this bridge in."""
+        return topic.startswith(f"{self.discovery_prefix}/device/{self.device_prefix}/")
+
+
+def object_id(kind: str, number: str) -> str:
+    """An id that Home Assistant accepts: `user_101`; every byte outside [A-Za-z0-9-] is written `_xx`."""
+    return f"{kind}_{''.join(_escaped(number))}"
+
+
+def _escaped(text: str) -> Iterator[str]:
+    for byte in text.encode():
+        yield chr(byte) if byte in _PLAIN else f"_{byte:02x}"
+
+
+def to_json(value: object) -> str:
+    """Compact JSON, keys in the order given, readable letters as they are."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
