@@ -61,7 +61,7 @@ class Bridge:
             SourceReport(monitor_status.NAME, in_use=False, reason=_why_not(config)),
             config.monitor_status.interval,
             self._outputs(),
-            lambda message: self._session.publish(message),
+            self._publish,
             self._clock,
         )
         self._born = asyncio.Event()
@@ -70,12 +70,7 @@ class Bridge:
         listeners = {}
         if config.homeassistant.enabled:
             listeners[config.homeassistant.birth_topic] = self._homeassistant_spoke
-        self._router = Router(
-            self._topics,
-            {"refresh": self._refresh},
-            listeners,
-            lambda message: self._session.publish(message),
-        )
+        self._router = Router(self._topics, {"refresh": self._refresh}, listeners, self._publish)
         self._session = Session(
             config.mqtt,
             self._topics,
@@ -98,6 +93,9 @@ class Bridge:
             tasks.create_task(self._greet_homeassistant(), name="birth")
             for source in self._sources:
                 tasks.create_task(source.run(self._report), name=source.name)
+
+    def _publish(self, message: Message) -> None:
+        self._session.publish(message)
 
     def _outputs(self) -> Iterable[Output]:
         config = self._config
@@ -129,8 +127,8 @@ class Bridge:
     def _synchronise(self, retained: Readback) -> Iterable[Message]:
         if retained.owner not in {None, self._config.pbx.name}:
             _logger.error(
-                "the topics under %s belong to the bridge of the PBX %r: give each bridge its own mqtt.base_topic (if that "
-                "was this bridge's earlier pbx.name, its topics of old stay until they are cleared)",
+                "the topics under %s belong to the bridge of the PBX %r: give each bridge its own mqtt.base_topic "
+                "(if that was this bridge's earlier pbx.name, its old topics stay until they are cleared)",
                 self._config.mqtt.base_topic,
                 retained.owner,
             )

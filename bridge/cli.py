@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bridge import __version__
 from bridge.errors import BridgeError, ConfigError, Problem
+from bridge.settings import LogLevel
 
 EXIT_FINE = 0
 EXIT_FAILED = 1
@@ -43,7 +44,7 @@ def _run(options: argparse.Namespace) -> int:
     path = options.config or _default_config()
     settings = config.load(path, os.environ)
     if options.verbose:
-        settings = dataclasses.replace(settings, log=dataclasses.replace(settings.log, level="debug"))
+        settings = dataclasses.replace(settings, log=dataclasses.replace(settings.log, level=LogLevel.DEBUG))
     log.setup(settings.log, settings.secrets())
     asyncio.run(app.run(path, settings))
     return EXIT_FINE

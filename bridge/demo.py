@@ -14,7 +14,7 @@ from pathlib import Path
 from bridge.app import Bridge
 from bridge.config import load
 from bridge.errors import BridgeError
-from bridge.simulator import SimulatedPbx
+from bridge.simulator import Rows, SimulatedPbx
 from bridge.simulator.life import live
 
 _PEOPLE = 8
@@ -62,11 +62,11 @@ pbx:
   client_secret: {client_secret}
 sources:
   monitor_status: {{interval: 1s}}
-mqtt: {{host: 127.0.0.1, port: {port}, base_topic: {base}}}
+mqtt: {{host: 127.0.0.1, port: {port}, base_topic: {base}, protocol: 3.1.1}}
 """
 
 
-async def simulate(*, port: int, users: int, version: str, rows: str) -> None:
+async def simulate(*, port: int, users: int, version: str, rows: Rows) -> None:
     """Serve a simulated PBX on loopback until cancelled."""
     pbx = SimulatedPbx(users=users, version=version, rows=rows)
     async with pbx.serve(port=port) as url:
@@ -91,7 +91,7 @@ async def demo() -> None:
     with tempfile.TemporaryDirectory(prefix="3cx2mqtt-demo-") as folder:
         async with _broker() as port, pbx.serve() as url:
             path = Path(folder, "config.yaml")
-            path.write_text(
+            path.write_text(  # noqa: ASYNC240  # a few lines in a folder of our own
                 _CONFIG.format(url=url, client_id=pbx.client_id, client_secret=pbx.client_secret, port=port, base=_BASE)
             )
             print(_DEMO.format(url=url, people=_PEOPLE, port=port, base=_BASE, config=path), flush=True)

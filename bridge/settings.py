@@ -1,4 +1,4 @@
-"""The words in which every part describes its options: each checks a value, converts it, and explains itself to editors.
+"""The words in which every part describes its options: each checks a value, converts it, and tells editors about it.
 
 A configuration file yields text, null, lists and mappings, nothing else: what a word means is decided here, by the
 type of its key. Values that are already of the right type pass, so that defaults go the same way.
@@ -73,7 +73,8 @@ class Integer:
             number = None
         if number is None:
             raise Invalid(f"{_shown(value)} is not a whole number")
-        return _within(number, self.low, self.high, str(number))
+        _must_be_within(number, self.low, self.high, str(number))
+        return number
 
     def json_schema(self) -> JsonSchema:
         number = {"type": "integer", "minimum": self.low, "maximum": self.high}
@@ -111,7 +112,9 @@ class Duration:
         match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|)", str(value).strip())
         if match is None:
             raise Invalid(f"{_shown(value)} is not a duration: write 500ms, 5s, 2m or 1h")
-        return _within(float(match[1]) * _UNITS[match[2]], self.low, self.high, str(value), _duration)
+        seconds = float(match[1]) * _UNITS[match[2]]
+        _must_be_within(seconds, self.low, self.high, str(value), _duration)
+        return seconds
 
     def json_schema(self) -> JsonSchema:
         text = {"type": "string", "pattern": r"^\d+(\.\d+)? ?(ms|s|m|h)?$"}
@@ -180,7 +183,7 @@ class File:
 
 def topic_problem(topic: str) -> str | None:
     """What keeps `topic` from being published to, or None."""
-    if any(character in "+#" or ord(character) < ord(" ") or ord(character) == 0x7F for character in topic):
+    if any(character in "+#" or ord(character) < ord(" ") or ord(character) == _DELETE for character in topic):
         return "must not hold +, # or control characters"
     if topic.startswith("$") or "" in topic.split("/"):
         return "must not start with $, nor start or end with /, nor hold //"
@@ -190,6 +193,7 @@ def topic_problem(topic: str) -> str | None:
 
 
 _LONGEST_TOPIC = 200
+_DELETE = 0x7F
 
 TOPIC = Text(check=topic_problem)
 """An MQTT topic to publish under."""
@@ -213,7 +217,7 @@ class LogFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """`log:`"""
+    """`log:`."""
 
     level: LogLevel
     format: LogFormat
@@ -225,12 +229,11 @@ LOG_SCHEMA = {
 }
 
 
-def _within(number: Any, low: float, high: float, shown: str, unit: Callable[[float], str] = str) -> Any:
+def _must_be_within(number: float, low: float, high: float, shown: str, unit: Callable[[float], str] = str) -> None:
     if number < low:
         raise Invalid(f"{shown} is under {unit(low)}")
     if number > high:
         raise Invalid(f"{shown} is over {unit(high)}")
-    return number
 
 
 def _duration(seconds: float) -> str:

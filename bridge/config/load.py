@@ -72,7 +72,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     if tree.problems or options is None:
         raise ConfigError(sorted(tree.problems, key=_line))
     pbx = pbx_settings(options["pbx"])
-    config = Config(
+    return Config(
         pbx=pbx,
         monitor_status=monitor_status_settings(options["sources"]["monitor_status"]),
         users=UsersSettings(**options["users"]),
@@ -83,7 +83,6 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
         options=options,
         tree=tree,
     )
-    return config
 
 
 def _override(tree: Tree, environ: Mapping[str, str]) -> Iterator[str]:

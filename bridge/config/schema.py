@@ -6,7 +6,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from voluptuous import UNDEFINED, Marker, Optional, Required
+from voluptuous import Marker, Optional, Required
 
 from bridge.config.tree import Key
 from bridge.engine.settings import USERS_SCHEMA
@@ -68,8 +68,8 @@ def _section(schema: Mapping[Marker, Any]) -> JsonSchema:
         name = str(marker)
         inner = _section(option) if isinstance(option, dict) else option.json_schema()
         inner["description"] = marker.description
-        if not isinstance(marker.default, type(UNDEFINED)) and not isinstance(option, dict):
-            inner["default"] = marker.default()
+        if isinstance(marker, Optional) and not isinstance(option, dict):
+            inner["default"] = marker.default()  # type: ignore[operator]  # every option has one
         properties[name] = inner
         if is_secret(option):
             properties[f"{name}_file"] = {"type": "string", "description": f"A file that holds {name}"}

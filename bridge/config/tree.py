@@ -108,7 +108,7 @@ class _Reader:
 
     def read(self, text: str) -> None:
         try:
-            root = yaml.compose(text, Loader=_Loader)  # noqa: S506  # a SafeLoader that resolves even less
+            root = yaml.compose(text, Loader=_Loader)
             values = {} if root is None else self._value(root, ())
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
@@ -133,7 +133,7 @@ class _Reader:
             return self._mapping(node, key)
         if isinstance(node, yaml.SequenceNode):
             return [self._value(item, (*key, str(index))) for index, item in enumerate(node.value)]
-        plain = node.style is None and not node.tag.endswith(":str!")
+        plain = isinstance(node, yaml.ScalarNode) and node.style is None
         return None if plain and node.value in _NULLS else node.value
 
     def _mapping(self, node: yaml.MappingNode, key: Key) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bridge.domain.clock import Clock
+from bridge.domain.message import Message
 from bridge.domain.model import (
     Answered,
     Bridge,
@@ -18,7 +19,6 @@ from bridge.domain.model import (
     Update,
     User,
 )
-from bridge.domain.message import Message
 from bridge.domain.presence import derive
 from bridge.engine.admission import Admission
 from bridge.engine.settings import UsersSettings
@@ -30,6 +30,7 @@ SHORTEST_BOUND = 20.0
 """No source is given up for silent before so many seconds."""
 
 _FEW = 3
+_MOST_NAMED = 20
 
 _NOT_USABLE = SourceMissing | SourcePermissionError | SourceQueryError | SourceAuthError
 """Failures that say why a source is not in use, rather than that the network hiccuped."""

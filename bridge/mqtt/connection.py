@@ -41,7 +41,7 @@ Receive = Callable[[str, bytes, bool], None]
 
 
 class WrongProtocol(BrokerUnavailable):
-    """The broker does not speak this version of MQTT, or closed the connection before it said anything."""
+    """The broker does not speak this version of MQTT, or took the connection and never greeted: some do that instead."""
 
 
 class Connection:
@@ -68,10 +68,11 @@ class Connection:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 await in_daemon_thread("mqtt-connect", self._connect, lambda _: self.abort())
                 self._attach()
-                await asyncio.wait({self._accepted, self.lost}, return_when=asyncio.FIRST_COMPLETED)
+                await _first_of(self._accepted, self.lost)
         except TimeoutError:
+            silent = WrongProtocol if self._socket is not None else BrokerUnavailable
             self.abort()
-            raise BrokerUnavailable(f"no answer from {self._place} within {CONNECT_TIMEOUT:g} s") from None
+            raise silent(f"no answer from {self._place} within {CONNECT_TIMEOUT:g} s") from None
         except (OSError, ValueError) as error:
             raise BrokerUnavailable(f"cannot connect to {self._place}: {_in_words(error)}") from error
         except BaseException:
@@ -117,7 +118,7 @@ class Connection:
         if mid is not None:
             self._subscribed[mid] = granted
             self._want_write()
-            await asyncio.wait({granted, self.lost}, timeout=CONNECT_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+            await _first_of(granted, self.lost, timeout=CONNECT_TIMEOUT)
         if granted.done():
             return granted.result()
         self._lose(BrokerUnavailable(f"{self._place} did not answer a subscription"))
@@ -172,11 +173,13 @@ class Connection:
         self._client.connect(self._settings.host, self._settings.port, self._settings.keepalive)
 
     def _attach(self) -> None:
-        connected = self._client.socket()
+        connected: object = self._client.socket()
         if connected is None:
             raise BrokerUnavailable(f"{self._place} closed the connection")
-        self._socket = connected  # type: ignore[assignment]  # a socket, as no websockets are used
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # type: ignore[union-attr]  # as above
+        if not isinstance(connected, socket.socket):
+            raise TypeError("paho's socket is a websocket, which nobody asked for")
+        self._socket = connected
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._client.on_socket_close = lambda *_: self._detach()
         self._loop.add_reader(connected, self._readable)
         self._want_write()
@@ -288,6 +291,10 @@ class Connection:
                 "mqtt.password"
             )
         return BrokerUnavailable(f"{self._place} refused the connection ({code})")
+
+
+async def _first_of(*futures: asyncio.Future[Any], timeout: float | None = None) -> None:  # noqa: ASYNC109  # wait's
+    await asyncio.wait(futures, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
 
 
 def tls_context(settings: MqttSettings) -> ssl.SSLContext:

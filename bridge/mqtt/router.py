@@ -49,9 +49,7 @@ class Router:
     def _answer(self, name: str, operation: Operation, payload: bytes, *, retained: bool) -> None:
         answer: dict[str, object] = {"status": "ok", "data": None, "error": None, "transaction": None}
         try:
-            if retained:
-                raise BridgeError("a retained request is refused: it would be carried out again at every connect")
-            request = _request(payload)
+            request = _request(payload, retained=retained)
             answer["transaction"] = request.get("transaction")
             answer["data"] = operation(request)
         except BridgeError as error:
@@ -61,7 +59,9 @@ class Router:
         self._publish(Message(self._topics.response(name), text, Rank.BRIDGE, retain=False))
 
 
-def _request(payload: bytes) -> Mapping[str, object]:
+def _request(payload: bytes, *, retained: bool) -> Mapping[str, object]:
+    if retained:
+        raise BridgeError("a retained request is refused: it would be carried out again at every connect")
     if len(payload) > MAX_REQUEST:
         raise BridgeError(f"the request is over {MAX_REQUEST} bytes")
     if not payload.strip():

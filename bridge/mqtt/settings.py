@@ -21,7 +21,7 @@ class Protocol(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """`mqtt.tls:`"""
+    """`mqtt.tls:`."""
 
     enabled: bool
     ca: Path | None

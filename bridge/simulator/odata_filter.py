@@ -7,6 +7,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 Row = Mapping[str, object]
 Value = Callable[[Row], object]
@@ -24,7 +25,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 
-_COMPARISONS: dict[str, Callable[[object, object], bool]] = {
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "eq": operator.eq,
     "ne": operator.ne,
     "gt": operator.gt,
@@ -182,7 +183,7 @@ def _logical(left: Value, right: Value, combine: Callable[[list[object]], bool])
     return lambda row: combine([left(row), right(row)])
 
 
-def _comparing(compare: Callable[[object, object], bool], left: Value, right: Value) -> Value:
+def _comparing(compare: Callable[[Any, Any], bool], left: Value, right: Value) -> Value:
     def compared(row: Row) -> bool:
         try:
             return compare(left(row), right(row))

@@ -1,6 +1,6 @@
 """Home Assistant's device discovery: one retained payload per user and one for the bridge."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from bridge import __version__
 from bridge.domain.message import Message, Rank
@@ -29,7 +29,7 @@ class DiscoveryOutput:
         elif before is None or before.name != after.name:
             yield Message(self._user_topic(after), encode(self._user_payload(after)), Rank.DISCOVERY)
 
-    def bridge(self, before: Bridge | None, after: Bridge) -> Iterator[Message]:
+    def bridge(self, before: Bridge | None, _after: Bridge) -> Iterator[Message]:
         """The bridge's own device; ahead of the users' devices, which refer to it."""
         if before is None:
             yield Message(self._topics.discovery("bridge"), encode(self._bridge_payload()), Rank.DISCOVERY)
@@ -72,7 +72,9 @@ class DiscoveryOutput:
             for entity in entities
         }
 
-    def _payload(self, device: dict[str, object], components: dict[str, object], availability: Iterable[str]) -> str:
+    def _payload(
+        self, device: Mapping[str, object], components: Mapping[str, object], availability: Iterable[str]
+    ) -> str:
         return to_json(
             {
                 "device": device,

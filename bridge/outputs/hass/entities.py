@@ -14,7 +14,7 @@ from bridge.topics import Topics
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """One component of a device. `topic` tells where its state is published; `options` are Home Assistant's own keys."""
+    """One component of a device; `topic` tells where its state is published, `options` are Home Assistant's keys."""
 
     key: str
     platform: str

@@ -9,7 +9,7 @@ from bridge.settings import TOPIC, Boolean, Text
 
 @dataclass(frozen=True, slots=True)
 class HassSettings:
-    """`homeassistant:`"""
+    """`homeassistant:`."""
 
     enabled: bool
     discovery_prefix: str

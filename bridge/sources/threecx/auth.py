@@ -10,6 +10,7 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from bridge.domain.clock import Clock
 from bridge.errors import SourceAuthError, SourceError, SourceProtocolError
@@ -20,7 +21,9 @@ from bridge.sources.threecx.settings import PbxSettings
 
 TOKEN_PATH = "/connect/token"  # noqa: S105  # a path
 
+_REFUSALS = {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 _MINUTES_BELOW = 300
+_LEAST_LIFETIME = 60.0
 _EARLY = 0.1
 """The part of a token's life that is given away to be renewed in time."""
 
@@ -56,25 +59,27 @@ class TokenAuth:
 
     async def _current(self, refused: str | None) -> Token:
         attempts = self._attempts
-        if self._good(refused):
-            return self._token
+        if token := self._usable(refused):
+            return token
         async with self._lock:
-            if self._good(refused):
-                return self._token
+            if token := self._usable(refused):
+                return token
             if self._attempts != attempts and self._last_error is not None:
                 raise self._last_error  # somebody tried while this task waited: do not try again at once
             self._attempts += 1
             try:
-                self._token = await self._login()
+                token = self._token = await self._login()
             except SourceError as error:
                 self._last_error = error
                 raise
             self._last_error = None
-            return self._token
+            return token
 
-    def _good(self, refused: str | None) -> bool:
+    def _usable(self, refused: str | None) -> Token | None:
         token = self._token
-        return token is not None and token.value != refused and self._clock.monotonic() < token.renew_at
+        if token is None or token.value == refused or self._clock.monotonic() >= token.renew_at:
+            return None
+        return token
 
     async def _login(self) -> Token:
         wait = self._refusals.wait()
@@ -93,7 +98,7 @@ class TokenAuth:
                 "grant_type": "client_credentials",
             },
         )
-        if answer.status in {400, 401, 403}:
+        if answer.status in _REFUSALS:
             raise self._refused(answer)
         token = self._parse(answer)
         self._refusals.forget()
@@ -115,7 +120,7 @@ class TokenAuth:
             value, expires_in = body["access_token"], body.get("expires_in")
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             value, expires_in = None, None
-        if answer.status != 200 or not isinstance(value, str) or not value.isascii() or not value:
+        if answer.status != HTTPStatus.OK or not isinstance(value, str) or not value.isascii() or not value:
             raise SourceProtocolError(
                 f"{self._settings.url}{TOKEN_PATH} answered HTTP {answer.status} without a token: "
                 "is pbx.url the address of a 3CX V20?"
@@ -130,29 +135,27 @@ def lifetime(token: str, expires_in: object, now: float) -> float:
     The difference of `exp` and `iat` needs no agreement of two clocks; without `iat`, `now` (Unix seconds) is used.
     """
     claims = _claims(token)
-    exp, iat = claims.get("exp"), claims.get("iat", claims.get("nbf", now))
-    for life in (exp - iat if _number(exp) and _number(iat) else None, _in_seconds(expires_in)):
-        if life is not None and life > 0:
-            return float(life)
-    return 60.0
+    begin, end = _number(claims.get("iat", claims.get("nbf", now))), _number(claims.get("exp"))
+    if begin is not None and end is not None and end > begin:
+        return end - begin
+    told = _number(expires_in)
+    if told is None or told <= 0:
+        return _LEAST_LIFETIME
+    return told * 60 if told < _MINUTES_BELOW else told
 
 
-def _in_seconds(expires_in: object) -> float | None:
-    if not _number(expires_in):
-        return None
-    return expires_in * 60 if expires_in < _MINUTES_BELOW else expires_in
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _claims(token: str) -> dict[str, object]:
-    parts = token.split(".")
-    if len(parts) != 3:
+    """What a JWT says about itself; nothing for tokens of another make."""
+    _, _, rest = token.partition(".")
+    payload, signed, _ = rest.partition(".")
+    if not signed:
         return {}
     try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except (binascii.Error, ValueError, RecursionError):
         return {}
     return claims if isinstance(claims, dict) else {}

@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
@@ -92,16 +93,16 @@ class Http:
         return bytes(chunks)
 
     def _checked(self, answer: Answer) -> Answer:
-        if answer.status >= 500:
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise SourceUnavailable(
-                f"{self._settings.url} answered HTTP {answer.status}: the PBX is down or restarting behind its web server",
+                f"{self._settings.url} answered HTTP {answer.status}: the PBX behind that server is down or starting",
                 retry_in=_retry_after(answer),
             )
-        if answer.status == 429:
+        if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             raise SourceUnavailable(
                 "the PBX asks for fewer requests (HTTP 429)", retry_in=_retry_after(answer), answered=True
             )
-        if 300 <= answer.status < 400:
+        if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
             place = URL(answer.headers.get("Location", "")).host or "another page"
             raise SourceUnavailable(
                 f"{self._settings.url} redirects to {place} (HTTP {answer.status}): set pbx.url to the PBX itself"

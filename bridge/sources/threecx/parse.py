@@ -51,7 +51,9 @@ class Page:
 def page(body: bytes) -> Page:
     """The envelope `{"value": [...], "@odata.count": n}`."""
     envelope = _load(body)
-    rows = envelope.get("value") if isinstance(envelope, dict) else None
+    if not isinstance(envelope, dict):
+        raise SourceProtocolError("the PBX answered JSON that is no object")
+    rows = envelope.get("value")
     if not isinstance(rows, list):
         raise SourceProtocolError("the PBX answered JSON without a list of rows under 'value'")
     total = envelope.get("@odata.count")

@@ -3,6 +3,8 @@
 Source: official OpenAPI files of 20.0.4 to 20.0.10.
 """
 
+from http import HTTPStatus
+
 from bridge.errors import SourceMissing, SourcePermissionError, SourceQueryError, SourceUnavailable
 from bridge.sources.threecx import parse
 from bridge.sources.threecx.auth import TokenAuth
@@ -34,12 +36,12 @@ class Xapi:
     async def _get(self, path: str, query: str) -> Answer:
         token = await self._auth.token()
         answer = await self._send(path, query, token)
-        if answer.status == 401 and path not in self._closed:
+        if answer.status == HTTPStatus.UNAUTHORIZED and path not in self._closed:
             fresh = await self._auth.renew(token)
             answer = await self._send(path, query, fresh)
-            if answer.status == 401:
+            if answer.status == HTTPStatus.UNAUTHORIZED:
                 self._closed.add(path)
-        if answer.status < 400:
+        if answer.status < HTTPStatus.BAD_REQUEST:
             self._closed.discard(path)
         return _checked(path, answer)
 
