@@ -25,8 +25,11 @@ from bridge.mqtt.settings import MqttSettings, Protocol
 CONNECT_TIMEOUT = 10.0
 """Seconds for DNS, TCP, TLS and CONNACK together."""
 
-MOST_IN_FLIGHT = 1000
-"""Unacknowledged messages at a time, unless the broker announces a smaller Receive Maximum."""
+MOST_IN_FLIGHT = (1000, 1000, 20)
+"""Unacknowledged messages at a time by QoS, unless the broker announces a smaller Receive Maximum.
+
+At QoS 2 Mosquitto drops a client that has more than 20 under way (its max_inflight_messages), announced or not.
+"""
 
 _MOST_PACKETS_AT_ONCE = 200
 _REFUSED_LOGIN = {134, 135, 138, 140}
@@ -55,7 +58,7 @@ class Connection:
         self._accepted: asyncio.Future[None] = self._loop.create_future()
         self._subscribed: dict[int, asyncio.Future[list[bool]]] = {}
         self._in_flight: set[int] = set()
-        self._window = MOST_IN_FLIGHT
+        self._window = MOST_IN_FLIGHT[settings.qos]
         self._room = asyncio.Event()
         self._received = 0
         self._client = self._new_client(protocol, will)

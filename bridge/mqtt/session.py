@@ -132,7 +132,7 @@ class Session:
             self._in_step = False
             self._outbox.clear()
             connection.abort()
-        self._hint(self._clock.monotonic() - opened)
+        self._note_end(lasted=self._clock.monotonic() - opened)
         raise connection.lost.result()
 
     async def _serve(self, connection: Connection) -> None:
@@ -145,8 +145,6 @@ class Session:
             self._outbox.put(message)
         self._outbox.put(Message(self._topics.bridge_state, b"online", Rank.HELLO))
         self._in_step = True
-        self._backoff.reset()
-        self._long_backoff.reset()
         await self._pump(connection)
 
     async def _read_back(self, connection: Connection) -> None:
@@ -215,9 +213,14 @@ class Session:
                 await connection.delivered()
         connection.close()
 
-    def _hint(self, lasted: float) -> None:
-        """Some brokers just close a connection whose client id is used again."""
-        self._quick_closes = self._quick_closes + 1 if lasted < _QUICK else 0
+    def _note_end(self, *, lasted: float) -> None:
+        """Some brokers just close a connection whose client id is used again: that shows as many short ones."""
+        if lasted >= _QUICK:
+            self._backoff.reset()
+            self._long_backoff.reset()
+            self._quick_closes = 0
+            return
+        self._quick_closes += 1
         if self._quick_closes == _QUICK_CLOSES:
             _logger.warning(
                 "the broker closed the connection %d times within %.0f s: is another process using the client id %r? "

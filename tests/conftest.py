@@ -1,0 +1,49 @@
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from bridge.simulator import SimulatedPbx
+from tests.support.clock import FakeClock
+from tests.support.mosquitto import Mosquitto
+from tests.support.subscriber import Subscriber
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def pbx() -> SimulatedPbx:
+    """Three users, 100 to 102, with state words."""
+    return SimulatedPbx(users=3, version="20.0.8.1109", rows="extended")
+
+
+@pytest_asyncio.fixture
+async def url(pbx: SimulatedPbx) -> AsyncIterator[str]:
+    async with pbx.serve() as address:
+        yield address
+
+
+@pytest_asyncio.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[Mosquitto]:
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    async with Mosquitto(folder) as mosquitto:
+        yield mosquitto
+
+
+@pytest_asyncio.fixture
+async def subscriber(broker: Mosquitto) -> AsyncIterator[Subscriber]:
+    async with Subscriber(broker.port) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def no_overrides(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The tests do not depend on the environment they are started from."""
+    for name in ("THREECX2MQTT_CONFIG", "STATE_DIRECTORY"):
+        monkeypatch.delenv(name, raising=False)
+    yield

@@ -1,0 +1,272 @@
+"""Brokers come late, go away, forget, refuse and speak other versions; the retained topics are right afterwards."""
+
+import asyncio
+import ssl
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trustme
+
+from bridge.simulator import SimulatedPbx
+from tests.support.bridges import BridgeProcess, running, write_config
+from tests.support.mosquitto import Mosquitto, program
+from tests.support.subscriber import Subscriber
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+@pytest.mark.parametrize("cleanly", [True, False])
+async def test_all_is_right_again_after_the_broker_restarted(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, persistent: bool, cleanly: bool
+) -> None:
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    async with Mosquitto(folder, persistent=persistent) as broker:
+        async with running(write_config(tmp_path, pbx, url, broker.port)):
+            async with Subscriber(broker.port) as before:
+                await before.until_latest("3cx/bridge/state", "online")
+            await (broker.stop() if cleanly else broker.kill())
+            polls = len(pbx.requests)
+            pbx.set_state("101", "Ringing")
+            pbx.set_state("101", "Connected")
+            pbx.set_state("102", "Away")
+            while len(pbx.requests) < polls + 2:
+                await asyncio.sleep(0.01)
+            await broker.start()
+            async with Subscriber(broker.port) as after:
+                await after.until_latest("3cx/bridge/state", "online")
+                assert after.latest["3cx/users/100/state"] == "available"
+                assert after.latest["3cx/users/101/state"] == "on_call"
+                assert after.latest["3cx/users/102/state"] == "away"
+                assert "ringing" not in after.payloads("3cx/users/101/state")
+                assert after.json("3cx/users/101")["state"] == "on_call"
+                assert "homeassistant/device/3cx2mqtt_hq/user_101/config" in after.latest
+
+
+async def test_the_broker_may_come_after_the_bridge(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    broker = Mosquitto(folder)
+    async with running(write_config(tmp_path, pbx, url, broker.port)):
+        while not pbx.requests_to("GetMonitorStatus()"):
+            await asyncio.sleep(0.01)
+        async with broker, Subscriber(broker.port) as subscriber:
+            await subscriber.until_latest("3cx/bridge/state", "online")
+            assert subscriber.latest["3cx/users/100/state"] == "available"
+
+
+async def test_only_what_differs_is_published_on_a_reconnect(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    config = write_config(tmp_path, pbx, url, broker.port)
+    async with running(config):
+        await subscriber.until_latest("3cx/bridge/state", "online")
+        await subscriber.until(lambda: '"pbx_version":"20.0.8.1109"' in subscriber.latest["3cx/bridge/info"])
+    await subscriber.until_latest("3cx/bridge/state", "offline")
+    pbx.set_state("100", "Away")
+    since = subscriber.json("3cx/users/101")["since"]
+    seen = len(subscriber.log)
+    async with running(config):
+        await subscriber.until_latest("3cx/bridge/state", "online")
+        await subscriber.until(lambda: subscriber.latest["3cx/bridge/pbx"] == "online")
+        await subscriber.until(lambda: '"pbx_version":"20.0.8.1109"' in subscriber.latest["3cx/bridge/info"])
+        changed = {topic for topic, _, _ in subscriber.log[seen:] if not topic.startswith("3cx/bridge/")}
+        assert changed == {"3cx/users/100/state", "3cx/users/100", "3cx/users/100/monitor"}
+        assert subscriber.json("3cx/users/101")["since"] == since
+
+
+async def test_a_restart_does_not_flash_unknown(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    config = write_config(tmp_path, pbx, url, broker.port)
+    for _ in range(2):
+        async with running(config):
+            await subscriber.until_latest("3cx/bridge/state", "online")
+        await subscriber.until_latest("3cx/bridge/state", "offline")
+    assert subscriber.payloads("3cx/users/100/state") == ["available"]
+
+
+async def test_leftovers_of_its_own_are_cleared_and_others_topics_are_not(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    foreign = '{"device":{"identifiers":["3cx2mqtt_hq2_user_1"]},"origin":{"name":"3cx2mqtt"},"components":{}}'
+    strange = '{"device":{"identifiers":["3cx2mqtt_hq_user_9"]},"origin":{"name":"somebody"},"components":{}}'
+    own = '{"device":{"identifiers":["3cx2mqtt_hq_user_9"]},"origin":{"name":"3cx2mqtt"},"components":{}}'
+    await subscriber.publish("homeassistant/device/3cx2mqtt_hq2/user_1/config", foreign, retain=True)
+    await subscriber.publish("homeassistant/device/3cx2mqtt_hq/strange/config", strange, retain=True)
+    await subscriber.publish("homeassistant/device/3cx2mqtt_hq/user_9/config", own, retain=True)
+    await subscriber.publish("3cx/users/9/state", "available", retain=True)
+    await subscriber.publish("3cx/bridge/info", '{"pbx":{"name":"hq"}}', retain=True)
+    await subscriber.publish("other/users/9/state", "available", retain=True)
+    async with running(write_config(tmp_path, pbx, url, broker.port)):
+        await subscriber.until_latest("3cx/bridge/state", "online")
+        assert "homeassistant/device/3cx2mqtt_hq2/user_1/config" in subscriber.latest
+        assert "homeassistant/device/3cx2mqtt_hq/strange/config" in subscriber.latest
+        assert "other/users/9/state" in subscriber.latest
+        assert "homeassistant/device/3cx2mqtt_hq/user_9/config" not in subscriber.latest
+        assert "3cx/users/9/state" not in subscriber.latest
+
+
+async def test_the_base_topic_of_another_pbx_is_left_alone(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    await subscriber.publish("3cx/bridge/info", '{"pbx":{"name":"branch"}}', retain=True)
+    await subscriber.publish("3cx/users/9/state", "available", retain=True)
+    async with BridgeProcess.start(write_config(tmp_path, pbx, url, broker.port)) as bridge:
+        await subscriber.until_latest("3cx/bridge/state", "online")
+        await bridge.says("belong to the bridge of the PBX 'branch'")
+        assert subscriber.latest["3cx/users/9/state"] == "available"
+
+
+async def test_users_no_longer_admitted_go_at_the_next_start(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    async with running(write_config(tmp_path, pbx, url, broker.port)):
+        await subscriber.until_latest("3cx/bridge/state", "online")
+    await subscriber.until_latest("3cx/bridge/state", "offline")
+    async with running(write_config(tmp_path, pbx, url, broker.port, users='exclude: ["100"]')):
+        await subscriber.until_latest("3cx/bridge/state", "online")
+        assert not [topic for topic in subscriber.latest if "/100" in topic or "user_100" in topic]
+    await subscriber.until_latest("3cx/bridge/state", "offline")
+    narrower = "interval: 500ms, filter: \"DN eq '102'\""
+    async with running(write_config(tmp_path, pbx, url, broker.port, users='exclude: ["100"]', source=narrower)):
+        await subscriber.until_latest("3cx/bridge/state", "online")
+        await subscriber.until(lambda: "3cx/users/101/state" not in subscriber.latest)
+        assert subscriber.latest["3cx/users/102/state"] == "available"
+
+
+async def test_a_will_that_comes_late_is_corrected(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    async with running(write_config(tmp_path, pbx, url, broker.port)):
+        await subscriber.until_latest("3cx/bridge/state", "online")
+        await subscriber.publish("3cx/bridge/state", "offline", retain=True)
+        await subscriber.until(lambda: subscriber.payloads("3cx/bridge/state")[-2:] == ["offline", "online"])
+
+
+async def test_a_retained_request_is_refused_and_cleared(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    config = write_config(tmp_path, pbx, url, broker.port)
+    async with running(config):
+        await subscriber.until_latest("3cx/bridge/state", "online")
+    await subscriber.until_latest("3cx/bridge/state", "offline")
+    await subscriber.publish("3cx/bridge/request/refresh", "", retain=False)
+    await subscriber.publish("3cx/bridge/request/refresh", "{}", retain=True)
+    async with running(config):
+        await subscriber.until_latest("3cx/bridge/state", "online")
+        assert "3cx/bridge/request/refresh" not in subscriber.latest
+
+
+async def test_a_refresh_reads_at_once_and_answers(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    async with running(write_config(tmp_path, pbx, url, broker.port, source="interval: 1h")):
+        await subscriber.until_latest("3cx/bridge/state", "online")
+        pbx.set_state("100", "DND")
+        await subscriber.publish("3cx/bridge/request/refresh", '{"transaction": 7}')
+        await subscriber.until_latest("3cx/users/100/state", "do_not_disturb")
+        answer = subscriber.json("3cx/bridge/response/refresh")
+        assert answer == {"status": "ok", "data": None, "error": None, "transaction": 7}
+        await subscriber.publish("3cx/bridge/request/refresh", "no json")
+        await subscriber.until(lambda: subscriber.json("3cx/bridge/response/refresh")["status"] == "error")
+
+
+@asynccontextmanager
+async def old_broker(port: int) -> AsyncIterator[int]:
+    """A broker that knows MQTT 3.1.1 and no newer: refuses CONNECTs of version 5, hands on all others."""
+
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            connect = await reader.read(65536)
+            level = connect[connect.index(b"\x00\x04MQTT") + 6]
+            if level == 5:
+                writer.write(bytes([0x20, 2, 0, 1]))
+                return
+            upstream_reader, upstream = await asyncio.open_connection("127.0.0.1", port)
+            upstream.write(connect)
+            await asyncio.gather(pipe(reader, upstream), pipe(upstream_reader, writer), return_exceptions=True)
+            upstream.close()
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def test_a_broker_without_mqtt_5_is_spoken_to_in_3_1_1(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    async with old_broker(broker.port) as port, running(write_config(tmp_path, pbx, url, port)):
+        await subscriber.until_latest("3cx/bridge/state", "online")
+        assert subscriber.latest["3cx/users/100/state"] == "available"
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+@pytest.mark.parametrize("qos", [0, 2])
+async def test_every_protocol_and_qos_carries_the_states(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber, protocol: str, qos: int
+) -> None:
+    config = write_config(tmp_path, pbx, url, broker.port, mqtt=f"protocol: {protocol}, qos: {qos}")
+    async with running(config):
+        await subscriber.until_latest("3cx/bridge/state", "online")
+        pbx.set_state("101", "Hold")
+        await subscriber.until_latest("3cx/users/101/state", "on_hold")
+
+
+async def test_login_and_its_refusal(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    passwords = folder / "passwords"
+    subprocess.run([program("mosquitto_passwd"), "-b", "-c", passwords, "bridge", "right"], check=True)
+    passwords.chmod(0o644)
+    async with Mosquitto(folder, options=("allow_anonymous false", f"password_file {passwords}")) as broker:
+        good = write_config(tmp_path, pbx, url, broker.port, mqtt="username: bridge, password: right")
+        async with running(good), Subscriber(broker.port, login=("bridge", "right")) as subscriber:
+            await subscriber.until_latest("3cx/bridge/state", "online")
+        bad = write_config(tmp_path, pbx, url, broker.port, mqtt="username: bridge, password: wrong")
+        async with BridgeProcess.start(bad) as bridge:
+            await bridge.says("refused the login of 'bridge'")
+            attempts = (folder / "mosquitto.log").read_text().count("not authorised")
+            assert attempts == 1
+            assert "wrong" not in bridge.log()
+
+
+async def test_tls_with_a_ca_and_a_client_certificate(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:
+    authority = trustme.CA()
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    for name, certificate in (
+        ("server", authority.issue_cert("localhost", "127.0.0.1")),
+        ("client", authority.issue_cert("bridge@example.com")),
+    ):
+        certificate.private_key_pem.write_to_path(str(folder / f"{name}.key"))
+        certificate.cert_chain_pems[0].write_to_path(str(folder / f"{name}.pem"))
+    options = (
+        f"cafile {folder}/ca.pem",
+        f"certfile {folder}/server.pem",
+        f"keyfile {folder}/server.key",
+        "require_certificate true",
+        "allow_anonymous true",
+    )
+    context = ssl.create_default_context(cafile=folder / "ca.pem")
+    context.load_cert_chain(folder / "client.pem", folder / "client.key")
+    tls = f"tls: {{enabled: true, ca: {folder}/ca.pem, cert: {folder}/client.pem, key: {folder}/client.key}}"
+    async with Mosquitto(folder, options=options) as broker:
+        async with running(write_config(tmp_path, pbx, url, broker.port, mqtt=tls)):
+            async with Subscriber(broker.port, tls=context) as subscriber:
+                await subscriber.until_latest("3cx/bridge/state", "online")
+                pbx.set_state("100", "Connected")
+                await subscriber.until_latest("3cx/users/100/state", "on_call")
+        unknown_ca = write_config(tmp_path, pbx, url, broker.port, mqtt="tls: {enabled: true}")
+        async with BridgeProcess.start(unknown_ca) as bridge:
+            await bridge.says("TLS certificate is not trusted")

@@ -1,0 +1,120 @@
+"""The bridge itself: from a configuration text, inside the test's own loop or as a process of its own."""
+
+import asyncio
+import random
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from bridge.app import Bridge
+from bridge.config import Config, load
+from bridge.simulator import SimulatedPbx
+
+CONFIG = """\
+pbx: {{name: hq, url: "{url}", client_id: {client_id}, client_secret: {client_secret}, timeout: 2s}}
+sources:
+  monitor_status: {{{source}}}
+users: {{{users}}}
+mqtt: {{host: 127.0.0.1, port: {port}, {mqtt}}}
+homeassistant: {{{homeassistant}}}
+log: {{level: debug}}
+"""
+
+
+class Hasty(random.Random):
+    """No jitter, and every random wait at its shortest, divided by a hundred."""
+
+    def random(self) -> float:
+        return 0.0
+
+    def uniform(self, a: float, b: float) -> float:
+        return min(a, b) / 100
+
+
+def write_config(
+    folder: Path,
+    pbx: SimulatedPbx,
+    url: str,
+    port: int,
+    *,
+    source: str = "interval: 500ms",
+    users: str = "",
+    mqtt: str = "",
+    homeassistant: str = "",
+    client_secret: str | None = None,
+) -> Path:
+    path = folder / "config.yaml"
+    path.write_text(
+        CONFIG.format(
+            url=url,
+            client_id=pbx.client_id,
+            client_secret=client_secret or pbx.client_secret,
+            port=port,
+            source=source,
+            users=users,
+            mqtt=mqtt,
+            homeassistant=homeassistant,
+        )
+    )
+    return path
+
+
+def read_config(path: Path) -> Config:
+    return load(path, {})
+
+
+@asynccontextmanager
+async def running(path: Path, state_directory: Path | None = None) -> AsyncIterator[None]:
+    """The bridge in this loop, for the length of the block; stopped as SIGTERM stops it."""
+    task = asyncio.create_task(Bridge(read_config(path), rng=Hasty(), state_directory=state_directory).run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+class BridgeProcess:
+    """`3cx2mqtt run` as a process."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self._process = process
+        self._log = log
+
+    @classmethod
+    @asynccontextmanager
+    async def start(cls, path: Path) -> AsyncIterator["BridgeProcess"]:
+        log = path.with_name("bridge.log")
+        with log.open("ab") as file:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "bridge", "run", "-c", str(path), stderr=file, stdout=file
+            )
+        try:
+            yield cls(process, log)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    async def signal(self, number: signal.Signals) -> int:
+        """Send a signal and wait for the end; gives the exit code."""
+        self._process.send_signal(number)
+        return await asyncio.wait_for(self._process.wait(), 10)
+
+    def hang_up(self) -> None:
+        self._process.send_signal(signal.SIGHUP)
+
+    async def says(self, text: str, timeout: float = 10.0) -> None:
+        """Wait until the log holds `text`."""
+        try:
+            async with asyncio.timeout(timeout):
+                while text not in self.log():
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise AssertionError(f"{text!r} is not in the log:\n{self.log()}") from None

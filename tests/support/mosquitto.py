@@ -1,0 +1,78 @@
+"""A real Mosquitto on a free loopback port, started and stopped by the tests."""
+
+import asyncio
+import os
+import shutil
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+_SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def program(name: str) -> str:
+    found = shutil.which(name, path=_SEARCH)
+    assert found is not None, f"{name} is missing; scripts/test installs it"
+    return found
+
+
+class Mosquitto:
+    """A broker with its own folder; keeps its port over restarts."""
+
+    def __init__(self, folder: Path, *, options: Sequence[str] = ("allow_anonymous true",), persistent: bool = False):
+        self.port = free_port()
+        self._folder = folder
+        self._options = options
+        self._persistent = persistent
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        lines = [f"listener {self.port} 127.0.0.1", *self._options, "max_queued_messages 0"]
+        if self._persistent:
+            lines += ["persistence true", f"persistence_location {self._folder}/"]
+        if os.geteuid() == 0:
+            lines.append("user root")
+        path = self._folder / "mosquitto.conf"
+        path.write_text("\n".join(lines) + "\n")
+        with (self._folder / "mosquitto.log").open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                program("mosquitto"), "-c", str(path), stdout=log, stderr=log
+            )
+        async with asyncio.timeout(10):
+            while not await self._listens():
+                assert self._process.returncode is None, (self._folder / "mosquitto.log").read_text()
+                await asyncio.sleep(0.02)
+
+    async def stop(self) -> None:
+        """A clean stop: what is retained is saved, where this broker saves at all."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.terminate()
+            await self._process.wait()
+
+    async def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            await self._process.wait()
+
+    async def _listens(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        except OSError:
+            return False
+        writer.close()
+        await writer.wait_closed()
+        return True

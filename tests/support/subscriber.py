@@ -1,0 +1,85 @@
+"""A real MQTT client beside the bridge: remembers all it was sent, and can publish."""
+
+import asyncio
+import json
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+
+class Subscriber:
+    """`latest` holds the last payload by topic; cleared topics are gone from it. `log` holds everything in order."""
+
+    def __init__(
+        self,
+        port: int,
+        filters: Sequence[str] = ("#",),
+        *,
+        login: tuple[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.latest: dict[str, str] = {}
+        self.log: list[tuple[str, str, bool]] = []
+        self._port = port
+        self._filters = filters
+        self._changed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+        self._client.on_message = lambda _, __, message: self._call(self._take, message)
+        self._client.on_subscribe = lambda *_: self._call(self._changed.set)
+        if login:
+            self._client.username_pw_set(*login)
+        if tls:
+            self._client.tls_set_context(tls)
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self._client.connect, "localhost" if self._client._ssl_context else "127.0.0.1", self._port)
+        self._client.on_connect = lambda *_: self._client.subscribe([(each, 1) for each in self._filters])
+        self._client.loop_start()
+        await asyncio.wait_for(self._changed.wait(), 10)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._client.disconnect()
+        await asyncio.to_thread(self._client.loop_stop)
+
+    async def until(self, condition: Callable[[], bool], timeout: float = 10.0) -> None:
+        """Wait until `condition` holds; it is looked at after every message."""
+        try:
+            async with asyncio.timeout(timeout):
+                while not condition():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            raise AssertionError(f"did not come true; the broker says {self.latest}") from None
+
+    async def until_latest(self, topic: str, payload: str, timeout: float = 10.0) -> None:
+        await self.until(lambda: self.latest.get(topic) == payload, timeout)
+
+    async def publish(self, topic: str, payload: str, *, retain: bool = False) -> None:
+        """Publish and wait until the broker has it."""
+        info = self._client.publish(topic, payload, qos=1, retain=retain)
+        await asyncio.to_thread(info.wait_for_publish, 10)
+
+    def json(self, topic: str) -> Any:
+        return json.loads(self.latest[topic])
+
+    def payloads(self, topic: str) -> list[str]:
+        """Everything that came under `topic`, in order."""
+        return [payload for name, payload, _ in self.log if name == topic]
+
+    def _call(self, function: Callable[..., None], *arguments: object) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _take(self, message: Any) -> None:
+        payload = message.payload.decode()
+        self.log.append((message.topic, payload, message.retain))
+        if payload:
+            self.latest[message.topic] = payload
+        else:
+            self.latest.pop(message.topic, None)
+        self._changed.set()
