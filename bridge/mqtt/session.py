@@ -209,7 +209,7 @@ class Session:
         """Tell everybody that nothing here is true any more: a clean goodbye suppresses the will."""
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL):
-                connection.publish(self._offline, qos=1)
+                connection.publish(self._offline, self._settings.qos)
                 await connection.delivered()
         connection.close()
 
