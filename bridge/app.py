@@ -17,9 +17,10 @@ from bridge.domain.model import SourceReport, Update
 from bridge.engine.core import Engine
 from bridge.errors import ConfigError
 from bridge.log import setup
+from bridge.mqtt.outbox import Outbox
 from bridge.mqtt.readback import Readback
 from bridge.mqtt.router import Router
-from bridge.mqtt.session import Session
+from bridge.mqtt.session import Hooks, Session
 from bridge.outputs.hass.discovery import DiscoveryOutput
 from bridge.outputs.state import StateOutput
 from bridge.ports import Output, Source
@@ -56,12 +57,13 @@ class Bridge:
         self._rng = rng or random.Random()  # noqa: S311  # jitter
         self._topics = Topics(config.mqtt.base_topic, config.pbx.name, config.homeassistant.discovery_prefix)
         self._options = _options(config)
+        self._outbox = outbox = Outbox()
         self._engine = Engine(
             config.users,
             SourceReport(monitor_status.NAME, in_use=False, reason=_why_not(config)),
             config.monitor_status.interval,
             self._outputs(),
-            self._publish,
+            outbox,
             self._clock,
         )
         self._born = asyncio.Event()
@@ -70,16 +72,14 @@ class Bridge:
         listeners = {}
         if config.homeassistant.enabled:
             listeners[config.homeassistant.birth_topic] = self._homeassistant_spoke
-        self._router = Router(self._topics, {"refresh": self._refresh}, listeners, self._publish)
+        self._router = Router(self._topics, {"refresh": self._refresh}, listeners, outbox)
         self._session = Session(
             config.mqtt,
             self._topics,
-            ready=self._ready,
-            synchronise=self._synchronise,
-            filters=self._router.filters,
-            receive=self._router.receive,
-            clock=self._clock,
-            rng=self._rng,
+            outbox,
+            Hooks(self._ready, self._synchronise, self._router.filters, self._router.receive),
+            self._clock,
+            self._rng,
         )
         self._http = Http(config.pbx)
         auth = TokenAuth(self._http, config.pbx, Refusals(config.pbx, state_directory, self._clock.wall), self._clock)
@@ -93,9 +93,6 @@ class Bridge:
             tasks.create_task(self._greet_homeassistant(), name="birth")
             for source in self._sources:
                 tasks.create_task(source.run(self._report), name=source.name)
-
-    def _publish(self, message: Message) -> None:
-        self._session.publish(message)
 
     def _outputs(self) -> Iterable[Output]:
         config = self._config
@@ -154,7 +151,7 @@ class Bridge:
             self._born.clear()
             for message in self._engine.snapshot():
                 if self._topics.is_discovery(message.topic):
-                    self._session.publish(message)
+                    self._outbox.publish(message)
 
     def _refresh(self, _request: Mapping[str, object]) -> object:
         self._engine.refresh()

@@ -7,7 +7,20 @@ from bridge.domain.message import Message
 from bridge.domain.model import Bridge, Update, User
 
 Report = Callable[[Update], None]
-Publish = Callable[[Message], None]
+
+
+class Publisher(Protocol):
+    """Carries messages to the broker."""
+
+    @property
+    def in_step(self) -> bool:
+        """Whether the broker has been brought up to date, so that changes are worth telling.
+
+        Before that nothing needs to be rendered: the broker gets the whole truth once it is there.
+        """
+
+    def publish(self, message: Message) -> None:
+        """Send it as soon as its rank and the configured rate allow; nothing while not in step."""
 
 
 class Source(Protocol):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 ORIGIN = "3cx2mqtt"
 
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _PLAIN = frozenset((string.ascii_letters + string.digits + "-").encode())
 
 
@@ -113,4 +114,4 @@ def _escaped(text: str) -> Iterator[str]:
 
 def to_json(value: object) -> str:
     """Compact JSON, keys in the order given, readable letters as they are."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _JSON.encode(value)

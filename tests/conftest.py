@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -42,8 +42,7 @@ async def subscriber(broker: Mosquitto) -> AsyncIterator[Subscriber]:
 
 
 @pytest.fixture(autouse=True)
-def no_overrides(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests do not depend on the environment they are started from."""
     for name in ("THREECX2MQTT_CONFIG", "STATE_DIRECTORY"):
         monkeypatch.delenv(name, raising=False)
-    yield

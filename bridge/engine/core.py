@@ -24,7 +24,7 @@ from bridge.engine.admission import Admission
 from bridge.engine.settings import UsersSettings
 from bridge.errors import SourceAuthError, SourceMissing, SourcePermissionError, SourceQueryError
 from bridge.log import Recurring
-from bridge.ports import Output, Publish
+from bridge.ports import Output, Publisher
 
 SHORTEST_BOUND = 20.0
 """No source is given up for silent before so many seconds."""
@@ -64,14 +64,14 @@ class Engine:
         source: SourceReport,
         interval: float,
         outputs: Iterable[Output],
-        publish: Publish,
+        publisher: Publisher,
         clock: Clock,
     ) -> None:
         self._settings = settings
         self._admission = Admission(settings)
         self._bound = max(SHORTEST_BOUND, 3 * interval)
         self._outputs = tuple(outputs)
-        self._publish = publish
+        self._publisher = publisher
         self._clock = clock
         self._users: dict[str, _Known] = {}
         self._bridge = Bridge(pbx_online=False, pbx_version=None, sources=(source,), roster=(), busy=0, count=None)
@@ -275,9 +275,10 @@ class Engine:
 
     def _emit(self, before: User | None, after: User | None) -> None:
         self._busy += (after is not None and after.busy is True) - (before is not None and before.busy is True)
-        for output in self._outputs:
-            for message in output.user(before, after):
-                self._publish(message)
+        if self._publisher.in_step:
+            for output in self._outputs:
+                for message in output.user(before, after):
+                    self._publisher.publish(message)
 
     def _show_roster(self) -> None:
         self._show(roster=tuple((dn, known.name) for dn, known in sorted(self._users.items())))
@@ -286,8 +287,10 @@ class Engine:
         """Publish what changed about the bridge itself."""
         before = self._bridge
         after = replace(before, pbx_online=self._last_answer is not None, busy=self._busy, **changes)
-        if before != after:
-            self._bridge = after
+        if before == after:
+            return
+        self._bridge = after
+        if self._publisher.in_step:
             for output in self._outputs:
                 for message in output.bridge(before, after):
-                    self._publish(message)
+                    self._publisher.publish(message)

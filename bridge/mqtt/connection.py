@@ -44,7 +44,7 @@ Receive = Callable[[str, bytes, bool], None]
 
 
 class WrongProtocol(BrokerUnavailable):
-    """The broker does not speak this version of MQTT, or took the connection and never greeted: some do that instead."""
+    """The broker does not speak this version of MQTT, or never answered the greeting: some do that instead."""
 
 
 class Connection:

@@ -10,14 +10,25 @@ MOST_MOMENTS = 1000
 
 
 class Outbox:
-    """Retained messages replace an earlier one for the same topic; others wait in line."""
+    """Retained messages replace an earlier one for the same topic; others wait in line.
+
+    Whoever sends from it sets `on_put` to learn of new ones.
+    """
 
     def __init__(self) -> None:
+        self.in_step = False
+        self.on_put: Callable[[], None] = lambda: None
         self._ranks: tuple[OrderedDict[str, Message], ...] = tuple(OrderedDict() for _ in Rank)
         self._moments: deque[Message] = deque(maxlen=MOST_MOMENTS)
 
     def __bool__(self) -> bool:
         return any(self._ranks) or bool(self._moments)
+
+    def publish(self, message: Message) -> None:
+        """Take `message`, unless the broker is still to get the whole truth: see Publisher."""
+        if self.in_step:
+            self.put(message)
+            self.on_put()
 
     def put(self, message: Message) -> None:
         """Let `message` wait; a retained one takes the place of an older one with the same topic and rank."""
@@ -37,6 +48,7 @@ class Outbox:
 
     def clear(self) -> None:
         """Forget everything: the connection it was meant for is gone."""
+        self.in_step = False
         self._moments.clear()
         for waiting in self._ranks:
             waiting.clear()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from bridge.domain.message import Message, Rank
 from bridge.errors import BridgeError
-from bridge.ports import Publish
+from bridge.ports import Publisher
 from bridge.topics import Topics, to_json
 
 MAX_REQUEST = 4096
@@ -25,12 +25,12 @@ class Router:
         topics: Topics,
         operations: Mapping[str, Operation],
         listeners: Mapping[str, Callable[[bytes], None]],
-        publish: Publish,
+        publisher: Publisher,
     ) -> None:
         self._topics = topics
         self._operations = {topics.request(name): (name, operation) for name, operation in operations.items()}
         self._listeners = listeners
-        self._publish = publish
+        self._publisher = publisher
 
     @property
     def filters(self) -> tuple[str, ...]:
@@ -56,7 +56,7 @@ class Router:
             _logger.warning("request %s: %s", name, error)
             answer |= {"status": "error", "error": str(error)}
         text = to_json(answer).encode("utf-8", "replace")
-        self._publish(Message(self._topics.response(name), text, Rank.BRIDGE, retain=False))
+        self._publisher.publish(Message(self._topics.response(name), text, Rank.BRIDGE, retain=False))
 
 
 def _request(payload: bytes, *, retained: bool) -> Mapping[str, object]:

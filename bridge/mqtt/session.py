@@ -10,6 +10,7 @@ import random
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from bridge.aio import Backoff, wait_for
 from bridge.domain.clock import Clock
@@ -41,53 +42,48 @@ _QUICK_CLOSES = 3
 
 _logger = logging.getLogger(__name__)
 
-Synchronise = Callable[[Readback], Iterable[Message]]
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the session asks of the application."""
+
+    ready: Callable[[], Awaitable[None]]
+    """Awaited on each connect, before the first word is said."""
+    synchronise: Callable[[Readback], Iterable[Message]]
+    """Turns what the broker retains into what to publish."""
+    filters: Sequence[str]
+    """Topic filters to subscribe to, for `receive`."""
+    receive: Receive
 
 
 class Session:
-    """Keeps the broker's retained topics true.
-
-    `ready` is awaited before the first word is said; `synchronise` then turns what the broker retains into what to
-    publish. `filters` are subscribed for `receive`.
-    """
+    """Keeps the broker's retained topics true."""
 
     def __init__(
         self,
         settings: MqttSettings,
         topics: Topics,
-        *,
-        ready: Callable[[], Awaitable[None]],
-        synchronise: Synchronise,
-        filters: Sequence[str],
-        receive: Receive,
+        outbox: Outbox,
+        hooks: Hooks,
         clock: Clock,
         rng: random.Random,
     ) -> None:
         self._settings = settings
         self._topics = topics
-        self._ready = ready
-        self._synchronise = synchronise
-        self._filters = filters
-        self._deliver = receive
+        self._hooks = hooks
         self._clock = clock
         self._backoff = Backoff(0.5, 10.0, rng)
         self._long_backoff = Backoff(60.0, 900.0, rng)
         self._allowance = Allowance(settings.max_rate, BURST, clock.monotonic)
-        self._outbox = Outbox()
+        self._outbox = outbox
         self._wake = asyncio.Event()
+        outbox.on_put = self._wake.set
         self._heard = asyncio.Event()
         self._readback: Readback | None = None
         self._echo: bytes | None = None
-        self._in_step = False
         self._trouble = Recurring(_logger)
         self._quick_closes = 0
         self._offline = Message(topics.bridge_state, b"offline", Rank.BRIDGE)
-
-    def publish(self, message: Message) -> None:
-        """Send as soon as rank and rate allow. While the broker is away this does nothing: see the module's text."""
-        if self._in_step:
-            self._outbox.put(message)
-            self._wake.set()
 
     async def run(self) -> None:
         """Stay connected for ever; when cancelled, say `offline` and go."""
@@ -129,7 +125,6 @@ class Session:
             await self._farewell(connection)
             raise
         finally:
-            self._in_step = False
             self._outbox.clear()
             connection.abort()
         self._note_end(lasted=self._clock.monotonic() - opened)
@@ -138,13 +133,13 @@ class Session:
     async def _serve(self, connection: Connection) -> None:
         self._readback = Readback(self._topics)
         await self._read_back(connection)
-        await self._ready()
-        await connection.subscribe(self._filters, qos=1)
+        await self._hooks.ready()
+        await connection.subscribe(self._hooks.filters, qos=1)
         readback, self._readback = self._readback, None
-        for message in self._synchronise(readback):
+        for message in self._hooks.synchronise(readback):
             self._outbox.put(message)
         self._outbox.put(Message(self._topics.bridge_state, b"online", Rank.HELLO))
-        self._in_step = True
+        self._outbox.in_step = True
         await self._pump(connection)
 
     async def _read_back(self, connection: Connection) -> None:
@@ -179,13 +174,13 @@ class Session:
         elif topic == self._topics.bridge_state:
             self._watch(payload, retained=retained)
         else:
-            self._deliver(topic, payload, retained)
+            self._hooks.receive(topic, payload, retained)
 
     def _watch(self, payload: bytes, *, retained: bool) -> None:
         """The will of a half-dead earlier connection may come after our `online`; say it again."""
-        if not retained and payload != b"online" and self._in_step:
+        if not retained and payload != b"online" and self._outbox.in_step:
             _logger.info("somebody else's will said %s on %s: corrected", payload[:20], self._topics.bridge_state)
-            self.publish(Message(self._topics.bridge_state, b"online", Rank.HELLO))
+            self._outbox.publish(Message(self._topics.bridge_state, b"online", Rank.HELLO))
 
     async def _pump(self, connection: Connection) -> None:
         sent = 0

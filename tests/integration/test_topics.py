@@ -100,7 +100,9 @@ async def test_official_rows_carry_no_presence(
 async def test_the_configured_options_reach_the_pbx(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
-    source = """interval: 500ms, top: 50, search: "ada example", filter: "DN eq '100' or Name eq 'O''Brien & Söhne + #1'\""""
+    source = (
+        """interval: 500ms, top: 50, search: "ada example", filter: "DN eq '100' or Name eq 'O''Brien & Söhne + #1'\""""
+    )
     async with running(write_config(tmp_path, pbx, url, broker.port, source=source)):
         await subscriber.until_latest("3cx/bridge/state", "online")
         assert subscriber.latest["3cx/bridge/count"] == "1"

@@ -26,7 +26,9 @@ def program(name: str) -> str:
 class Mosquitto:
     """A broker with its own folder; keeps its port over restarts."""
 
-    def __init__(self, folder: Path, *, options: Sequence[str] = ("allow_anonymous true",), persistent: bool = False):
+    def __init__(
+        self, folder: Path, *, options: Sequence[str] = ("allow_anonymous true",), persistent: bool = False
+    ) -> None:
         self.port = free_port()
         self._folder = folder
         self._options = options

@@ -29,6 +29,7 @@ class Subscriber:
         self._loop = asyncio.get_running_loop()
         self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
         self._client.on_message = lambda _, __, message: self._call(self._take, message)
+        self._client.on_connect = self._subscribe
         self._client.on_subscribe = lambda *_: self._call(self._changed.set)
         if login:
             self._client.username_pw_set(*login)
@@ -36,8 +37,9 @@ class Subscriber:
             self._client.tls_set_context(tls)
 
     async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self._client.connect, "localhost" if self._client._ssl_context else "127.0.0.1", self._port)
-        self._client.on_connect = lambda *_: self._client.subscribe([(each, 1) for each in self._filters])
+        await asyncio.to_thread(
+            self._client.connect, "localhost" if self._client._ssl_context else "127.0.0.1", self._port
+        )
         self._client.loop_start()
         await asyncio.wait_for(self._changed.wait(), 10)
         return self
@@ -70,6 +72,9 @@ class Subscriber:
     def payloads(self, topic: str) -> list[str]:
         """Everything that came under `topic`, in order."""
         return [payload for name, payload, _ in self.log if name == topic]
+
+    def _subscribe(self, *_: object) -> None:
+        self._client.subscribe([(each, 1) for each in self._filters])
 
     def _call(self, function: Callable[..., None], *arguments: object) -> None:
         if not self._loop.is_closed():
