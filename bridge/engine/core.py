@@ -130,6 +130,7 @@ class Engine:
             elif known.user is None or known.user.state is State.UNKNOWN:
                 known.before_silence = (past.state, past.since)
         if self._drop_unreported and self._last_round is not None:
+            self._drop_unreported = False
             self._remove([dn for dn, known in self._users.items() if known.row is None])
         self._publish_changes(self._users.items())
         self._show()

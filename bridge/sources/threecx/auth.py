@@ -66,14 +66,16 @@ class TokenAuth:
                 return token
             if self._attempts != attempts and self._last_error is not None:
                 raise self._last_error  # somebody tried while this task waited: do not try again at once
-            self._attempts += 1
+            self._last_error = None
             try:
-                token = self._token = await self._login()
+                self._token = await self._login()
             except SourceError as error:
                 self._last_error = error
                 raise
-            self._last_error = None
-            return token
+            else:
+                return self._token
+            finally:
+                self._attempts += 1
 
     def _usable(self, refused: str | None) -> Token | None:
         token = self._token

@@ -1,0 +1,88 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.domain.message import Message, Rank
+from bridge.mqtt.outbox import MOST_MOMENTS, Allowance, Outbox
+from tests.support.clock import FakeClock
+
+
+def filled(*messages: Message) -> Outbox:
+    outbox = Outbox()
+    for message in messages:
+        outbox.put(message)
+    return outbox
+
+
+def drained(outbox: Outbox) -> list[tuple[str, bytes]]:
+    found = []
+    while (message := outbox.pop()) is not None:
+        found.append((message.topic, message.payload))
+    assert not outbox
+    return found
+
+
+def test_the_most_urgent_goes_first_and_equals_in_order() -> None:
+    outbox = filled(
+        Message("d1", b"", Rank.DISCOVERY),
+        Message("s1", b"", Rank.STATE),
+        Message("hello", b"", Rank.HELLO),
+        Message("s2", b"", Rank.STATE),
+    )
+    assert [topic for topic, _ in drained(outbox)] == ["s1", "s2", "d1", "hello"]
+
+
+def test_only_the_last_value_of_a_retained_topic_goes_out() -> None:
+    outbox = filled(Message("a", b"1", Rank.STATE), Message("b", b"2", Rank.STATE), Message("a", b"3", Rank.STATE))
+    assert drained(outbox) == [("a", b"3"), ("b", b"2")]
+
+
+def test_moments_all_go_out_up_to_a_bound() -> None:
+    outbox = filled(*(Message("e", str(n).encode(), Rank.STATE, retain=False) for n in range(MOST_MOMENTS + 5)))
+    assert [payload for _, payload in drained(outbox)] == [str(n).encode() for n in range(5, MOST_MOMENTS + 5)]
+
+
+def test_nothing_is_taken_before_the_broker_is_in_step() -> None:
+    outbox, calls = Outbox(), []
+    outbox.on_put = lambda: calls.append(1)
+    outbox.publish(Message("a", b"1", Rank.STATE))
+    assert (bool(outbox), calls) == (False, [])
+    outbox.in_step = True
+    outbox.publish(Message("a", b"1", Rank.STATE))
+    assert (bool(outbox), calls) == (True, [1])
+    outbox.clear()
+    assert (bool(outbox), outbox.in_step) == (False, False)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.binary(max_size=2), st.sampled_from(Rank))))
+def test_the_last_value_of_each_topic_and_rank_always_arrives(puts: list[tuple[str, bytes, Rank]]) -> None:
+    messages = [Message(topic, payload, rank) for topic, payload, rank in puts]
+    expected = {(message.rank, message.topic): message.payload for message in messages}
+    assert sorted(drained(filled(*messages))) == sorted((topic, value) for (_, topic), value in expected.items())
+
+
+def test_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
+    clock = FakeClock()
+    allowance = Allowance(rate=10, burst=3, monotonic=clock.clock.monotonic)
+    assert [allowance.take() for _ in range(3)] == [0, 0, 0]
+    assert allowance.take() == 0.1
+    clock.turn(0.1)
+    assert allowance.take() == 0
+    assert allowance.take() > 0
+    clock.turn(3600)
+    assert [allowance.take() for _ in range(4)] == [0, 0, 0, 0.1]
+
+
+def test_a_rate_of_0_sets_no_limit() -> None:
+    allowance = Allowance(rate=0, burst=1, monotonic=FakeClock().clock.monotonic)
+    assert {allowance.take() for _ in range(1000)} == {0}
+
+
+@given(st.lists(st.floats(0, 2), max_size=200))
+def test_no_more_than_burst_and_rate_allow(waits: list[float]) -> None:
+    clock = FakeClock()
+    allowance = Allowance(rate=5, burst=4, monotonic=clock.clock.monotonic)
+    granted = 0
+    for wait in waits:
+        clock.turn(wait)
+        granted += allowance.take() == 0
+    assert granted <= 4 + 5 * sum(waits) + 1e-6

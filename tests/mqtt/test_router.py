@@ -1,0 +1,72 @@
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from bridge.domain.message import Message
+from bridge.errors import BridgeError
+from bridge.mqtt.router import MAX_REQUEST, Router
+from bridge.topics import Topics
+
+
+class Wire:
+    in_step = True
+
+    def __init__(self) -> None:
+        self.sent: list[Message] = []
+
+    def publish(self, message: Message) -> None:
+        self.sent.append(message)
+
+
+def answer(payload: bytes, *, retained: bool = False) -> dict[str, object]:
+    wire = Wire()
+
+    def echo(request: Mapping[str, object]) -> object:
+        if "refuse" in request:
+            raise BridgeError("not today")
+        return dict(request)
+
+    router = Router(Topics("3cx", "hq", "ha"), {"echo": echo}, {}, wire)
+    router.receive("3cx/bridge/request/echo", payload, retained)
+    (message,) = wire.sent
+    assert (message.topic, message.retain) == ("3cx/bridge/response/echo", False)
+    result = json.loads(message.payload)
+    assert set(result) == {"status", "data", "error", "transaction"}
+    return dict(result)
+
+
+def test_a_request_is_answered_with_its_transaction() -> None:
+    assert answer(b'{"transaction":"x","a":1}') == {
+        "status": "ok",
+        "data": {"transaction": "x", "a": 1},
+        "error": None,
+        "transaction": "x",
+    }
+    assert answer(b" ")["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("payload", "retained", "error"),
+    [
+        (b"{", False, "the request is neither empty nor JSON"),
+        (b"\xff", False, "the request is neither empty nor JSON"),
+        (b"[]", False, "the request is no JSON object"),
+        (b" " * (MAX_REQUEST + 1), False, "the request is over 4096 bytes"),
+        (b'{"refuse":1}', False, "not today"),
+        (b"{}", True, "a retained request is refused: it would be carried out again at every connect"),
+    ],
+)
+def test_a_bad_request_is_answered_with_an_error(payload: bytes, retained: bool, error: str) -> None:
+    result = answer(payload, retained=retained)
+    assert (result["status"], result["error"]) == ("error", error)
+
+
+def test_listeners_hear_their_topic_and_unknown_operations_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[bytes] = []
+    router = Router(Topics("3cx", "hq", "ha"), {}, {"ha/status": heard.append}, Wire())
+    assert router.filters == ("3cx/bridge/state", "3cx/bridge/request/+", "ha/status")
+    router.receive("ha/status", b"online", False)
+    router.receive("3cx/bridge/request/dance", b"", False)
+    assert heard == [b"online"]
+    assert "nothing here answers to '3cx/bridge/request/dance'" in caplog.text

@@ -1,0 +1,245 @@
+"""Tokens and refusals, over real HTTP against the simulated PBX, with a clock that the test turns."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from bridge.errors import (
+    SourceAuthError,
+    SourceMissing,
+    SourcePermissionError,
+    SourceProtocolError,
+    SourceQueryError,
+    SourceUnavailable,
+)
+from bridge.simulator import SimulatedPbx
+from bridge.sources.threecx.auth import TokenAuth, lifetime
+from bridge.sources.threecx.http import Http
+from bridge.sources.threecx.refusals import FIRST_WAIT, LONGEST_WAIT, Refusals
+from bridge.sources.threecx.settings import PbxSettings
+from bridge.sources.threecx.xapi import Xapi
+from tests.support.clock import FakeClock
+from tests.support.mosquitto import free_port
+
+
+def settings(url: str, client_secret: str = "simulated-key", timeout: float = 2.0) -> PbxSettings:
+    return PbxSettings("hq", url, "busylights", client_secret, verify_tls=True, timeout=timeout)
+
+
+@asynccontextmanager
+async def connected(pbx_settings: PbxSettings, clock: FakeClock, directory: Path | None = None) -> AsyncIterator[Xapi]:
+    async with Http(pbx_settings) as http:
+        refusals = Refusals(pbx_settings, directory, clock.clock.wall)
+        yield Xapi(http, TokenAuth(http, pbx_settings, refusals, clock.clock))
+
+
+async def test_one_token_serves_many_callers_at_once(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+    async with connected(settings(url), clock) as xapi:
+        await asyncio.gather(*(xapi.monitor_status("$top=1") for _ in range(20)))
+    assert pbx.tokens.granted == 1
+
+
+async def test_a_void_token_is_renewed_once_for_all_callers(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+    async with connected(settings(url), clock) as xapi:
+        await xapi.monitor_status("$top=1")
+        pbx.tokens.drop()
+        await asyncio.gather(*(xapi.monitor_status("$top=1") for _ in range(20)))
+    assert pbx.tokens.granted == 2
+
+
+@pytest.mark.parametrize("version", ["20.0.8", "20.0.10"])
+@pytest.mark.parametrize("jwt", [True, False])
+async def test_a_token_is_renewed_before_it_ends_in_either_unit(version: str, jwt: bool, clock: FakeClock) -> None:
+    pbx = SimulatedPbx(version=version, jwt=jwt, clock=clock.clock.wall)
+    async with pbx.serve() as url, connected(settings(url), clock) as xapi:
+        await xapi.version()
+        clock.turn(50 * 60)
+        await xapi.version()
+        assert pbx.tokens.granted == 1
+        clock.turn(5 * 60)
+        await xapi.version()
+        assert pbx.tokens.granted == 2
+        assert all(request.path != "/connect/token" for request in list(pbx.requests)[-1:])
+
+
+async def test_a_path_closed_to_a_fresh_token_does_not_renew_again(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
+) -> None:
+    async def closed(request: web.Request) -> web.Response | None:
+        return web.Response(status=401) if request.path.endswith("GetMonitorStatus()") else None
+
+    pbx.intercept = closed
+    async with connected(settings(url), clock) as xapi:
+        for _ in range(5):
+            with pytest.raises(SourcePermissionError, match="refuses this API client"):
+                await xapi.monitor_status("$top=1")
+        assert pbx.tokens.granted == 2
+        pbx.intercept = None
+        await xapi.monitor_status("$top=1")
+        pbx.tokens.drop()
+        await xapi.monitor_status("$top=1")
+    assert pbx.tokens.granted == 3
+
+
+async def test_wrong_credentials_are_sent_once_in_15_minutes_then_30(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
+) -> None:
+    async with connected(settings(url, "wrong"), clock) as xapi:
+        with pytest.raises(SourceAuthError, match="The client credentials are invalid") as first:
+            await xapi.version()
+        assert first.value.retry_in == FIRST_WAIT
+        for _ in range(10):
+            with pytest.raises(SourceAuthError, match="next login is tried in"):
+                await xapi.version()
+        assert pbx.tokens.refused == 1
+        clock.turn(FIRST_WAIT)
+        with pytest.raises(SourceAuthError) as second:
+            await xapi.version()
+        assert (pbx.tokens.refused, second.value.retry_in) == (2, 2 * FIRST_WAIT)
+
+
+async def test_waiting_callers_share_one_failure(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+    async def down(_request: web.Request) -> web.Response:
+        await asyncio.sleep(0)
+        return web.Response(status=503)
+
+    pbx.intercept = down
+    async with connected(settings(url), clock) as xapi:
+        results = await asyncio.gather(*(xapi.version() for _ in range(10)), return_exceptions=True)
+    assert all(isinstance(result, SourceUnavailable) for result in results)
+    assert len(pbx.requests_to("/connect/token")) == 1
+
+
+def test_refusals_are_remembered_in_the_state_directory_for_these_credentials_only(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    wall = clock.clock.wall
+    Refusals(settings("http://a"), tmp_path, wall).note()
+    clock.turn(60)
+    assert Refusals(settings("http://a"), tmp_path, wall).wait() == FIRST_WAIT - 60
+    assert Refusals(settings("http://a", "other"), tmp_path, wall).wait() == 0
+    assert Refusals(settings("http://b"), tmp_path, wall).wait() == 0
+    assert "simulated-key" not in "".join(file.read_text() for file in tmp_path.iterdir())
+    Refusals(settings("http://a"), tmp_path, wall).forget()
+    assert Refusals(settings("http://a"), tmp_path, wall).wait() == 0
+
+
+def test_waits_double_up_to_four_hours(clock: FakeClock) -> None:
+    refusals = Refusals(settings("http://a"), None, clock.clock.wall)
+    waits = [refusals.note() for _ in range(7)]
+    assert waits == [FIRST_WAIT * factor for factor in (1, 2, 4, 8, 16, 16, 16)]
+    assert waits[-1] == LONGEST_WAIT
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"credentials": 1}', '{"refused_at": "x"}'])
+def test_a_damaged_memory_is_as_good_as_none(tmp_path: Path, clock: FakeClock, content: str) -> None:
+    (tmp_path / "refused-hq.json").write_text(content)
+    assert Refusals(settings("http://a"), tmp_path, clock.clock.wall).wait() == 0
+
+
+def jwt_of(claims: dict[str, object]) -> str:
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return f"e30.{payload}.c2ln"
+
+
+@pytest.mark.parametrize(
+    ("token", "expires_in", "seconds"),
+    [
+        (jwt_of({"iat": 5000, "exp": 8600}), 60, 3600),
+        (jwt_of({"nbf": 5000, "exp": 8600}), 60, 3600),
+        (jwt_of({"exp": 4600}), 60, 3600),
+        (jwt_of({"exp": 900}), 60, 3600),
+        (jwt_of({"exp": "soon"}), 3600, 3600),
+        ("opaque", 60, 3600),
+        ("opaque", 3600, 3600),
+        ("opaque", 299, 299 * 60),
+        ("opaque", 300, 300),
+        ("opaque", None, 60),
+        ("opaque", "60", 60),
+        ("opaque", True, 60),
+        ("opaque", -5, 60),
+        ("a.b.c", 60, 3600),
+        ("a.W10.c", 60, 3600),
+    ],
+)
+def test_a_token_s_life_is_found_in_it_or_beside_it(token: str, expires_in: object, seconds: float) -> None:
+    assert lifetime(token, expires_in, now=1000.0) == seconds
+
+
+@pytest.mark.parametrize(
+    ("response", "error", "message"),
+    [
+        (lambda: web.Response(status=502, text="<html>"), SourceUnavailable, "HTTP 502"),
+        (lambda: web.Response(status=429, headers={"Retry-After": "7"}), SourceUnavailable, "fewer requests"),
+        (lambda: web.Response(status=404), SourceMissing, "is not there"),
+        (lambda: web.Response(status=403), SourcePermissionError, "HTTP 403"),
+        (lambda: web.Response(status=400), SourceQueryError, "HTTP 400 without a reason"),
+        (lambda: web.Response(status=418), SourceUnavailable, "unexpected HTTP 418"),
+        (lambda: web.Response(status=200, text="<html>", content_type="text/html"), SourceUnavailable, "web page"),
+        (
+            lambda: web.Response(status=302, headers={"Location": "https://login.example.com/x"}),
+            SourceUnavailable,
+            "redirects to login.example.com",
+        ),
+        (
+            lambda: web.Response(body=b" " * (8 * 2**20 + 1), content_type="application/json"),
+            SourceProtocolError,
+            "over 8 MiB",
+        ),
+    ],
+)
+async def test_every_answer_has_its_class_of_error(
+    pbx: SimulatedPbx, url: str, clock: FakeClock, response: object, error: type[Exception], message: str
+) -> None:
+    async def injected(request: web.Request) -> web.Response | None:
+        assert callable(response)
+        return response() if request.path.endswith("GetMonitorStatus()") else None
+
+    pbx.intercept = injected
+    async with connected(settings(url), clock) as xapi:
+        with pytest.raises(error, match=message) as caught:
+            await xapi.monitor_status("$top=1")
+        if "fewer" in message:
+            assert isinstance(caught.value, SourceUnavailable)
+            assert (caught.value.retry_in, caught.value.answered) == (7.0, True)
+
+
+async def test_a_pbx_that_is_not_there_or_silent_is_told_in_words(pbx: SimulatedPbx, clock: FakeClock) -> None:
+    async with connected(settings(f"http://127.0.0.1:{free_port()}"), clock) as xapi:
+        with pytest.raises(SourceUnavailable, match="cannot reach http://127.0.0.1:"):
+            await xapi.version()
+    stuck = asyncio.Event()
+
+    async def silent(_request: web.Request) -> web.Response | None:
+        await stuck.wait()
+        return None
+
+    pbx.intercept = silent
+    async with pbx.serve() as url, connected(settings(url, timeout=0.05), clock) as xapi:
+        with pytest.raises(SourceUnavailable, match="within 0.05 s"):
+            await xapi.version()
+        stuck.set()
+
+
+async def test_a_blocked_address_is_hinted_at(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+    for _ in range(4):
+        pbx.tokens.login("x", "y", "127.0.0.1")
+    async with connected(settings(url), clock) as xapi:
+        with pytest.raises(SourceUnavailable, match="blocked in 3CX"):
+            await xapi.version()
+
+
+async def test_something_that_is_no_3cx_is_told_apart(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+    async def other(_request: web.Request) -> web.Response:
+        return web.json_response({"hello": "world"})
+
+    pbx.intercept = other
+    async with connected(settings(url), clock) as xapi:
+        with pytest.raises(SourceProtocolError, match="address of a 3CX V20"):
+            await xapi.version()
