@@ -1,0 +1,103 @@
+"""What Home Assistant 2026.11 accepts as a device discovery payload, as JSON Schema; strict where it is strict.
+
+Sources: its MQTT documentation and the behaviour of a running one. Component keys are limited to those the bridge has
+reason to use: Home Assistant itself drops unknown ones in silence, which hides typing mistakes.
+"""
+
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+_TOPIC = {"type": "string", "pattern": r"^[^+#\0]+$", "minLength": 1}
+_TEXT = {"type": "string", "minLength": 1}
+
+_COMMON: dict[str, Any] = {
+    "platform": _TEXT,
+    "unique_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
+    "name": {"type": ["string", "null"]},
+    "icon": {"type": "string", "pattern": "^mdi:[a-z-]+$"},
+    "state_topic": _TOPIC,
+    "value_template": _TEXT,
+    "entity_category": {"const": "diagnostic"},
+}
+
+
+def _component(platform: str, **own: Any) -> dict[str, Any]:
+    return {
+        "if": {"properties": {"platform": {"const": platform}}},
+        "then": {
+            "properties": _COMMON | own,
+            "required": ["platform", "unique_id", "name", "state_topic"],
+            "additionalProperties": False,
+        },
+    }
+
+
+_SENSOR = _component(
+    "sensor",
+    device_class={"enum": ["enum"]},
+    options={"type": "array", "items": _TEXT, "minItems": 1, "uniqueItems": True},
+    state_class={"enum": ["measurement"]},
+)
+_SENSOR["then"]["allOf"] = [
+    {"if": {"required": ["device_class"]}, "then": {"required": ["options"], "not": {"required": ["state_class"]}}},
+    {"if": {"required": ["options"]}, "then": {"required": ["device_class"]}},
+]
+_BINARY_SENSOR = _component(
+    "binary_sensor",
+    device_class={"enum": ["connectivity"]},
+    payload_on=_TEXT,
+    payload_off=_TEXT,
+)
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["device", "origin", "components"],
+    "properties": {
+        "device": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["identifiers", "name"],
+            "properties": {
+                "identifiers": {"type": "array", "items": _TEXT, "minItems": 1},
+                "configuration_url": {"type": "string", "pattern": "^https?://"},
+            }
+            | dict.fromkeys(
+                (
+                    *("name", "manufacturer", "model", "model_id", "serial_number", "sw_version", "hw_version"),
+                    *("via_device", "suggested_area"),
+                ),
+                _TEXT,
+            ),
+        },
+        "origin": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["name"],
+            "properties": {"name": {"const": "3cx2mqtt"}, "sw_version": _TEXT, "support_url": _TEXT},
+        },
+        "availability": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["topic"],
+                "properties": {"topic": _TOPIC},
+            },
+        },
+        "availability_mode": {"enum": ["all", "any", "latest"]},
+        "components": {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": {
+                "required": ["platform"],
+                "properties": {"platform": {"enum": ["sensor", "binary_sensor"]}},
+                "allOf": [_SENSOR, _BINARY_SENSOR],
+            },
+        },
+    },
+}
+
+VALIDATOR = Draft202012Validator(SCHEMA)
