@@ -70,7 +70,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
         for key, message in contradictions(options["mqtt"]):
             tree.complain(("mqtt", *key.split(".")), message)
     if tree.problems or options is None:
-        raise ConfigError(sorted(tree.problems, key=_line))
+        raise ConfigError(sorted(tree.problems, key=_in_file_order))
     pbx = pbx_settings(options["pbx"])
     return Config(
         pbx=pbx,
@@ -222,6 +222,6 @@ def _without_file(key: Key) -> Key | None:
     return plain if plain != key and is_secret(OPTIONS.get(plain)) else None
 
 
-def _line(problem: Problem) -> tuple[str, int]:
+def _in_file_order(problem: Problem) -> tuple[str, int, str]:
     path, _, line = problem.place.rpartition(":")
-    return (path, int(line)) if line.isdecimal() else (problem.place, 0)
+    return (path, int(line), problem.key) if line.isdecimal() else (problem.place, 0, problem.key)
