@@ -134,11 +134,14 @@ async def _watch(port: int, names: dict[str, str]) -> None:
     client = MQTTClient()
     await client.connect(f"mqtt://127.0.0.1:{port}/")
     await client.subscribe([(f"{_BASE}/users/+/state", QOS_0)])
-    while True:
-        message = await client.deliver_message()
-        if message is not None and message.data is not None:
-            dn = message.topic.split("/")[-2]
-            _print_now(f"{message.topic:<24} {message.data.decode():<15} {names.get(dn, '')}")
+    try:
+        while True:
+            message = await client.deliver_message()
+            if message is not None and message.data is not None:
+                dn = message.topic.split("/")[-2]
+                _print_now(f"{message.topic:<24} {message.data.decode():<15} {names.get(dn, '')}")
+    finally:
+        await client.disconnect()
 
 
 def _print_now(line: str) -> None:

@@ -27,9 +27,7 @@ def test_the_example_loads_and_holds_every_key_with_its_default(tmp_path: Path) 
     config = load(EXAMPLE, {})
     assert keys_of(yaml.safe_load(EXAMPLE.read_text())) == set(OPTIONS)
     minimal = tmp_path / "config.yaml"
-    minimal.write_text(
-        "pbx: {url: 'https://pbx.example.com:5001', client_id: busylights, client_secret: change-me}\n"
-    )
+    minimal.write_text("pbx: {url: 'https://pbx.example.com:5001', client_id: busylights, client_secret: change-me}\n")
     assert config.options == load(minimal, {}).options
 
 

@@ -108,7 +108,10 @@ def test_the_address_of_the_pbx_is_taken_from_what_a_browser_shows(tmp_path: Pat
                 "config.yaml:5 mqtt.tls.enabled: is false, and yet there are certificates",
             ],
         ),
-        (MINIMAL + "users: {include: 101}\n", ['config.yaml:5 users.include: a list is expected here, such as ["101"]']),
+        (
+            MINIMAL + "users: {include: 101}\n",
+            ['config.yaml:5 users.include: a list is expected here, such as ["101"]'],
+        ),
         (MINIMAL + "users: {special: yes}\n", ["config.yaml:5 users.special: 'yes' is neither true nor false"]),
         (
             MINIMAL + "sources: {monitor_status: {interval: 100ms}}\n",
@@ -268,7 +271,9 @@ def test_http_to_this_machine_is_nothing_to_warn_of(tmp_path: Path) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200) | st.text(alphabet="pbx:mqt-{}[]!&*'\"\n #|>?,ae01 ", max_size=200).map(str.encode))
-def test_any_file_is_read_or_refused_and_never_crashes(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_any_file_is_read_or_refused_and_never_crashes(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
     path = tmp_path_factory.mktemp("any") / "config.yaml"
     path.write_bytes(content)
     with pytest.raises(ConfigError):

@@ -196,7 +196,9 @@ def test_a_mass_removal_waits_for_a_refresh(world: World, caplog: pytest.LogCapt
         world.wait(600)
         world.round(everybody(3))
     assert len(world.wire.dns()) == 8
-    assert [record.levelname for record in caplog.records if "no longer reports 5 of 8" in record.message] == ["WARNING"]
+    assert [record.levelname for record in caplog.records if "no longer reports 5 of 8" in record.message] == [
+        "WARNING"
+    ]
     world.engine.refresh()
     world.round(everybody(3))
     assert len(world.wire.dns()) == 3

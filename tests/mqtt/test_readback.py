@@ -13,7 +13,6 @@ TOPICS = Topics("3cx", "hq", "homeassistant")
 DISCOVERY = "homeassistant/device/3cx2mqtt_hq/user_1/config"
 
 
-
 def of(retained: dict[str, str]) -> Readback:
     result = Readback(TOPICS)
     for topic, payload in retained.items():

@@ -46,7 +46,9 @@ def test_payloads_are_the_golden_ones_and_valid(name: str, payload: Callable[[],
 def test_any_number_and_name_gives_a_valid_payload(number: str, name: str | None) -> None:
     topic, text = user_payload(replace(USER, number=number.replace("/", "-"), name=name or None))
     assert re.fullmatch(r"homeassistant/device/3cx2mqtt_hq/user_[a-zA-Z0-9_-]+/config", topic)
-    errors = [error.message for error in VALIDATOR.iter_errors(json.loads(text)) if "state_topic" not in error.json_path]
+    errors = [
+        error.message for error in VALIDATOR.iter_errors(json.loads(text)) if "state_topic" not in error.json_path
+    ]
     assert errors == []
 
 

@@ -40,7 +40,11 @@ def test_the_row_stands_in_the_document_as_it_is() -> None:
 
 def test_only_topics_that_change_are_published() -> None:
     away = replace(USER, state=State.AWAY, busy=False)
-    assert [topic for topic, _ in rendered(USER, away)] == ["3cx/users/101/state", "3cx/users/101/busy", "3cx/users/101"]
+    assert [topic for topic, _ in rendered(USER, away)] == [
+        "3cx/users/101/state",
+        "3cx/users/101/busy",
+        "3cx/users/101",
+    ]
     assert [topic for topic, _ in rendered(away, replace(away, state=State.OFFLINE))] == [
         "3cx/users/101/state",
         "3cx/users/101",

@@ -1,0 +1,82 @@
+import asyncio
+import re
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+import bridge
+from bridge.cli import main
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["dance"],
+        ["run", "--fast"],
+        ["simulate", "--port", "70000"],
+        ["simulate", "--users", "0"],
+        ["simulate", "x"],
+    ],
+)
+def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: 3cx2mqtt" in capsys.readouterr().err
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"3cx2mqtt {bridge.__version__}\n"
+
+
+def test_a_missing_configuration_ends_with_78(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["run"]) == 78
+    assert "no configuration: none at config.yaml, /etc/3cx2mqtt/config.yaml" in capsys.readouterr().err
+    monkeypatch.setenv("THREECX2MQTT_CONFIG", "named.yaml")
+    assert main(["run"]) == 78
+    assert "named.yaml: cannot be read" in capsys.readouterr().err
+    (tmp_path / "config.yaml").write_text("pbx: {}\n")
+    monkeypatch.delenv("THREECX2MQTT_CONFIG")
+    assert main(["run"]) == 78
+    assert "config.yaml:1 pbx.url: is required" in capsys.readouterr().err
+
+
+async def test_the_simulator_says_how_to_use_it() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bridge", "simulate", "--users", "3", "--rows", "official"),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    lines = [(await asyncio.wait_for(process.stdout.readline(), 20)).decode() for _ in range(8)]
+    assert re.match(r"A simulated 3CX 20.0.8 with 3 people is at http://127.0.0.1:\d+", lines[0])
+    assert "  client_secret: simulated-key\n" in lines
+    process.send_signal(signal.SIGINT)
+    assert await asyncio.wait_for(process.wait(), 10) == 0
+
+
+async def test_the_demo_shows_users_changing() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bridge", "demo"), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None and process.stderr is not None
+    seen: dict[str, list[str]] = {}
+    text = ""
+    async with asyncio.timeout(40):
+        while not any(len(states) > 1 for states in seen.values()):
+            line = (await process.stdout.readline()).decode()
+            text += line
+            if match := re.match(r"  \d\d:\d\d:\d\d  (3cx/users/\d+/state) +(\w+)", line):
+                seen.setdefault(match[1], []).append(match[2])
+    assert len(seen) == 8
+    assert re.search(r"mosquitto_sub -h 127.0.0.1 -p \d+ -v -t '3cx/#'", text)
+    process.send_signal(signal.SIGINT)
+    assert await asyncio.wait_for(process.wait(), 10) == 0
+    assert (await process.stderr.read()).decode() == ""

@@ -1,0 +1,72 @@
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from bridge.log import Recurring, setup
+from bridge.settings import LogFormat, LogLevel, LogSettings
+
+LOGGER = logging.getLogger("bridge.test")
+
+
+@pytest.fixture(autouse=True)
+def loggers_as_they_were() -> Iterator[None]:
+    root, ours = logging.getLogger(), logging.getLogger("bridge")
+    handlers, levels = root.handlers[:], (root.level, ours.level)
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
+
+
+def logged(form: LogFormat, level: LogLevel = LogLevel.INFO, secrets: tuple[str, ...] = ()) -> io.StringIO:
+    stream = io.StringIO()
+    setup(LogSettings(level, form), secrets, stream)
+    return stream
+
+
+@pytest.mark.parametrize("form", list(LogFormat))
+def test_secrets_never_show_not_even_in_tracebacks(form: LogFormat) -> None:
+    stream = logged(form, secrets=("hush", "hush-hush"))
+    LOGGER.info("the key is %s", "hush-hush")
+    try:
+        raise ValueError("hush")
+    except ValueError:
+        LOGGER.exception("oh")
+    assert "hush" not in stream.getvalue()
+    assert stream.getvalue().count("***") >= 2
+
+
+def test_json_lines_can_be_read_by_machines() -> None:
+    stream = logged(LogFormat.JSON)
+    LOGGER.warning("a %s", "ü")
+    line = json.loads(stream.getvalue())
+    assert (line["level"], line["logger"], line["message"]) == ("warning", "bridge.test", "a ü")
+
+
+def test_the_level_is_ours_and_libraries_only_warn() -> None:
+    stream = logged(LogFormat.TEXT, LogLevel.DEBUG)
+    LOGGER.debug("ours")
+    logging.getLogger("aiohttp").info("theirs")
+    assert "ours" in stream.getvalue()
+    assert "theirs" not in stream.getvalue()
+
+
+def test_what_fails_again_and_again_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    trouble = Recurring(LOGGER)
+    trouble.recovered("fine")
+    for message in ("down", "down", "down", "refused", "down"):
+        trouble.failed(message)
+    trouble.recovered("fine again")
+    trouble.recovered("fine again")
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("WARNING", "down"),
+        ("DEBUG", "down"),
+        ("DEBUG", "down"),
+        ("WARNING", "refused"),
+        ("WARNING", "down"),
+        ("INFO", "fine again"),
+    ]
