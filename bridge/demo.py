@@ -47,7 +47,7 @@ What to look for:
   {base}/users/100/busy         ON or OFF                                       (for a switch)
   {base}/users/100              all that is known about the user, as JSON       (for Node-RED)
   {base}/bridge/state           online while the bridge runs; the broker says offline when it dies
-  homeassistant/device/#       what lets Home Assistant show all of them by itself
+  homeassistant/device/#     what lets Home Assistant show all of them by itself
 
 The configuration in use: {config}
 

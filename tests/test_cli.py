@@ -66,7 +66,8 @@ async def test_the_demo_shows_users_changing() -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bridge", "demo"), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
     seen: dict[str, list[str]] = {}
     text = ""
     async with asyncio.timeout(40):

@@ -170,7 +170,7 @@ def test_every_mistake_is_told_at_once_in_the_order_of_the_file(tmp_path: Path) 
 def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "config.yaml"
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match="not UTF-8|over 1 MiB"):
+    with pytest.raises(ConfigError, match=r"not UTF-8|over 1 MiB"):
         load(path, {})
     with pytest.raises(ConfigError, match="cannot be read: is a directory"):
         load(tmp_path, {})

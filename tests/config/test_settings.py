@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,10 +24,8 @@ def test_anything_else_is_no_duration(value: str) -> None:
 @given(st.one_of(st.text(), st.integers(), st.floats(), st.booleans(), st.none()))
 def test_numbers_are_within_their_limits_or_refused(value: object) -> None:
     for option, low, high in ((Duration(1, 5), 1, 5), (Integer(1, 5), 1, 5)):
-        try:
+        with suppress(Invalid):
             assert low <= option(value) <= high
-        except Invalid:
-            pass
 
 
 @pytest.mark.parametrize("topic", ["3cx", "site/3cx", "a b/c", "Büro/3cx"])

@@ -216,7 +216,9 @@ async def test_rights_keys_and_users_change_while_it_runs(pbx: SimulatedPbx, cli
 
 
 async def test_people_ring_talk_and_come_back() -> None:
-    pbx, told, waits = SimulatedPbx(users=4), [], 0
+    pbx = SimulatedPbx(users=4)
+    told: list[str] = []
+    waits = 0
 
     async def sleep(_seconds: float) -> None:
         nonlocal waits
