@@ -202,6 +202,7 @@ class Session:
 
     async def _farewell(self, connection: Connection) -> None:
         """Tell everybody that nothing here is true any more: a clean goodbye suppresses the will."""
+        self._outbox.clear()  # our own `offline` comes back to us and must not be corrected
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL):
                 connection.publish(self._offline, self._settings.qos)

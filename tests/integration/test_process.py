@@ -20,6 +20,7 @@ async def test_a_signal_publishes_offline_and_ends_well(
         assert await bridge.signal(number) == 0
         await subscriber.until_latest("3cx/bridge/state", "offline")
         assert subscriber.latest["3cx/users/100/state"] == "available"
+        assert "corrected" not in bridge.log()
 
 
 async def test_it_ends_as_well_without_a_broker(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:

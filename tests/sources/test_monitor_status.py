@@ -18,6 +18,7 @@ from tests.support.clock import FakeClock
 from tests.support.threecx import connected, settings
 
 HOUR = 3600.0
+EVERYTHING = QueryOptions()
 T = TypeVar("T", bound=Update)
 
 
@@ -47,7 +48,7 @@ class Poll:
 
 @asynccontextmanager
 async def polling(
-    url: str, clock: FakeClock, query: QueryOptions = QueryOptions(), *, interval: float = HOUR
+    url: str, clock: FakeClock, query: QueryOptions = EVERYTHING, *, interval: float = HOUR
 ) -> AsyncIterator[Poll]:
     async with connected(settings(url), clock) as xapi:
         options = MonitorStatusSettings(Enabled.AUTO, interval, query)
