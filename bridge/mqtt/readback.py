@@ -61,8 +61,9 @@ class Readback:
     def difference(self, wanted: Iterable[Message]) -> Iterator[Message]:
         """What to publish so that the broker retains `wanted`, and the clearing of what is no longer true.
 
-        `bridge/state` is always among it: it must come last, whatever the broker retains.
+        Messages of rank HELLO are always among it. `bridge/state` is left to the session, which says it last.
         """
+        self._digests.pop(self._topics.bridge_state, None)
         for message in wanted:
             digest = self._digests.pop(message.topic, None)
             if digest != hash(message.payload) or message.rank is Rank.HELLO:

@@ -179,7 +179,7 @@ class Session:
     def _watch(self, payload: bytes, *, retained: bool) -> None:
         """The will of a half-dead earlier connection may come after our `online`; say it again."""
         if not retained and payload != b"online" and self._outbox.in_step:
-            _logger.info("somebody else's will said %s on %s: corrected", payload[:20], self._topics.bridge_state)
+            _logger.info("somebody said %s on %s (a late will?): corrected", payload[:20], self._topics.bridge_state)
             self._outbox.publish(Message(self._topics.bridge_state, b"online", Rank.HELLO))
 
     async def _pump(self, connection: Connection) -> None:

@@ -74,6 +74,7 @@ async def test_only_what_differs_is_published_on_a_reconnect(
         await subscriber.until(lambda: '"pbx_version":"20.0.8.1109"' in subscriber.latest["3cx/bridge/info"])
         changed = {topic for topic, _, _ in subscriber.log[seen:] if not topic.startswith("3cx/bridge/")}
         assert changed == {"3cx/users/100/state", "3cx/users/100", "3cx/users/100/monitor"}
+        assert subscriber.payloads("3cx/bridge/state") == ["online", "offline", "online"]
         assert subscriber.json("3cx/users/101")["since"] == since
 
 

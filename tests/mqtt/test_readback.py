@@ -36,8 +36,12 @@ def test_only_differences_are_published() -> None:
 
 
 def test_the_hello_is_said_whatever_is_retained() -> None:
-    hello = Message("3cx/bridge/state", b"online", Rank.HELLO)
-    assert next(of(OWNED | {"3cx/bridge/state": "online"}).difference([hello])) == hello
+    hello = Message("3cx/bridge/pbx", b"online", Rank.HELLO)
+    assert next(of(OWNED | {"3cx/bridge/pbx": "online"}).difference([hello])) == hello
+
+
+def test_the_bridge_s_own_state_is_never_cleared() -> None:
+    assert published(of(OWNED | {"3cx/bridge/state": "offline"}), OWNED) == {}
 
 
 def test_what_is_no_longer_true_is_cleared() -> None:
