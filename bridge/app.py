@@ -6,6 +6,7 @@ import os
 import random
 import signal
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,9 +15,11 @@ from bridge.config import Config, load
 from bridge.domain.clock import Clock
 from bridge.domain.message import Message
 from bridge.domain.model import SourceReport, Update
-from bridge.engine.core import Engine
+from bridge.domain.presence import DEFAULT_PROFILES
+from bridge.engine.commands import CommandDesk
+from bridge.engine.core import Engine, Policy
 from bridge.errors import ConfigError
-from bridge.log import setup
+from bridge.log import Troubles, setup
 from bridge.mqtt.outbox import Outbox
 from bridge.mqtt.readback import Readback
 from bridge.mqtt.router import Router
@@ -24,12 +27,20 @@ from bridge.mqtt.session import Hooks, Session
 from bridge.outputs.hass.discovery import DiscoveryOutput
 from bridge.outputs.state import StateOutput
 from bridge.ports import Output, Source
-from bridge.sources.threecx import monitor_status
+from bridge.sources.threecx import active_calls, call_control, monitor_status, parse, users
+from bridge.sources.threecx.access import Access
+from bridge.sources.threecx.active_calls import ActiveCalls
 from bridge.sources.threecx.auth import TokenAuth
+from bridge.sources.threecx.call_control import CallControl
+from bridge.sources.threecx.call_control_api import CallControlApi
 from bridge.sources.threecx.http import Http
 from bridge.sources.threecx.monitor_status import MonitorStatus
+from bridge.sources.threecx.poll import Tools, good_for
+from bridge.sources.threecx.probe import Probe
 from bridge.sources.threecx.refusals import Refusals
-from bridge.sources.threecx.settings import Enabled
+from bridge.sources.threecx.settings import Enabled, QueryOptions
+from bridge.sources.threecx.users import Users
+from bridge.sources.threecx.writer import Writer
 from bridge.sources.threecx.xapi import Xapi
 from bridge.topics import Topics
 
@@ -58,21 +69,26 @@ class Bridge:
         self._topics = Topics(config.mqtt.base_topic, config.pbx.name, config.homeassistant.discovery_prefix)
         self._options = _options(config)
         self._outbox = outbox = Outbox()
-        self._engine = Engine(
-            config.users,
-            SourceReport(monitor_status.NAME, in_use=False, reason=_why_not(config)),
-            config.monitor_status.interval,
-            self._outputs(),
-            outbox,
-            self._clock,
-        )
+        self._engine = Engine(_policy(config), self._outputs(), outbox, self._clock)
         self._born = asyncio.Event()
         self._settled = asyncio.Event()
         self._synchronised = False
+        self._http = Http(config.pbx)
+        auth = TokenAuth(self._http, config.pbx, Refusals(config.pbx, state_directory, self._clock.wall), self._clock)
+        access = Access(self._http, auth, self._clock)
+        xapi = Xapi(access)
+        tools = Tools(xapi, config.place, Troubles(_logger), self._clock, self._rng)
+        self._active_calls = ActiveCalls(tools, config.active_calls) if config.active_calls.enabled else None
+        self._sources = [Probe(tools, access, self._look_again), *self._enabled_sources(tools, access)]
+        self._writer = Writer(xapi, self._engine.row, self._look_again)
+        desk = CommandDesk(config.commands, lambda dn: self._engine.row(dn) is not None, self._writer.submit)
+        self._writable = config.commands.profile or config.commands.queue
         listeners = {}
         if config.homeassistant.enabled:
             listeners[config.homeassistant.birth_topic] = self._homeassistant_spoke
-        self._router = Router(self._topics, {"refresh": self._refresh}, listeners, outbox)
+        self._router = Router(
+            self._topics, {"refresh": self._refresh}, listeners, outbox, desk.receive if self._writable else None
+        )
         self._session = Session(
             config.mqtt,
             self._topics,
@@ -81,9 +97,6 @@ class Bridge:
             self._clock,
             self._rng,
         )
-        self._http = Http(config.pbx)
-        auth = TokenAuth(self._http, config.pbx, Refusals(config.pbx, state_directory, self._clock.wall), self._clock)
-        self._sources = self._enabled_sources(Xapi(self._http, auth))
 
     async def run(self) -> None:
         """Work until cancelled; then say `offline` and go."""
@@ -91,6 +104,8 @@ class Bridge:
             tasks.create_task(self._session.run(), name="mqtt")
             tasks.create_task(self._keep_time(), name="clock")
             tasks.create_task(self._greet_homeassistant(), name="birth")
+            if self._writable:
+                tasks.create_task(self._writer.run(), name="commands")
             for source in self._sources:
                 tasks.create_task(source.run(self._report), name=source.name)
 
@@ -104,19 +119,32 @@ class Bridge:
         }
         yield StateOutput(self._topics, about)
         if config.homeassistant.enabled:
-            yield DiscoveryOutput(self._topics, host)
+            profiles = tuple(DEFAULT_PROFILES) if config.commands.profile else ()
+            yield DiscoveryOutput(self._topics, host, profiles=profiles, queue=config.commands.queue)
 
-    def _enabled_sources(self, xapi: Xapi) -> list[Source]:
+    def _enabled_sources(self, tools: Tools, access: Access) -> Iterable[Source]:
         config = self._config
-        if config.monitor_status.enabled is Enabled.FALSE:
-            self._settled.set()
-            return []
-        return [MonitorStatus(xapi, config.monitor_status, config.place, self._clock, self._rng)]
+        if config.monitor_status.enabled is not Enabled.FALSE:
+            yield MonitorStatus(tools, config.monitor_status, partial(parse.monitor_row, caller_id=config.caller_id))
+        if config.users_source.enabled:
+            yield Users(tools, config.users_source)
+        if self._active_calls is not None:
+            yield self._active_calls
+        if config.call_control.enabled is not Enabled.FALSE:
+            yield CallControl(tools, CallControlApi(access), config.call_control)
 
     def _report(self, update: Update) -> None:
         self._engine.apply(update)
-        if self._engine.settled:
+        if self._active_calls is not None:
+            self._active_calls.relax(relaxed=self._engine.pushed)
+        if not self._settled.is_set() and self._engine.settled:
             self._settled.set()
+            _logger.info("sources: %s", "; ".join(_in_words(report) for report in self._engine.sources()))
+
+    def _look_again(self) -> None:
+        for source in self._sources:
+            if not isinstance(source, Probe):
+                source.refresh()
 
     async def _ready(self) -> None:
         await wait_for(self._settled, PATIENCE)
@@ -212,26 +240,50 @@ def _state_directory() -> Path | None:
     return Path(first) if first else None
 
 
+def _policy(config: Config) -> Policy:
+    off = "switched off by sources.{}.enabled".format
+    sources = {
+        monitor_status.NAME: config.monitor_status.enabled is not Enabled.FALSE,
+        users.NAME: config.users_source.enabled,
+        active_calls.NAME: config.active_calls.enabled,
+        call_control.NAME: config.call_control.enabled is not Enabled.FALSE,
+    }
+    intervals = [
+        settings.interval
+        for name, settings in (
+            (monitor_status.NAME, config.monitor_status),
+            (users.NAME, config.users_source),
+            (active_calls.NAME, config.active_calls),
+        )
+        if sources[name]
+    ]
+    return Policy(
+        users=config.users,
+        rules=config.rules,
+        caller_id=config.caller_id,
+        groups=config.groups,
+        sources={name: None if on else off(name) for name, on in sources.items()},
+        push_required=config.call_control.enabled is Enabled.TRUE,
+        bound=good_for(min(intervals, default=config.call_control.resync)),
+    )
+
+
 def _options(config: Config) -> dict[str, object]:
     """What decides who is published; compared with the last run's to know whether it changed meanwhile."""
-    query, users = config.monitor_status.query, config.users
+    who = config.users
     return {
-        "monitor_status": {
-            "enabled": config.monitor_status.enabled.value,
-            "top": query.top,
-            "skip": query.skip,
-            "search": query.search,
-            "filter": query.filter,
-        },
-        "users": {
-            "include": list(users.include),
-            "exclude": list(users.exclude),
-            "special": users.special,
-        },
+        monitor_status.NAME: {"enabled": config.monitor_status.enabled.value} | _query(config.monitor_status.query),
+        users.NAME: {"enabled": config.users_source.enabled} | _query(config.users_source.query),
+        "include": list(who.include),
+        "exclude": list(who.exclude),
+        "special": who.special,
     }
 
 
-def _why_not(config: Config) -> str:
-    if config.monitor_status.enabled is Enabled.FALSE:
-        return "switched off by sources.monitor_status.enabled"
-    return "not read yet"
+def _query(query: QueryOptions) -> dict[str, object]:
+    return {"top": query.top, "skip": query.skip, "search": query.search, "filter": query.filter}
+
+
+def _in_words(report: SourceReport) -> str:
+    use = "in use" if report.in_use else "not in use"
+    return f"{report.name} {use}" + (f" ({report.reason})" if report.reason else "")

@@ -1,13 +1,16 @@
 """Trying things out with no PBX and no broker of one's own: the commands `simulate` and `demo`."""
 
 import asyncio
+import json
 import logging
 import os
 import random
 import socket
+import sys
 import tempfile
+import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from bridge.config import load
 from bridge.errors import BridgeError
 from bridge.simulator import Rows, SimulatedPbx
 from bridge.simulator.life import live
+from bridge.simulator.prompt import HELP, Prompt
 
 _PEOPLE = 8
 _BASE = "3cx"
@@ -29,6 +33,10 @@ pbx:
   url: {url}
   client_id: {client_id}
   client_secret: {client_secret}
+
+People call and go away by themselves until you type the first command:
+
+{help}
 """
 
 _DEMO = """\
@@ -46,12 +54,13 @@ What to look for:
   {base}/users/100/state        one word: available, ringing, on_call, away …   (for a busy light)
   {base}/users/100/busy         ON or OFF                                       (for a switch)
   {base}/users/100              all that is known about the user, as JSON       (for Node-RED)
+  {base}/users/100/call         a call rings, is answered, ends                 (as it happens)
   {base}/bridge/state           online while the bridge runs; the broker says offline when it dies
   homeassistant/device/#     what lets Home Assistant show all of them by itself
 
 The configuration in use: {config}
 
-Now the users' states, as they arrive at a subscriber of this broker (Ctrl-C ends the demo):
+Now the users' states and calls, as they arrive at a subscriber of this broker (Ctrl-C ends the demo):
 """
 
 _CONFIG = """\
@@ -61,13 +70,14 @@ pbx:
   client_id: {client_id}
   client_secret: {client_secret}
 sources:
+  users: {{interval: 1s}}
   monitor_status: {{interval: 1s}}
 mqtt: {{host: 127.0.0.1, port: {port}, base_topic: {base}, protocol: 3.1.1}}
 """
 
 
 async def simulate(*, port: int, users: int, version: str, rows: Rows) -> None:
-    """Serve a simulated PBX on loopback until cancelled."""
+    """Serve a simulated PBX on loopback until cancelled, and do what is typed."""
     pbx = SimulatedPbx(users=users, version=version, rows=rows)
     async with pbx.serve(port=port) as url:
         print(
@@ -77,12 +87,36 @@ async def simulate(*, port: int, users: int, version: str, rows: Rows) -> None:
                 url=url,
                 client_id=pbx.client_id,
                 client_secret=pbx.client_secret,
+                help=HELP,
             ),
             flush=True,
         )
-        if rows == "extended":
-            await live(pbx, rng=random.Random(), tell=_print_now)  # noqa: S311  # invented people
-        await asyncio.Event().wait()
+        life = asyncio.create_task(live(pbx, rng=random.Random(), tell=_print_now), name="people")  # noqa: S311
+        try:
+            prompt = Prompt(pbx)
+            async for line in _typed():
+                life.cancel()
+                print(prompt.do(line), flush=True)
+            await asyncio.Event().wait()
+        finally:
+            life.cancel()
+
+
+async def _typed() -> AsyncIterator[str]:
+    """What is typed, line by line; a thread reads it, since a terminal or a file cannot be waited for otherwise."""
+    loop = asyncio.get_running_loop()
+    lines: asyncio.Queue[str | None] = asyncio.Queue()
+
+    def read() -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            for line in sys.stdin:
+                loop.call_soon_threadsafe(lines.put_nowait, line)
+            loop.call_soon_threadsafe(lines.put_nowait, None)
+
+    threading.Thread(target=read, name="prompt", daemon=True).start()
+    while (line := await lines.get()) is not None:
+        if line.strip():
+            yield line.strip()
 
 
 async def demo() -> None:
@@ -133,15 +167,23 @@ async def _watch(port: int, names: dict[str, str]) -> None:
 
     client = MQTTClient()
     await client.connect(f"mqtt://127.0.0.1:{port}/")
-    await client.subscribe([(f"{_BASE}/users/+/state", QOS_0)])
+    await client.subscribe([(f"{_BASE}/users/+/{topic}", QOS_0) for topic in ("state", "call")])
     try:
         while True:
             message = await client.deliver_message()
             if message is not None and message.data is not None:
                 dn = message.topic.split("/")[-2]
-                _print_now(f"{message.topic:<24} {message.data.decode():<15} {names.get(dn, '')}")
+                _print_now(f"{message.topic:<21} {names.get(dn, ''):<15} {_readable(message.data.decode())}")
     finally:
         await client.disconnect()
+
+
+def _readable(payload: str) -> str:
+    """A state word as it is, an event in a few words."""
+    if not payload.startswith("{"):
+        return payload
+    event = json.loads(payload)
+    return f"  {event['event_type']}, {event['direction']}, with {event['party']}, after {event['duration']} s"
 
 
 def _print_now(line: str) -> None:

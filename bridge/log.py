@@ -40,6 +40,26 @@ class Recurring:
             self._told = None
 
 
+class Troubles:
+    """What keeps several sources from working: what they all suffer from is told once."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._told: dict[str, str] = {}
+
+    def failed(self, source: str, message: str, level: int = logging.WARNING) -> None:
+        """Log `message` at `level`, or at debug if it was told already and nothing has changed since."""
+        known = message in self._told.values()
+        self._told[source] = message
+        self._logger.log(logging.DEBUG if known else level, "%s", message)
+
+    def recovered(self, source: str) -> None:
+        """Log that the last of the sources with this trouble works again."""
+        message = self._told.pop(source, None)
+        if message is not None and message not in self._told.values():
+            self._logger.info("%s is read again", source)
+
+
 class _Text(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S")

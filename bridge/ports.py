@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from bridge.domain.message import Message
-from bridge.domain.model import Bridge, Update, User
+from bridge.domain.model import Bridge, CallEvent, Group, Update, User
 
 Report = Callable[[Update], None]
 
@@ -42,6 +42,12 @@ class Output(Protocol):
 
     def user(self, before: User | None, after: User | None) -> Iterable[Message]:
         """Messages that lead the broker from `before` to `after` for one user."""
+
+    def call(self, user: User, event: CallEvent) -> Iterable[Message]:
+        """Messages that tell of something that happened to a call."""
+
+    def group(self, before: Group | None, after: Group) -> Iterable[Message]:
+        """The same as `user` for a group; groups stay as long as the configuration does."""
 
     def bridge(self, before: Bridge | None, after: Bridge) -> Iterable[Message]:
         """The same for the bridge itself."""

@@ -169,6 +169,29 @@ class ListOf:
 
 
 @dataclass(frozen=True, slots=True)
+class MapOf:
+    """A mapping with keys of the user's own choice; `example` shows one."""
+
+    name: Option
+    inner: Option
+    example: str
+
+    def __call__(self, value: object) -> dict[Any, Any]:
+        if not isinstance(value, dict):
+            raise Invalid(f"a mapping is expected here, {self.example}, not {_kind(value)}")
+        return {self.name(name): self._item(name, item) for name, item in value.items()}
+
+    def _item(self, name: object, item: object) -> Any:
+        try:
+            return self.inner(item)
+        except Invalid as error:
+            raise Invalid(f"{_shown(name)}: {error.msg}") from None
+
+    def json_schema(self) -> JsonSchema:
+        return {"type": "object", "additionalProperties": self.inner.json_schema()}
+
+
+@dataclass(frozen=True, slots=True)
 class File:
     """The path of a file; the loader resolves it against the configuration's folder and sees that it is there."""
 

@@ -78,11 +78,32 @@ class Topics:
         """The row of GetMonitorStatus()."""
         return f"{self.base}/users/{dn}/monitor"
 
+    def user_call(self, dn: str) -> str:
+        """What happens to the user's calls. Never retained."""
+        return f"{self.base}/users/{dn}/call"
+
+    def user_set(self, dn: str) -> str:
+        """Where others ask for a change of the user in the PBX."""
+        return f"{self.base}/users/{dn}/set"
+
+    def group(self, name: str) -> str:
+        """The group's JSON document."""
+        return f"{self.base}/groups/{name}"
+
+    def group_busy(self, name: str) -> str:
+        """`ON` while anybody in the group is busy."""
+        return f"{self.base}/groups/{name}/busy"
+
     def document_of(self, topic: str) -> str | None:
         """The DN whose JSON document lives under `topic`, or None when it is another topic."""
         prefix = f"{self.base}/users/"
         dn = topic.removeprefix(prefix)
         return dn if dn != topic and "/" not in dn else None
+
+    def user_of_set(self, topic: str) -> str | None:
+        """The DN whose `set` topic this is, or None when it is another topic."""
+        dn = topic.removeprefix(f"{self.base}/users/").removesuffix("/set")
+        return dn if self.user_set(dn) == topic and "/" not in dn else None
 
     @property
     def device_prefix(self) -> str:
@@ -95,7 +116,12 @@ class Topics:
 
     def own_filters(self) -> tuple[str, ...]:
         """Topic filters that match everything this bridge may have left retained."""
-        return (f"{self.base}/bridge/#", f"{self.base}/users/#", self.discovery("+"))
+        return (
+            f"{self.base}/bridge/#",
+            f"{self.base}/users/#",
+            f"{self.base}/groups/#",
+            self.discovery("+"),
+        )
 
     def is_discovery(self, topic: str) -> bool:
         """Whether `topic` is one that Home Assistant looks for devices of this bridge in."""

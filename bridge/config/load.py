@@ -12,16 +12,23 @@ from voluptuous import Invalid, MultipleInvalid, RequiredFieldInvalid, Schema
 
 from bridge.config.schema import OPTIONS, SCHEMA, is_scalar, is_secret
 from bridge.config.tree import MISSING, Key, Tree, read, read_secret_file
-from bridge.engine.settings import UsersSettings
+from bridge.domain.presence import Rules
+from bridge.domain.privacy import CallerId
+from bridge.engine.commands import CommandsSettings
+from bridge.engine.settings import UsersSettings, presence_rules
 from bridge.errors import ConfigError, Problem
 from bridge.mqtt.settings import MqttSettings, contradictions, mqtt_settings
 from bridge.outputs.hass.settings import HassSettings
 from bridge.settings import LogSettings
 from bridge.sources.threecx.settings import (
+    ActiveCallsSettings,
+    CallControlSettings,
     MonitorStatusSettings,
     PbxSettings,
+    UsersSourceSettings,
     monitor_status_settings,
     pbx_settings,
+    users_source_settings,
 )
 
 VARIABLE_PREFIX = "THREECX2MQTT_"
@@ -35,7 +42,14 @@ class Config:
 
     pbx: PbxSettings
     monitor_status: MonitorStatusSettings
+    users_source: UsersSourceSettings
+    active_calls: ActiveCallsSettings
+    call_control: CallControlSettings
     users: UsersSettings
+    groups: Mapping[str, tuple[str, ...]]
+    rules: Rules
+    caller_id: CallerId
+    commands: CommandsSettings
     mqtt: MqttSettings
     homeassistant: HassSettings
     log: LogSettings
@@ -71,11 +85,18 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
             tree.complain(("mqtt", *key.split(".")), message)
     if tree.problems or options is None:
         raise ConfigError(sorted(tree.problems, key=_in_file_order))
-    pbx = pbx_settings(options["pbx"])
+    pbx, sources = pbx_settings(options["pbx"]), options["sources"]
     return Config(
         pbx=pbx,
-        monitor_status=monitor_status_settings(options["sources"]["monitor_status"]),
+        monitor_status=monitor_status_settings(sources["monitor_status"]),
+        users_source=users_source_settings(sources["users"]),
+        active_calls=ActiveCallsSettings(**sources["active_calls"]),
+        call_control=CallControlSettings(**sources["call_control"]),
         users=UsersSettings(**options["users"]),
+        groups=options["groups"],
+        rules=presence_rules(options["presence"]),
+        caller_id=options["privacy"]["caller_id"],
+        commands=CommandsSettings(**options["commands"]),
         mqtt=mqtt_settings(options["mqtt"], pbx.name),
         homeassistant=HassSettings(**options["homeassistant"]),
         log=LogSettings(**options["log"]),

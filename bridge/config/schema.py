@@ -9,11 +9,17 @@ from typing import Any
 from voluptuous import Marker, Optional, Required
 
 from bridge.config.tree import Key
-from bridge.engine.settings import USERS_SCHEMA
+from bridge.engine.settings import COMMANDS_SCHEMA, GROUPS, PRESENCE_SCHEMA, PRIVACY_SCHEMA, USERS_SCHEMA
 from bridge.mqtt.settings import MQTT_SCHEMA
 from bridge.outputs.hass.settings import HASS_SCHEMA
-from bridge.settings import LOG_SCHEMA, JsonSchema, ListOf, Nullable, Text
-from bridge.sources.threecx.settings import MONITOR_STATUS_SCHEMA, PBX_SCHEMA
+from bridge.settings import LOG_SCHEMA, JsonSchema, ListOf, MapOf, Nullable, Text
+from bridge.sources.threecx.settings import (
+    ACTIVE_CALLS_SCHEMA,
+    CALL_CONTROL_SCHEMA,
+    MONITOR_STATUS_SCHEMA,
+    PBX_SCHEMA,
+    USERS_SOURCE_SCHEMA,
+)
 
 SCHEMA: dict[Marker, Any] = {
     Required("pbx", description="The 3CX phone system"): PBX_SCHEMA,
@@ -21,10 +27,17 @@ SCHEMA: dict[Marker, Any] = {
         Optional(
             "monitor_status", default={}, description="GET /xapi/v1/Users/Pbx.GetMonitorStatus()"
         ): MONITOR_STATUS_SCHEMA,
+        Optional("users", default={}, description="GET /xapi/v1/Users"): USERS_SOURCE_SCHEMA,
+        Optional("active_calls", default={}, description="GET /xapi/v1/ActiveCalls"): ACTIVE_CALLS_SCHEMA,
+        Optional("call_control", default={}, description="Calls by push: wss /callcontrol/ws"): CALL_CONTROL_SCHEMA,
     },
     Optional("users", default={}, description="Who is published"): USERS_SCHEMA,
+    Optional("groups", default={}, description="Users taken together: name → DNs or globs"): GROUPS,
+    Optional("presence", default={}, description="Which state follows from what"): PRESENCE_SCHEMA,
+    Optional("privacy", default={}, description="What is not shown"): PRIVACY_SCHEMA,
     Optional("mqtt", default={}, description="The MQTT broker"): MQTT_SCHEMA,
     Optional("homeassistant", default={}, description="MQTT discovery for Home Assistant"): HASS_SCHEMA,
+    Optional("commands", default={}, description="Writing to the PBX: off unless switched on"): COMMANDS_SCHEMA,
     Optional("log", default={}, description="What is logged, and how"): LOG_SCHEMA,
 }
 
@@ -49,7 +62,7 @@ def is_secret(option: object) -> bool:
 
 def is_scalar(option: object) -> bool:
     """Whether the environment can override the option."""
-    return not isinstance(option, dict | ListOf)
+    return not isinstance(option, dict | ListOf | MapOf)
 
 
 def json_schema() -> JsonSchema:

@@ -25,3 +25,5 @@ class Message:
     payload: bytes
     rank: Rank
     retain: bool = True
+    least_qos: int = 0
+    """Sent at this QoS even where the configuration asks for less."""

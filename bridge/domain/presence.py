@@ -1,49 +1,133 @@
 """From facts to one state per user: who is in which state, why, and whether that counts as busy."""
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from bridge.domain.model import MonitorRow, State
+from bridge.domain.model import CallStatus, State
 
-BUSY = frozenset({State.RINGING, State.DIALING, State.ON_CALL, State.ON_HOLD, State.DO_NOT_DISTURB})
-
-# The deciding fact in the bridge's own words, so that sources may alternate without a change.
-_REASONS = {
-    State.AVAILABLE: "available",
-    State.AWAY: "profile: Away",
-    State.DO_NOT_DISTURB: "profile: Out of office",
-    State.RINGING: "ringing",
-    State.DIALING: "dialing",
-    State.ON_CALL: "on_call",
-    State.ON_HOLD: "on_hold",
-    State.OFFLINE: "not registered",
-    State.UNKNOWN: "a state word the bridge does not know",
+DEFAULT_PROFILES = {
+    "Available": State.AVAILABLE,
+    "Away": State.AWAY,
+    "Out of office": State.DO_NOT_DISTURB,
+    "Custom 1": State.AVAILABLE,
+    "Custom 2": State.DO_NOT_DISTURB,
 }
+"""3CX's five profiles. It shows `Out of office` as "Do Not Disturb"; Custom 1 is of the available kind."""
+
+DEFAULT_BUSY = (State.RINGING, State.DIALING, State.ON_CALL, State.ON_HOLD, State.DO_NOT_DISTURB)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """`presence:`. `profiles` has names as `profile_key` writes them."""
+
+    profiles: Mapping[str, State]
+    busy: frozenset[State]
+    ignore_unregistered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known about one user now. What nobody told, or told too long ago, is None."""
+
+    calls: frozenset[CallStatus] | None
+    calls_expected: bool
+    """Whether some source should tell of calls, so that None is bad news."""
+    profile: str | None
+    profile_state: State | None
+    """What the profile stands for; None where the rules do not know it."""
+    registered: bool | None
 
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """A user's state and the fact that decided it."""
+    """A user's state and the fact that decided it, in the bridge's own words."""
 
     state: State
     reason: str
 
-    @property
-    def busy(self) -> bool | None:
-        """Whether somebody in this state should be left alone; None while that is not known."""
-        return None if self.state is State.UNKNOWN else self.state in BUSY
+
+NO_NEWS = "no news from the PBX"
+NO_CALL_NEWS = "no news about calls"
+NOT_REPORTED = "not reported by the PBX"
+NO_PRESENCE = "monitor status tells no presence"
+UNKNOWN_WORD = "a state word the bridge does not know"
 
 
-NO_NEWS = Presence(State.UNKNOWN, "no news from the PBX")
-NOT_REPORTED = Presence(State.UNKNOWN, "not reported by the PBX")
-NO_WORD = Presence(State.UNKNOWN, "monitor status tells no presence")
-
-_BY_WORD = {state: Presence(state, reason) for state, reason in _REASONS.items()}
+def _profile(facts: Facts) -> str:
+    return f"profile: {facts.profile}"
 
 
-def derive(row: MonitorRow | None, *, fresh: bool) -> Presence:
-    """One presence from what monitor status says. No news is never good news: not `fresh` means unknown."""
-    if not fresh:
-        return NO_NEWS
-    if row is None:
-        return NOT_REPORTED
-    return NO_WORD if row.state is None else _BY_WORD[row.state]
+# The first row whose condition holds decides. No news is never good news: whatever is below the calls needs to know
+# that there are none, and nothing at all known is `unknown`.
+PRECEDENCE: tuple[tuple[State, Callable[[Facts], bool], Callable[[Facts], str]], ...] = (
+    (State.ON_CALL, lambda facts: _has(facts, CallStatus.ON_CALL), lambda _: "on_call"),
+    (State.ON_HOLD, lambda facts: _has(facts, CallStatus.ON_HOLD), lambda _: "on_hold"),
+    (State.RINGING, lambda facts: _has(facts, CallStatus.RINGING), lambda _: "ringing"),
+    (State.DIALING, lambda facts: _has(facts, CallStatus.DIALING), lambda _: "dialing"),
+    (State.UNKNOWN, lambda facts: facts.calls is None and facts.calls_expected, lambda _: NO_CALL_NEWS),
+    (State.DO_NOT_DISTURB, lambda facts: facts.profile_state is State.DO_NOT_DISTURB, _profile),
+    (State.AWAY, lambda facts: facts.profile_state is State.AWAY, _profile),
+    (State.OFFLINE, lambda facts: facts.registered is False, lambda _: "not registered"),
+    (State.AVAILABLE, lambda facts: facts.profile_state is State.AVAILABLE, _profile),
+    (
+        State.UNKNOWN,
+        lambda facts: facts.profile is not None,
+        lambda facts: f"profile: {facts.profile} is not in presence.profiles",
+    ),
+    (State.UNKNOWN, lambda _: True, lambda _: NO_NEWS),
+)
+
+
+def derive(facts: Facts) -> Presence:
+    """The one state that follows from `facts`."""
+    return next(Presence(state, reason(facts)) for state, holds, reason in PRECEDENCE if holds(facts))
+
+
+def is_busy(state: State, busy: frozenset[State]) -> bool | None:
+    """Whether somebody in `state` should be left alone; None while that is not known."""
+    return None if state is State.UNKNOWN else state in busy
+
+
+def profile_key(name: str) -> str:
+    """How profile names are compared: case, blanks and punctuation make no difference."""
+    return "".join(character for character in name.casefold() if character.isalnum())
+
+
+def profile_state(profile: str, profiles: Mapping[str, State], labels: Mapping[str, str]) -> State | None:
+    """What `profile` stands for by its label (`Lunch`), else by its name (`Custom 1`).
+
+    `labels` maps the names of this PBX's custom profiles to their labels; a PBX might send either.
+    """
+    key = profile_key(profile)
+    by_label = [label for name, label in labels.items() if profile_key(name) == key]
+    by_name = [name for name, label in labels.items() if profile_key(label) == key]
+    found = (profiles.get(profile_key(name)) for name in (*by_label, profile, *by_name))
+    return next((state for state in found if state is not None), None)
+
+
+def from_word(word: State) -> tuple[CallStatus | None, str | None, bool | None]:
+    """What a monitor row's state word tells: (call, profile, registered), as another source would tell it."""
+    return _WORDS[word]
+
+
+_WORDS: dict[State, tuple[CallStatus | None, str | None, bool | None]] = {
+    State.ON_CALL: (CallStatus.ON_CALL, None, None),
+    State.ON_HOLD: (CallStatus.ON_HOLD, None, None),
+    State.RINGING: (CallStatus.RINGING, None, None),
+    State.DIALING: (CallStatus.DIALING, None, None),
+    State.AVAILABLE: (None, "Available", True),
+    State.AWAY: (None, "Away", True),
+    State.DO_NOT_DISTURB: (None, "Out of office", True),
+    State.OFFLINE: (None, None, False),
+    State.UNKNOWN: (None, None, None),
+}
+
+
+def _has(facts: Facts, status: CallStatus) -> bool:
+    return facts.calls is not None and status in facts.calls
+
+
+def statuses(calls: Iterable[CallStatus]) -> frozenset[CallStatus]:
+    """The set that Facts wants."""
+    return frozenset(calls)

@@ -18,8 +18,8 @@ class Admission:
     """Decides by DN, once for each; says once why a DN cannot be published at all."""
 
     def __init__(self, settings: UsersSettings) -> None:
-        self._include = _pattern(settings.include)
-        self._exclude = _pattern(settings.exclude)
+        self._include = pattern(settings.include)
+        self._exclude = pattern(settings.exclude)
         self._special = settings.special
         self._decided: dict[str, bool] = {}
 
@@ -42,6 +42,7 @@ class Admission:
         return self._special or not dn.startswith(_HOT_DESK)
 
 
-def _pattern(globs: Iterable[str]) -> re.Pattern[str] | None:
+def pattern(globs: Iterable[str]) -> re.Pattern[str] | None:
+    """Matches what any of the globs matches, case and all; None where there are none."""
     joined = "|".join(translate(glob) for glob in globs)
     return re.compile(joined) if joined else None

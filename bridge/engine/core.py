@@ -1,26 +1,33 @@
-"""Keeps what is known about every user, derives what is published, and hands on what changed. Never waits."""
+"""Takes in what the sources report, and hands on what changed by it. Never waits."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bridge.domain.calls import Call, event, happenings
 from bridge.domain.clock import Clock
 from bridge.domain.message import Message
 from bridge.domain.model import (
     Answered,
     Bridge,
+    Calls,
     Failure,
-    MonitorRow,
+    Labels,
     Remembered,
     Round,
     SourceReport,
-    State,
     Update,
     User,
+    UserCalls,
+    UserRow,
 )
-from bridge.domain.presence import derive
-from bridge.engine.admission import Admission
+from bridge.domain.presence import Rules
+from bridge.domain.privacy import CallerId
+from bridge.engine.derivation import Derivation
+from bridge.engine.feeds import CallFeed, Feed, Feeds
+from bridge.engine.groups import Groups
+from bridge.engine.roster import Roster
 from bridge.engine.settings import UsersSettings
 from bridge.errors import SourceAuthError, SourceMissing, SourcePermissionError, SourceQueryError
 from bridge.log import Recurring
@@ -29,8 +36,10 @@ from bridge.ports import Output, Publisher
 SHORTEST_BOUND = 20.0
 """No source is given up for silent before so many seconds."""
 
-_FEW = 3
+MONITOR_STATUS, USERS, ACTIVE_CALLS, CALL_CONTROL = "monitor_status", "users", "active_calls", "call_control"
+
 _MOST_NAMED = 20
+_CLOCKS_AGREE = 2.0
 
 _NOT_USABLE = SourceMissing | SourcePermissionError | SourceQueryError | SourceAuthError
 """Failures that say why a source is not in use, rather than that the network hiccuped."""
@@ -38,64 +47,76 @@ _NOT_USABLE = SourceMissing | SourcePermissionError | SourceQueryError | SourceA
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class _Known:
-    """What is known about one user."""
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The configuration's say in what is published."""
 
-    name: str | None = None
-    row: MonitorRow | None = None
-    user: User | None = None
-    """As published last."""
-    missing_since: float | None = None
-    """When the first complete round came without this user (monotonic)."""
-    before_silence: tuple[State, int] | None = None
-    """State and `since` from before the news stopped: the state holds if it is the same afterwards."""
+    users: UsersSettings
+    rules: Rules
+    caller_id: CallerId
+    groups: Mapping[str, Iterable[str]]
+    sources: Mapping[str, str | None]
+    """Each of the four sources → why it is off, or None."""
+    push_required: bool
+    """Whether Call Control is more than welcome: without it calls count as not known, where they are not polled."""
+    bound: float
+    """Seconds without any answer after which the PBX counts as gone."""
 
 
 class Engine:
-    """Merges updates and publishes differences.
+    """Merges updates and publishes differences."""
 
-    `interval` is the source's, in seconds; a fact is trusted for three of them, at least 20 s.
-    """
-
-    def __init__(
-        self,
-        settings: UsersSettings,
-        source: SourceReport,
-        interval: float,
-        outputs: Iterable[Output],
-        publisher: Publisher,
-        clock: Clock,
-    ) -> None:
-        self._settings = settings
-        self._admission = Admission(settings)
-        self._bound = max(SHORTEST_BOUND, 3 * interval)
+    def __init__(self, policy: Policy, outputs: Iterable[Output], publisher: Publisher, clock: Clock) -> None:
+        self._policy = policy
         self._outputs = tuple(outputs)
         self._publisher = publisher
         self._clock = clock
-        self._users: dict[str, _Known] = {}
-        self._bridge = Bridge(pbx_online=False, pbx_version=None, sources=(source,), roster=(), busy=0, count=None)
+        on = {name: why_off is None for name, why_off in policy.sources.items()}
+        self._feeds = Feeds(
+            Feed(MONITOR_STATUS, on[MONITOR_STATUS]),
+            Feed(USERS, on[USERS]),
+            CallFeed(ACTIVE_CALLS, on[ACTIVE_CALLS]),
+            CallFeed(CALL_CONTROL, on[CALL_CONTROL], policy.push_required),
+        )
+        self._roster = Roster(policy.users, self._feeds, clock)
+        self._derivation = Derivation(policy.rules, policy.caller_id, self._feeds)
+        self._groups = Groups(policy.groups)
+        sources = tuple(
+            SourceReport(name, in_use=False, reason=why_off or "not read yet")
+            for name, why_off in policy.sources.items()
+        )
+        self._bridge = Bridge(pbx_online=False, pbx_version=None, sources=sources, roster=(), busy=0, count=None)
+        self._totals: dict[str, int | None] = {}
         self._last_answer: float | None = None
-        self._last_round: float | None = None
-        self._last_complete = False
-        self._settled = False
-        self._drop_unreported = False
-        self._guarded = True
-        self._mass_removal = Recurring(_logger)
+        self._pbx_ahead = 0.0
+        """Seconds by which the PBX's clock is ahead of ours."""
+        self._uncovered = Recurring(_logger)
         self._busy = 0
 
     @property
     def settled(self) -> bool:
-        """Whether the source has been heard, for better or worse: before that there is nothing true to say."""
-        return self._settled
+        """Whether every source has been heard, for better or worse: before that there is little true to say."""
+        return all(feed.spoken for feed in self._feeds.all if feed.on)
+
+    @property
+    def pushed(self) -> bool:
+        """Whether the calls of every published user are pushed, so that polling them is a mere precaution."""
+        control = self._feeds.control
+        return control.live and len(self._roster) > 0 and all(map(control.covers, self._roster))
 
     def apply(self, update: Update) -> None:
         """Take in what a source reports and publish what it changes."""
         match update:
+            case UserCalls():
+                self._apply_user_calls(update)
+            case Calls():
+                self._apply_calls(update)
             case Round():
                 self._apply_round(update)
             case Failure():
                 self._apply_failure(update)
+            case Labels():
+                self._apply_labels(update)
             case Answered():
                 self._answered()
                 self._show(pbx_version=update.version or self._bridge.pbx_version)
@@ -103,195 +124,204 @@ class Engine:
     def tick(self) -> None:
         """Let go of what is past its bound. To be called about once a second."""
         now = self._clock.monotonic()
-        if self._last_round is not None and now - self._last_round > self._bound:
-            self._last_round = None
-            self._publish_changes(self._users.items())
-        if self._last_answer is not None and now - self._last_answer > self._bound:
+        if self._feeds.expire(now):
+            self._feeds.rank()
+            self._publish(self._roster)
+        if self._last_answer is not None and now - self._last_answer > self._policy.bound:
             _logger.warning("the PBX has not answered for %.0f s", now - self._last_answer)
             self._last_answer = None
         self._show()
 
     def refresh(self) -> None:
         """Let the next round remove as many users as it will."""
-        self._guarded = False
+        self._roster.lift_guard()
 
     def adopt(self, remembered: Mapping[str, Remembered], *, same_options: bool) -> None:
         """Take over what the broker retains from an earlier run: who was published, in which state, since when.
 
-        Where the options differ from that run's, whoever the first round does not report goes at once.
+        Where the options differ from that run's, whoever is not reported by then goes at once.
         """
-        self._drop_unreported = not same_options
-        for dn, past in remembered.items():
-            if not self._admission.admits(dn):
-                continue  # not taken over: it is cleared as a leftover
-            known = self._users.setdefault(dn, _Known(name=past.name))
-            if known.user is not None and known.user.state is past.state:
-                known.user = replace(known.user, since=min(past.since, known.user.since))
-            elif known.user is None or known.user.state is State.UNKNOWN:
-                known.before_silence = (past.state, past.since)
-        if self._drop_unreported and self._last_round is not None:
-            self._drop_unreported = False
-            self._remove([dn for dn, known in self._users.items() if known.row is None])
-        self._publish_changes(self._users.items())
+        self._roster.adopt(remembered, same_options=same_options)
+        self._say_goodbye()
+        self._publish(self._roster)
         self._show()
 
     def snapshot(self) -> Iterator[Message]:
         """Everything that should be retained now."""
         for output in self._outputs:
             yield from output.bridge(None, self._bridge)
-        for known in self._users.values():
+            for group in self._groups:
+                yield from output.group(None, group)
+        for known in self._roster.known.values():
             if known.user is not None:
                 for output in self._outputs:
                     yield from output.user(None, known.user)
 
     def users(self) -> list[User]:
         """All users as published, by number."""
-        return [known.user for _, known in sorted(self._users.items()) if known.user is not None]
+        return [known.user for _, known in sorted(self._roster.known.items()) if known.user is not None]
+
+    def sources(self) -> tuple[SourceReport, ...]:
+        """Which sources are in use, and which are not and why."""
+        return self._bridge.sources
+
+    def row(self, dn: str) -> UserRow | None:
+        """What Users said last about a published user; None for others."""
+        known = self._roster.known.get(dn)
+        return known.profile if known is not None else None
 
     def _apply_round(self, update: Round) -> None:
-        self._settled = True
         self._answered()
-        all_anew = self._last_round is None or self._last_complete is not update.complete
-        self._last_round, self._last_complete = self._clock.monotonic(), update.complete
-        reported = 0
-        changed: list[tuple[str, _Known]] = []
-        for dn, row in update.rows.items():
-            known = self._users.get(dn)
-            if known is None:
-                if not self._admission.admits(dn):
-                    continue
-                known = self._users[dn] = _Known()
-            reported += 1
-            if known.row is not row:
-                known.row, known.name, known.missing_since = row, row.name or known.name, None
-                changed.append((dn, known))
-        if reported < len(self._users):
-            changed += self._absent(update)
-        self._publish_changes(self._users.items() if all_anew else changed)
-        self._show(sources=self._in_use(update.source, None), count=update.total)
+        feed = self._feeds.monitor if update.source == MONITOR_STATUS else self._feeds.users
+        all_anew = not feed.fresh or feed.complete is not update.complete
+        feed.heard(self._clock.monotonic(), update.good_for)
+        changed = self._roster.take(feed, update.rows, complete=update.complete)
+        self._say_goodbye()
+        self._publish(self._roster if all_anew else changed)
+        self._totals[update.source] = update.total
+        totals = (self._totals.get(name) for name in (MONITOR_STATUS, USERS))
+        count = next((total for total in totals if total is not None), None)
+        self._show(sources=self._reported(update.source, None), count=count)
 
-    def _absent(self, update: Round) -> list[tuple[str, _Known]]:
-        """Deal with users that the round does not report; returns those whose facts changed by that."""
-        absent = [dn for dn in self._users if dn not in update.rows]
-        if self._drop_unreported:
-            self._drop_unreported = False
-            self._remove(absent)
-        elif update.complete:
-            self._forget_missing(absent)
-        changed = [(dn, self._users[dn]) for dn in absent if dn in self._users and self._users[dn].row is not None]
-        for _, known in changed:
-            known.row = None
-        return changed
+    def _apply_calls(self, update: Calls) -> None:
+        self._answered()
+        if update.now is not None:
+            self._set_clock(update.now)
+        feed = self._feeds.control if update.source == CALL_CONTROL else self._feeds.active
+        covered = feed.covered
+        changed = feed.replace(update)
+        all_anew = self._feeds.rank() or covered != feed.covered
+        if feed is self._feeds.control and not any(feed.on for feed in self._feeds.rows):
+            self._roster.introduce(sorted(update.covered or ()))
+            self._say_goodbye()
+        self._publish(self._roster if all_anew else changed & self._roster.known.keys())
+        self._show(sources=self._reported(update.source, None))
 
-    def _forget_missing(self, absent: list[str]) -> None:
-        now = self._clock.monotonic()
-        gone = []
-        for dn in absent:
-            known = self._users[dn]
-            if known.missing_since is None:
-                known.missing_since = now
-            if now - known.missing_since >= self._settings.forget_after:
-                gone.append(dn)
-        if self._guarded and len(gone) > _FEW and len(gone) * 2 > len(self._users):
-            self._mass_removal.failed(
-                f"the PBX no longer reports {len(gone)} of {len(self._users)} users; in case this is a mistake there, "
-                "they are kept until a refresh is requested"
-            )
-        elif gone:
-            self._guarded = True
-            self._remove(gone)
-
-    def _remove(self, gone: list[str]) -> None:
-        for dn in gone:
-            user = self._users.pop(dn).user
-            if user is not None:
-                self._emit(user, None)
-        if gone:
-            _logger.info("no longer published: %s", ", ".join(sorted(gone)[:_MOST_NAMED]))
-            self._show_roster()
+    def _apply_user_calls(self, update: UserCalls) -> None:
+        if self._feeds.control.change(update.dn, update.legs) and update.dn in self._roster.known:
+            self._publish((update.dn,))
+            self._show()
 
     def _apply_failure(self, update: Failure) -> None:
-        self._settled = True
+        for feed in self._feeds.all:
+            if feed.name == update.source:
+                feed.spoken = True
         if update.error.answered:
             self._answered()
         if isinstance(update.error, SourceAuthError):
             self._last_answer = None
+        if update.source == CALL_CONTROL:
+            self._feeds.control.lost(self._clock.monotonic(), SHORTEST_BOUND)
+            self._feeds.rank()
+        self._roster.drop_unreported()
+        self._say_goodbye()
         if isinstance(update.error, _NOT_USABLE):
-            self._show(sources=self._in_use(update.source, update.reason))
+            self._show(sources=self._reported(update.source, update.reason))
         else:
             self._show()
+
+    def _apply_labels(self, update: Labels) -> None:
+        if update.labels != self._feeds.labels:
+            self._feeds.labels = update.labels
+            self._derivation.forget_profiles()
+            self._publish(self._roster)
 
     def _answered(self) -> None:
         if self._last_answer is None:
             _logger.info("the PBX answers")
         self._last_answer = self._clock.monotonic()
 
-    def _in_use(self, source: str, reason: str | None) -> tuple[SourceReport, ...]:
+    def _set_clock(self, pbx_now: int) -> None:
+        ahead = pbx_now - self._clock.wall()
+        if abs(ahead - self._pbx_ahead) > _CLOCKS_AGREE:
+            self._pbx_ahead = ahead
+
+    def _now(self) -> int:
+        """Unix seconds by the PBX's clock, as far as it is known."""
+        return int(self._clock.wall() + self._pbx_ahead)
+
+    def _reported(self, source: str, reason: str | None) -> tuple[SourceReport, ...]:
+        in_use = reason is None
+        if in_use and source == CALL_CONTROL:
+            reason = self._not_covered()
         return tuple(
-            SourceReport(source, reason is None, reason) if report.name == source else report
-            for report in self._bridge.sources
+            SourceReport(source, in_use, reason) if report.name == source else report for report in self._bridge.sources
         )
 
-    def _publish_changes(self, changed: Iterable[tuple[str, _Known]]) -> None:
-        roster_changed = False
-        for dn, known in changed:
-            before, after = known.user, self._derived(dn, known)
+    def _not_covered(self) -> str | None:
+        """Names the users whose calls are not pushed, and what to do about it."""
+        missing = sorted(dn for dn in self._roster if not self._feeds.control.covers(dn))
+        if not missing:
+            self._uncovered.recovered("Call Control covers everybody")
+            return None
+        named = ", ".join(missing[:_MOST_NAMED]) + (", …" if len(missing) > _MOST_NAMED else "")
+        reason = (
+            f"does not cover {len(missing)} of {len(self._roster)} users ({named}): add them to the extensions that "
+            "this API client may monitor, in Integrations > API of the 3CX admin console"
+        )
+        self._uncovered.failed(f"Call Control {reason}")
+        return reason
+
+    def _publish(self, dns: Iterable[str]) -> None:
+        """Derive these users anew and publish what that changes."""
+        now = self._now()
+        named_anew = False
+        for dn in dns:
+            known = self._roster.known[dn]
+            before, calls = known.user, known.calls
+            self._derivation.follow_calls(dn, known, now)
+            after = self._derivation.user(dn, known, now)
             if before != after:
                 known.user = after
-                roster_changed |= before is None or before.name != after.name
-                self._emit(before, after)
-        if roster_changed:
+                named_anew |= before is None or before.name != after.name
+                self._emit(dn, before, after)
+            if known.calls != calls:
+                self._tell(after, calls, known.calls, now)
+        if named_anew:
             self._show_roster()
 
-    def _derived(self, dn: str, known: _Known) -> User:
-        fresh = self._last_round is not None
-        presence = derive(known.row, fresh=fresh)
-        before, held = known.user, known.before_silence
-        if before is not None and before.state is presence.state:
-            since = before.since
-        elif held is not None and held[0] is presence.state:
-            since = held[1]
-        else:
-            since = int(self._clock.wall())
-        if presence.state is not State.UNKNOWN:
-            known.before_silence = None
-        elif before is not None and before.state is not State.UNKNOWN:
-            known.before_silence = (before.state, before.since)
-        return User(
-            number=dn,
-            name=known.name,
-            state=presence.state,
-            busy=presence.busy,
-            since=since,
-            reason=presence.reason,
-            monitor=self._monitor(known, fresh=fresh),
-        )
+    def _say_goodbye(self) -> None:
+        """Clear what is published of users who are gone."""
+        users = [known.user for known in self._roster.gone if known.user is not None]
+        self._roster.gone.clear()
+        for user in users:
+            self._emit(user.number, user, None)
+        if users:
+            named = sorted(user.number for user in users)[:_MOST_NAMED]
+            _logger.info("no longer published: %s", ", ".join(named))
+            self._show_roster()
 
-    def _monitor(self, known: _Known, *, fresh: bool) -> str | None:
-        if not fresh:
-            return None
-        if known.row is not None:
-            return known.row.json
-        return "{}" if self._last_complete else None
-
-    def _emit(self, before: User | None, after: User | None) -> None:
+    def _emit(self, dn: str, before: User | None, after: User | None) -> None:
         self._busy += (after is not None and after.busy is True) - (before is not None and before.busy is True)
-        if self._publisher.in_step:
-            for output in self._outputs:
-                for message in output.user(before, after):
-                    self._publisher.publish(message)
+        self._send(lambda output: output.user(before, after))
+        for group_before, group_after in self._groups.note(dn, after):
+            self._send(lambda output, old=group_before, new=group_after: output.group(old, new))  # type: ignore[misc]
+
+    def _tell(self, user: User, before: tuple[Call, ...] | None, after: tuple[Call, ...] | None, now: int) -> None:
+        """Publish what happened to calls; nothing where it is not known when."""
+        if before is None or after is None:
+            return
+        for happening in happenings(before, after):
+            told = event(happening, now, self._policy.caller_id)
+            self._send(lambda output, told=told: output.call(user, told))  # type: ignore[misc]
 
     def _show_roster(self) -> None:
-        self._show(roster=tuple((dn, known.name) for dn, known in sorted(self._users.items())))
+        roster = tuple((dn, known.name) for dn, known in sorted(self._roster.known.items()))
+        covering = any(report.name == CALL_CONTROL and report.in_use for report in self._bridge.sources)
+        sources = self._reported(CALL_CONTROL, None) if covering else self._bridge.sources
+        self._show(roster=roster, sources=sources)
 
     def _show(self, **changes: Any) -> None:
         """Publish what changed about the bridge itself."""
         before = self._bridge
         after = replace(before, pbx_online=self._last_answer is not None, busy=self._busy, **changes)
-        if before == after:
-            return
-        self._bridge = after
+        if before != after:
+            self._bridge = after
+            self._send(lambda output: output.bridge(before, after))
+
+    def _send(self, render: Callable[[Output], Iterable[Message]]) -> None:
+        """Hand on what the outputs make of a change; while the broker is not in step, nothing is rendered at all."""
         if self._publisher.in_step:
             for output in self._outputs:
-                for message in output.bridge(before, after):
+                for message in render(output):
                     self._publisher.publish(message)

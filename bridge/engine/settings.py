@@ -1,10 +1,45 @@
-"""Who is published, and when somebody goes: `users:`."""
+"""Who is published, what counts as what, and how much of callers is shown."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
 
 from voluptuous import Optional
 
-from bridge.settings import Boolean, Duration, ListOf, Text
+from bridge.domain.dn import why_unpublishable
+from bridge.domain.model import State
+from bridge.domain.presence import DEFAULT_BUSY, DEFAULT_PROFILES, Rules, profile_key
+from bridge.domain.privacy import CallerId
+from bridge.settings import Boolean, Choice, Duration, ListOf, MapOf, Text
+
+
+class ProfileState(StrEnum):
+    """What a profile can stand for."""
+
+    AVAILABLE = "available"
+    AWAY = "away"
+    DO_NOT_DISTURB = "do_not_disturb"
+
+
+class BusyState(StrEnum):
+    """The states that can be counted as busy."""
+
+    AVAILABLE = "available"
+    AWAY = "away"
+    DO_NOT_DISTURB = "do_not_disturb"
+    RINGING = "ringing"
+    DIALING = "dialing"
+    ON_CALL = "on_call"
+    ON_HOLD = "on_hold"
+    OFFLINE = "offline"
+
+
+class Unregistered(StrEnum):
+    """What a user without a registered phone is."""
+
+    OFFLINE = "offline"
+    IGNORE = "ignore"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +60,42 @@ USERS_SCHEMA = {
         "forget_after", default="10m", description="How long a user may be missing before it is removed"
     ): Duration(0, 30 * 86400),
 }
+
+GROUPS = MapOf(Text(check=why_unpublishable), ListOf(Text()), 'such as {sales: ["10*", "205"]}')
+"""`groups:`: the name of each → DNs or globs of its members."""
+
+PRESENCE_SCHEMA = {
+    Optional("profiles", default={}, description="What profiles stand for, beside 3CX's own five"): MapOf(
+        Text(), Choice(ProfileState), "such as {Lunch: away}"
+    ),
+    Optional("busy", default=[state.value for state in DEFAULT_BUSY], description="States that count as busy"): ListOf(
+        Choice(BusyState)
+    ),
+    Optional("unregistered", default="offline", description="ignore: push-only mobile users are not offline"): Choice(
+        Unregistered
+    ),
+}
+
+COMMANDS_SCHEMA = {
+    Optional(
+        "profile", default=False, description="Allow to change a user's profile (some builds ignore it)"
+    ): Boolean(),
+    Optional("queue", default=False, description="Allow to log a user in to and out of the queues"): Boolean(),
+}
+
+PRIVACY_SCHEMA = {
+    Optional("caller_id", default="masked", description="How much of the other side of a call is shown"): Choice(
+        CallerId
+    ),
+}
+
+
+def presence_rules(options: Mapping[str, Any]) -> Rules:
+    """From options that PRESENCE_SCHEMA has passed; profiles that are not named keep their meaning."""
+    profiles = {profile_key(name): state for name, state in DEFAULT_PROFILES.items()}
+    profiles |= {profile_key(name): State(state) for name, state in options["profiles"].items()}
+    return Rules(
+        profiles=profiles,
+        busy=frozenset(State(state) for state in options["busy"]),
+        ignore_unregistered=options["unregistered"] is Unregistered.IGNORE,
+    )

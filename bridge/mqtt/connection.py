@@ -92,7 +92,7 @@ class Connection:
 
     def publish(self, message: Message, qos: int) -> None:
         """Send now. A connection that breaks meanwhile shows in `lost`; nothing is kept for later."""
-        info = self._client.publish(message.topic, message.payload, qos, message.retain)
+        info = self._client.publish(message.topic, message.payload, max(qos, message.least_qos), message.retain)
         if qos and info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
             self._in_flight.add(info.mid)
         self._want_write()

@@ -38,10 +38,10 @@ class Outbox:
             self._moments.append(message)
 
     def pop(self) -> Message | None:
-        """The message to send next; None when nothing waits."""
-        if self._moments:
-            return self._moments.popleft()
-        for waiting in self._ranks:
+        """The message to send next, moments right behind the states; None when nothing waits."""
+        for rank, waiting in enumerate(self._ranks):
+            if rank > Rank.STATE and self._moments:
+                return self._moments.popleft()
             if waiting:
                 return waiting.popitem(last=False)[1]
         return None

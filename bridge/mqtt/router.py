@@ -11,6 +11,9 @@ from bridge.topics import Topics, to_json
 
 MAX_REQUEST = 4096
 
+Setter = Callable[[str, Mapping[str, object]], None]
+"""Takes a user's DN and what is asked for; refuses by raising BridgeError."""
+
 Operation = Callable[[Mapping[str, object]], object]
 """Does what a request asks for; returns what to answer, as JSON. Refuses by raising BridgeError."""
 
@@ -26,16 +29,20 @@ class Router:
         operations: Mapping[str, Operation],
         listeners: Mapping[str, Callable[[bytes], None]],
         publisher: Publisher,
+        setter: Setter | None = None,
     ) -> None:
+        """Without a `setter` nobody listens to `users/<dn>/set`."""
         self._topics = topics
         self._operations = {topics.request(name): (name, operation) for name, operation in operations.items()}
         self._listeners = listeners
         self._publisher = publisher
+        self._setter = setter
 
     @property
     def filters(self) -> tuple[str, ...]:
         """What to subscribe to."""
-        return (self._topics.bridge_state, self._topics.request("+"), *self._listeners)
+        commands = () if self._setter is None else (self._topics.user_set("+"),)
+        return (self._topics.bridge_state, self._topics.request("+"), *commands, *self._listeners)
 
     def receive(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # as Receive demands
         """Deal with one message."""
@@ -43,8 +50,16 @@ class Router:
             self._listeners[topic](payload)
         elif topic in self._operations:
             self._answer(*self._operations[topic], payload, retained=retained)
+        elif self._setter is not None and (dn := self._topics.user_of_set(topic)) is not None:
+            self._set(self._setter, dn, payload, retained=retained)
         else:
             _logger.warning("nothing here answers to %s", ascii(topic[:100]))
+
+    def _set(self, setter: Setter, dn: str, payload: bytes, *, retained: bool) -> None:
+        try:
+            setter(dn, _request(payload, retained=retained))
+        except BridgeError as error:
+            _logger.warning("%s: %s", ascii(self._topics.user_set(dn)), error)
 
     def _answer(self, name: str, operation: Operation, payload: bytes, *, retained: bool) -> None:
         answer: dict[str, object] = {"status": "ok", "data": None, "error": None, "transaction": None}

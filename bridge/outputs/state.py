@@ -1,11 +1,11 @@
-"""The bridge's own topics: one document and a few flat topics per user, and what it says about itself."""
+"""The bridge's own topics: a document and a few flat topics per user and group, and what it says about itself."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from bridge import __version__
 from bridge.domain.message import Message, Rank
-from bridge.domain.model import Bridge, User
+from bridge.domain.model import Bridge, CallEvent, Group, ShownCall, State, User
 from bridge.topics import Topics, to_json
 
 _BUSY = {True: b"ON", False: b"OFF", None: b"None"}
@@ -33,6 +33,30 @@ class StateOutput:
             yield Message(self._topics.user(dn), encode(document(after)), Rank.DOCUMENT)
         if before is None or before.monitor != after.monitor:
             yield Message(self._topics.user_monitor(dn), encode(after.monitor or "null"), Rank.DETAIL)
+
+    def call(self, user: User, event: CallEvent) -> Iterator[Message]:
+        """An event of its moment: never retained, and at least once."""
+        happened = {
+            "event_type": event.event_type,
+            "id": event.id,
+            "answered": event.answered,
+            "direction": event.direction,
+            "party": event.party,
+            "name": event.name,
+            "via": event.via,
+            "duration": event.duration,
+        }
+        topic = self._topics.user_call(user.number)
+        yield Message(topic, encode(to_json(happened)), Rank.STATE, retain=False, least_qos=1)
+
+    def group(self, before: Group | None, after: Group) -> Iterator[Message]:
+        """Who of the group is busy, and who is in which state."""
+        if before is None or before.busy is not after.busy:
+            yield Message(self._topics.group_busy(after.name), _BUSY[after.busy], Rank.BUSY)
+        if before != after:
+            members: dict[str, list[str]] = {"busy": [dn for dn, _, busy in after.members if busy]}
+            members |= {word: [dn for dn, state, _ in after.members if state is word] for word in State}
+            yield Message(self._topics.group(after.name), encode(to_json(members)), Rank.DOCUMENT)
 
     def bridge(self, before: Bridge | None, after: Bridge) -> Iterator[Message]:
         """`bridge/info` first: it says whose topics these are."""
@@ -80,17 +104,31 @@ def document(user: User) -> str:
             "name": user.name,
             "state": user.state,
             "busy": user.busy,
-            "since": datetime.fromtimestamp(user.since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "since": _time(user.since),
             "reason": user.reason,
-            "profile": None,
-            "registered": None,
-            "queue": None,
-            "call": None,
-            "calls": None,
+            "profile": user.profile,
+            "registered": user.registered,
+            "queue": user.queue,
+            "call": None if user.call is None else _call(user.call),
+            "calls": user.calls,
         }
     )
     row = "null" if user.monitor in {None, "{}"} else user.monitor
     return f'{known[:-1]},"monitor":{row}}}'
+
+
+def _call(call: ShownCall) -> dict[str, object]:
+    return {
+        "status": call.status,
+        "direction": call.direction,
+        "party": call.party,
+        "name": call.name,
+        "since": _time(call.since),
+    }
+
+
+def _time(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def encode(text: str) -> bytes:

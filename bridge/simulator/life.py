@@ -1,24 +1,15 @@
-"""People who make calls, go away and come back: state words that change by themselves."""
+"""People who call and are called, go away and come back: a PBX that lives by itself."""
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
+from bridge.simulator.exchange import SimulatedCall
 from bridge.simulator.pbx import SimulatedPbx
 
-# From each state word, where people go next; a word stands twice where it is twice as likely.
-_NEXT = {
-    "Available": ("Ringing", "Ringing", "Dialing", "Dialing", "Away", "DND", "Offline"),
-    "Ringing": ("Connected", "Connected", "Available"),
-    "Dialing": ("Connected", "Connected", "Available"),
-    "Connected": ("Available", "Available", "Hold"),
-    "Hold": ("Connected", "Available"),
-    "Away": ("Available",),
-    "DND": ("Available",),
-    "Offline": ("Available",),
-}
-_QUICK = ("Ringing", "Dialing", "Hold")
+_PROFILES = ("Available", "Available", "Away", "Out of office")
 _OFTEN = 0.7
+_SELDOM = 0.15
 
 
 async def live(
@@ -29,19 +20,43 @@ async def live(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     tell: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Change one user's state after another, for ever; `pause` is the shortest and longest wait in seconds."""
+    """Let one thing happen after another, for ever; `pause` is the shortest and longest wait in seconds."""
     while True:
         await sleep(rng.uniform(*pause))
-        if not pbx.users:
-            continue
-        user = pbx.users[_somebody(pbx, rng)]
-        pbx.set_state(user.dn, rng.choice(_NEXT.get(user.state, ("Available",))))
-        tell(f"{user.dn} {user.name}: {user.state}")
+        calls = list(pbx.exchange.calls.values())
+        if calls and rng.random() < _OFTEN:
+            tell(_go_on(pbx, rng.choice(calls), rng))
+        elif pbx.users:
+            tell(_begin(pbx, rng))
 
 
-def _somebody(pbx: SimulatedPbx, rng: random.Random) -> str:
-    """Who changes next: most often one of those whose state does not last, such as a ringing phone."""
-    hasty = [dn for dn, user in pbx.users.items() if user.state in _QUICK]
-    if hasty and rng.random() < _OFTEN:
-        return rng.choice(hasty)
-    return rng.choice(list(pbx.users))
+def _begin(pbx: SimulatedPbx, rng: random.Random) -> str:
+    dn = rng.choice(list(pbx.users))
+    user = pbx.users[dn]
+    chance = rng.random()
+    if chance < _SELDOM:
+        pbx.change(dn, registered=not user.registered)
+        return f"{dn} {user.name}: phone {'plugged in' if user.registered else 'unplugged'}"
+    if chance < 2 * _SELDOM:
+        pbx.change(dn, profile=rng.choice(_PROFILES))
+        return f"{dn} {user.name}: profile {user.profile}"
+    other = rng.choice([f"0301{rng.randrange(10**6):06}", *(each for each in pbx.users if each != dn)])
+    caller, callee = rng.choice(((dn, other), (other, dn)))
+    call = pbx.exchange.ring(caller, callee)
+    return f"{caller} calls {callee} (call {call})"
+
+
+def _go_on(pbx: SimulatedPbx, call: SimulatedCall, rng: random.Random) -> str:
+    talking = [device for device in call.devices.values() if device.status == "Connected"]
+    held = [device for device in call.devices.values() if device.status == "Hold"]
+    if call.established is None and rng.random() < _OFTEN:
+        pbx.exchange.answer(call.id)
+        return f"call {call.id} is answered"
+    if held:
+        pbx.exchange.hold(call.id, held[0].dn, held=False)
+        return f"{held[0].dn} takes call {call.id} back"
+    if talking and rng.random() < _SELDOM:
+        pbx.exchange.hold(call.id, talking[0].dn)
+        return f"{talking[0].dn} holds call {call.id}"
+    pbx.exchange.end(call.id)
+    return f"call {call.id} ends"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bridge.simulator.odata_filter import FilterError, Row, parse
@@ -24,6 +24,8 @@ class Collection:
     type_name: str
     properties: Mapping[str, type]
     options: frozenset[str]
+    ordered: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    """All rows where they are sorted already, by the property that they are sorted by."""
 
 
 def answer(rows: Sequence[Row], query: Mapping[str, str], collection: Collection, context: str) -> dict[str, Any]:
@@ -42,8 +44,35 @@ def answer(rows: Sequence[Row], query: Mapping[str, str], collection: Collection
     envelope: dict[str, Any] = {"@odata.context": context}
     if query.get("$count", "").lower() == "true":
         envelope["@odata.count"] = len(found)
-    envelope["value"] = found[skip : skip + top]
+    envelope["value"] = _selected(_ordered(found, query, collection)[skip : skip + top], query, collection)
     return envelope
+
+
+def _ordered(rows: Sequence[Row], query: Mapping[str, str], collection: Collection) -> Sequence[Row]:
+    if "$orderby" not in query:
+        return rows
+    name, _, direction = query["$orderby"].partition(" ")
+    _must_be_known(name, collection)
+    if rows is collection.ordered.get(name) and direction != "desc":
+        return rows
+    return sorted(rows, key=lambda row: (row[name] is None, row[name]), reverse=direction == "desc")
+
+
+def _selected(rows: Sequence[Row], query: Mapping[str, str], collection: Collection) -> Sequence[Row]:
+    if "$select" not in query:
+        return rows
+    names = query["$select"].split(",")
+    for name in names:
+        _must_be_known(name, collection)
+    return [{name: row[name] for name in names} for row in rows]
+
+
+def _must_be_known(name: str, collection: Collection) -> None:
+    if name not in collection.properties:
+        raise QueryError(
+            "The query specified in the URI is not valid. "
+            f"Could not find a property named '{name}' on type '{collection.type_name}'."
+        )
 
 
 def _matching(rows: Sequence[Row], query: Mapping[str, str], collection: Collection) -> Sequence[Row]:

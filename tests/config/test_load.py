@@ -87,8 +87,13 @@ def test_the_address_of_the_pbx_is_taken_from_what_a_browser_shows(tmp_path: Pat
         ("pbx:\n  a: \t'\x01'\n", ["config.yaml:1: is not valid YAML: "]),
         (MINIMAL + "mqt: {}\n", ["config.yaml:5 mqt: unknown key; did you mean mqtt?"]),
         (
-            MINIMAL + "sources: {users: {}}\n",
-            ["config.yaml:5 sources.users: unknown key; known here: monitor_status"],
+            MINIMAL + "sources: {presence: {}}\n",
+            [
+                (
+                    "config.yaml:5 sources.presence: unknown key; known here: monitor_status, users, active_calls, "
+                    "call_control"
+                )
+            ],
         ),
         (MINIMAL + "mqtt: 7\n", ["config.yaml:5 mqtt: a section is expected here: keys and values, indented"]),
         (MINIMAL + "mqtt:\n  port: 70000\n", ["config.yaml:6 mqtt.port: 70000 is over 65535"]),

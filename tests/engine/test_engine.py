@@ -4,64 +4,10 @@ from collections.abc import Iterable
 
 import pytest
 
-from bridge.domain.message import Message
-from bridge.domain.model import Answered, Failure, MonitorRow, Remembered, Round, SourceReport, State, Update
-from bridge.engine.core import Engine
-from bridge.engine.settings import UsersSettings
-from bridge.errors import SourceAuthError, SourceError, SourceMissing, SourceUnavailable
-from bridge.outputs.state import StateOutput
-from bridge.topics import Topics
+from bridge.domain.model import Answered, Failure, MonitorRow, Remembered, Round, State, Update
+from bridge.errors import SourceAuthError, SourceMissing, SourceUnavailable
 from tests.support.clock import FakeClock
-
-
-class Wire:
-    """A broker that is always in step: keeps what is retained, and the order in which it came."""
-
-    in_step = True
-
-    def __init__(self) -> None:
-        self.retained: dict[str, str] = {}
-        self.order: list[str] = []
-
-    def publish(self, message: Message) -> None:
-        self.order.append(message.topic)
-        self.retained[message.topic] = message.payload.decode()
-        if not message.payload:
-            del self.retained[message.topic]
-
-    def state(self, dn: str) -> str | None:
-        return self.retained.get(f"3cx/users/{dn}/state")
-
-    def dns(self) -> set[str]:
-        return {topic.split("/")[2] for topic in self.retained if topic.startswith("3cx/users/")}
-
-
-class World:
-    def __init__(self, clock: FakeClock, *, interval: float = 5.0, forget_after: float = 600.0) -> None:
-        self.clock = clock
-        self.wire = Wire()
-        self.engine = Engine(
-            UsersSettings(include=(), exclude=(), special=False, forget_after=forget_after),
-            SourceReport("monitor_status", in_use=False, reason="not read yet"),
-            interval,
-            [StateOutput(Topics("3cx", "hq", "homeassistant"), {})],
-            self.wire,
-            clock.clock,
-        )
-
-    def round(self, states: dict[str, State | None], *, complete: bool = True, total: int | None = None) -> None:
-        rows = {dn: MonitorRow(dn, None, state, f'{{"DN":"{dn}"}}') for dn, state in states.items()}
-        self.engine.apply(Round("monitor_status", rows, complete, total))
-
-    def fail(self, error: SourceError) -> None:
-        self.engine.apply(Failure("monitor_status", error, str(error)))
-
-    def wait(self, seconds: float) -> None:
-        self.clock.turn(seconds)
-        self.engine.tick()
-
-    def since(self, dn: str) -> int:
-        return next(user.since for user in self.engine.users() if user.number == dn)
+from tests.support.world import World
 
 
 @pytest.fixture
@@ -262,7 +208,7 @@ def test_other_options_than_last_time_let_unreported_users_go_at_once(world: Wor
 def test_the_roster_is_published_when_somebody_comes_goes_or_is_renamed(world: World) -> None:
     def named(name: str) -> Iterable[Update]:
         rows = {"101": MonitorRow("101", name, None, "{}")}
-        return [Round("monitor_status", rows, complete=True, total=None)]
+        return [Round("monitor_status", rows, complete=True, total=None, good_for=20.0)]
 
     for update in named("Ada"):
         world.engine.apply(update)

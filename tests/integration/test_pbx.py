@@ -89,7 +89,7 @@ async def test_a_missing_right_is_named(
         await subscriber.until_latest("3cx/bridge/state", "online")
         assert subscriber.latest["3cx/bridge/pbx"] == "online"
         reason = subscriber.json("3cx/bridge/info")["sources"]["monitor_status"]["reason"]
-        assert "The role of this client does not allow to read users" in reason
+        assert "The role of this client does not allow this" in reason
     assert pbx.tokens.granted == 1
 
 

@@ -55,7 +55,8 @@ async def test_the_bridge_tells_about_itself(
         }
         info = subscriber.json("3cx/bridge/info")
         assert info["pbx"] == {"name": "hq", "host": "127.0.0.1"}
-        assert info["sources"] == {"monitor_status": {"in_use": True}}
+        assert info["sources"]["monitor_status"] == {"in_use": True}
+        assert info["sources"]["users"] == {"in_use": False, "reason": "switched off by sources.users.enabled"}
         assert info["config"]["pbx"]["client_secret"] == "***"
         assert pbx.client_secret not in str(subscriber.log)
 

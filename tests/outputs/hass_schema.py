@@ -20,14 +20,15 @@ _COMMON: dict[str, Any] = {
     "value_template": _TEXT,
     "entity_category": {"const": "diagnostic"},
 }
+_COMMAND: dict[str, Any] = {"command_topic": _TOPIC, "command_template": _TEXT}
 
 
-def _component(platform: str, **own: Any) -> dict[str, Any]:
+def _component(platform: str, *, required: tuple[str, ...] = ("state_topic",), **own: Any) -> dict[str, Any]:
     return {
         "if": {"properties": {"platform": {"const": platform}}},
         "then": {
             "properties": _COMMON | own,
-            "required": ["platform", "unique_id", "name", "state_topic"],
+            "required": ["platform", "unique_id", "name", *required],
             "additionalProperties": False,
         },
     }
@@ -49,6 +50,32 @@ _BINARY_SENSOR = _component(
     payload_on=_TEXT,
     payload_off=_TEXT,
 )
+_EVENT = _component(
+    "event",
+    event_types={"type": "array", "items": _TEXT, "minItems": 1, "uniqueItems": True},
+    availability={"const": []},
+)
+_SELECT = _component(
+    "select",
+    required=("state_topic", "command_topic", "options"),
+    options={"type": "array", "items": _TEXT, "minItems": 1, "uniqueItems": True},
+    **_COMMAND,
+)
+_SWITCH = _component(
+    "switch",
+    required=("state_topic", "command_topic"),
+    **dict.fromkeys(("payload_on", "payload_off", "state_on", "state_off"), _TEXT),
+    **_COMMAND,
+)
+_BUTTON = _component("button", required=("command_topic",), payload_press=_TEXT, **_COMMAND)
+_ALL = {
+    "sensor": _SENSOR,
+    "binary_sensor": _BINARY_SENSOR,
+    "event": _EVENT,
+    "select": _SELECT,
+    "switch": _SWITCH,
+    "button": _BUTTON,
+}
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -93,8 +120,8 @@ SCHEMA: dict[str, Any] = {
             "minProperties": 1,
             "additionalProperties": {
                 "required": ["platform"],
-                "properties": {"platform": {"enum": ["sensor", "binary_sensor"]}},
-                "allOf": [_SENSOR, _BINARY_SENSOR],
+                "properties": {"platform": {"enum": list(_ALL)}},
+                "allOf": list(_ALL.values()),
             },
         },
     },

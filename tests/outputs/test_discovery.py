@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from paho.mqtt.client import topic_matches_sub
 
-from bridge.domain.model import Bridge, SourceReport, State, User
+from bridge.domain.message import Message
+from bridge.domain.model import Bridge, CallEvent, CallEventType, Group, Queue, SourceReport, State, User
+from bridge.mqtt.outbox import Outbox
+from bridge.mqtt.router import Router
 from bridge.outputs.hass.discovery import DiscoveryOutput
 from bridge.outputs.state import StateOutput
 from bridge.topics import Topics
@@ -19,27 +23,64 @@ from tests.outputs.hass_schema import VALIDATOR
 
 TOPICS = Topics("3cx", "hq", "homeassistant")
 GOLDEN = Path(__file__).parent / "golden"
-USER = User("101", "Ada Example", State.AVAILABLE, False, 0, "available", '{"DN":"101","Expiration":0}')
+USER = User(
+    number="101",
+    name="Ada Example",
+    state=State.AVAILABLE,
+    busy=False,
+    since=0,
+    reason="profile: Available",
+    profile="Available",
+    registered=True,
+    queue=Queue.LOGGED_IN,
+    call=None,
+    calls=0,
+    monitor='{"DN":"101","Expiration":0}',
+)
 BRIDGE = Bridge(True, "20.0.8", (SourceReport("monitor_status", True),), (("101", "Ada Example"),), 0, 1)
 
 
-def user_payload(user: User = USER) -> tuple[str, bytes]:
-    (message,) = DiscoveryOutput(TOPICS, "pbx.example.com").user(None, user)
+GROUP = Group("sales", busy=True, members=(("101", State.AVAILABLE, False),))
+EVENT = CallEvent(CallEventType.RINGING, "1", False, None, None, None, None, 0)
+
+
+def the_one(messages: Iterable[Message]) -> tuple[str, bytes]:
+    (message,) = messages
     return message.topic, message.payload
+
+
+def user_payload(user: User = USER) -> tuple[str, bytes]:
+    return the_one(DiscoveryOutput(TOPICS, "pbx.example.com").user(None, user))
+
+
+def writable_payload() -> tuple[str, bytes]:
+    output = DiscoveryOutput(TOPICS, "pbx.example.com", profiles=("Available", "Out of office"), queue=True)
+    return the_one(output.user(None, USER))
+
+
+def group_payload() -> tuple[str, bytes]:
+    return the_one(DiscoveryOutput(TOPICS, "pbx.example.com").group(None, GROUP))
 
 
 def bridge_payload() -> tuple[str, bytes]:
-    (message,) = DiscoveryOutput(TOPICS, "pbx.example.com").bridge(None, BRIDGE)
-    return message.topic, message.payload
+    return the_one(DiscoveryOutput(TOPICS, "pbx.example.com").bridge(None, BRIDGE))
 
 
-@pytest.mark.parametrize(("name", "payload"), [("user_101", user_payload), ("bridge", bridge_payload)])
-def test_payloads_are_the_golden_ones_and_valid(name: str, payload: Callable[[], tuple[str, bytes]]) -> None:
-    topic, text = payload()
-    assert topic == f"homeassistant/device/3cx2mqtt_hq/{name}/config"
+ALL = {
+    "user_101": user_payload,
+    "user_101_writable": writable_payload,
+    "group_sales": group_payload,
+    "bridge": bridge_payload,
+}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_payloads_are_the_golden_ones_and_valid(name: str) -> None:
+    topic, text = ALL[name]()
+    assert topic == f"homeassistant/device/3cx2mqtt_hq/{name.removesuffix('_writable')}/config"
     assert json.loads(text) == json.loads((GOLDEN / f"{name}.json").read_text())
     assert [error.message for error in VALIDATOR.iter_errors(json.loads(text))] == []
-    assert payload()[1] == text
+    assert ALL[name]()[1] == text
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30), st.text() | st.none())
@@ -56,21 +97,38 @@ def components(payload: bytes) -> dict[str, dict[str, Any]]:
     return dict(json.loads(payload)["components"])
 
 
-def test_every_topic_that_discovery_names_is_published() -> None:
+def test_every_topic_that_discovery_names_is_published_or_listened_to() -> None:
     output = StateOutput(TOPICS, {})
-    published = {message.topic for message in output.user(None, USER)}
-    published |= {message.topic for message in output.bridge(None, BRIDGE)} | {TOPICS.bridge_state}
-    for _, payload in (user_payload(), bridge_payload()):
-        named = {component["state_topic"] for component in components(payload).values()}
+    published = {message.topic for message in (*output.user(None, USER), *output.bridge(None, BRIDGE))}
+    published |= {message.topic for message in (*output.group(None, GROUP), *output.call(USER, EVENT))}
+    router = Router(TOPICS, {"refresh": lambda _: None}, {}, Outbox(), lambda _dn, _request: None)
+    for _, payload in (render() for render in ALL.values()):
+        found = components(payload).values()
+        named = {component["state_topic"] for component in found if "state_topic" in component}
         named |= {entry["topic"] for entry in json.loads(payload)["availability"]}
-        assert named <= published
+        assert named <= published | {TOPICS.bridge_state}
+        for command in (component["command_topic"] for component in found if "command_topic" in component):
+            assert any(topic_matches_sub(each, command) for each in router.filters)
 
 
 def test_unique_ids_are_unique_and_every_state_is_an_option() -> None:
     every = [*components(user_payload()[1]).values(), *components(bridge_payload()[1]).values()]
+    every += components(group_payload()[1]).values()
     assert len({component["unique_id"] for component in every}) == len(every)
     options = components(user_payload()[1])["state"]["options"]
     assert {*options, "unknown"} == set(State)
+    assert components(user_payload()[1])["call"]["event_types"] == list(CallEventType)
+
+
+def test_what_changes_its_platform_changes_its_key_too() -> None:
+    readable, writable = components(user_payload()[1]), components(writable_payload()[1])
+    for key in readable.keys() & writable.keys():
+        assert readable[key] == writable[key]
+    assert readable.keys() ^ writable.keys() == {"profile", "profile_select", "queue", "queue_switch"}
+
+
+def test_events_have_no_availability_so_that_they_never_come_back() -> None:
+    assert components(user_payload()[1])["call"]["availability"] == []
 
 
 def test_only_a_new_name_changes_the_payload_and_a_gone_user_clears_it() -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random
 from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
@@ -11,7 +12,6 @@ from yarl import URL
 
 from bridge.simulator import SimulatedPbx
 from bridge.simulator.life import live
-from tests.support.bridges import Hasty
 from tests.support.clock import FakeClock
 
 MONITOR_STATUS = "/xapi/v1/Users/Pbx.GetMonitorStatus()"
@@ -227,10 +227,10 @@ async def test_people_ring_talk_and_come_back() -> None:
             raise EOFError
 
     with pytest.raises(EOFError):
-        await live(pbx, rng=Hasty(1), sleep=sleep, tell=told.append)
+        await live(pbx, rng=random.Random(1), sleep=sleep, tell=told.append)
     assert len(told) == 300
-    states = {line.rpartition(": ")[2] for line in told}
-    assert states >= {"Ringing", "Connected", "Available"}
+    for word in ("calls", "is answered", "ends", "holds", "takes", "profile Away", "unplugged", "plugged in"):
+        assert any(word in line for line in told), word
 
 
 def test_large_companies_have_numbers_of_one_length() -> None:

@@ -21,7 +21,7 @@ from bridge.sources.threecx.auth import lifetime
 from bridge.sources.threecx.refusals import FIRST_WAIT, LONGEST_WAIT, Refusals
 from tests.support.clock import FakeClock
 from tests.support.mosquitto import free_port
-from tests.support.threecx import connected, settings
+from tests.support.threecx import connected, settings, tools
 
 
 async def test_one_token_serves_many_callers_at_once(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
@@ -95,8 +95,9 @@ async def test_waiting_callers_share_one_failure(pbx: SimulatedPbx, url: str, cl
         return web.Response(status=503)
 
     pbx.intercept = down
-    async with connected(settings(url), clock) as xapi:
-        results = await asyncio.gather(*(xapi.version() for _ in range(10)), return_exceptions=True)
+    async with tools(settings(url), clock) as (_, access):
+        requests = (access.request("GET", "/xapi/v1/Defs") for _ in range(10))
+        results = await asyncio.gather(*requests, return_exceptions=True)
     assert all(isinstance(result, SourceUnavailable) for result in results)
     assert len(pbx.requests_to("/connect/token")) == 1
 

@@ -1,65 +1,33 @@
 """The polling of GetMonitorStatus(), over real HTTP against the simulated PBX."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import TypeVar
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
 
-from bridge.domain.model import Answered, Failure, Round, Update
-from bridge.errors import SourceMissing, SourceProtocolError, SourceUnavailable
+from bridge.domain.model import Failure, Round
+from bridge.errors import SourceMissing, SourceProtocolError
 from bridge.simulator import SimulatedPbx
+from bridge.sources.threecx import parse
 from bridge.sources.threecx.monitor_status import MonitorStatus
 from bridge.sources.threecx.settings import Enabled, MonitorStatusSettings, QueryOptions
-from tests.support.bridges import Hasty
 from tests.support.clock import FakeClock
-from tests.support.threecx import connected, settings
+from tests.support.threecx import Reports, at_work, settings, tools
 
 HOUR = 3600.0
 EVERYTHING = QueryOptions()
-T = TypeVar("T", bound=Update)
-
-
-class Poll:
-    """The source at work, and what it reported."""
-
-    def __init__(self, source: MonitorStatus) -> None:
-        self.source = source
-        self.reports: list[Update] = []
-        self._news = asyncio.Event()
-
-    def report(self, update: Update) -> None:
-        self.reports.append(update)
-        self._news.set()
-
-    async def next(self, kind: type[T], matching: Callable[[T], bool] = lambda _: True) -> T:
-        """The next report of this kind; those before it are dropped."""
-        async with asyncio.timeout(5):
-            while True:
-                while self.reports:
-                    update = self.reports.pop(0)
-                    if isinstance(update, kind) and matching(update):
-                        return update
-                self._news.clear()
-                await self._news.wait()
 
 
 @asynccontextmanager
 async def polling(
     url: str, clock: FakeClock, query: QueryOptions = EVERYTHING, *, interval: float = HOUR
-) -> AsyncIterator[Poll]:
-    async with connected(settings(url), clock) as xapi:
+) -> AsyncIterator[Reports]:
+    async with tools(settings(url), clock) as (found, _):
         options = MonitorStatusSettings(Enabled.AUTO, interval, query)
-        poll = Poll(MonitorStatus(xapi, options, lambda key: f"file:{key}", clock.clock, Hasty()))
-        task = asyncio.create_task(poll.source.run(poll.report))
-        try:
-            yield poll
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        async with at_work(MonitorStatus(found, options, parse.monitor_row)) as reports:
+            yield reports
 
 
 async def test_a_round_holds_every_page(clock: FakeClock) -> None:
@@ -130,27 +98,6 @@ async def test_an_upgrade_is_noticed_while_the_function_is_missed(
         assert "this 3CX 20.0.9.100 has no GetMonitorStatus()" in failure.reason
         pbx.version = "20.0.8.1109"
         poll.source.refresh()
-        assert (await poll.next(Round)).rows
-
-
-async def test_while_nothing_can_be_polled_the_pbx_is_still_asked_whether_it_is_there(
-    pbx: SimulatedPbx, url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bridge.sources.threecx.monitor_status._PROBE_INTERVAL", 0.02)
-    pbx.version = "20.0.9.100"
-    async with polling(url, clock, interval=0.01) as poll:
-        await poll.next(Failure)
-        await poll.next(Answered)
-        assert len(pbx.requests_to("GetMonitorStatus()")) == 1
-
-        async def starting(_: web.Request) -> web.Response:
-            return web.Response(status=503)
-
-        pbx.intercept = starting
-        failure = await poll.next(Failure)
-        assert isinstance(failure.error, SourceUnavailable)
-        pbx.intercept = None
-        pbx.version = "20.0.8.1109"
         assert (await poll.next(Round)).rows
 
 

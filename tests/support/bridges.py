@@ -16,7 +16,11 @@ CONFIG = """\
 pbx: {{name: hq, url: "{url}", client_id: {client_id}, client_secret: {client_secret}, timeout: 2s}}
 sources:
   monitor_status: {{{source}}}
+  users: {{{users_source}}}
+  active_calls: {{{active_calls}}}
+  call_control: {{{call_control}}}
 users: {{{users}}}
+{more}
 mqtt: {{host: 127.0.0.1, port: {port}, {mqtt}}}
 homeassistant: {{{homeassistant}}}
 log: {{level: debug}}
@@ -40,11 +44,16 @@ def write_config(
     port: int,
     *,
     source: str = "interval: 500ms",
+    users_source: str = "enabled: false",
+    active_calls: str = "enabled: false",
+    call_control: str = "enabled: false",
     users: str = "",
+    more: str = "",
     mqtt: str = "",
     homeassistant: str = "",
     client_secret: str | None = None,
 ) -> Path:
+    """A configuration file; unless told otherwise, monitor status is the only source."""
     path = folder / "config.yaml"
     path.write_text(
         CONFIG.format(
@@ -53,7 +62,11 @@ def write_config(
             client_secret=client_secret or pbx.client_secret,
             port=port,
             source=source,
+            users_source=users_source,
+            active_calls=active_calls,
+            call_control=call_control,
             users=users,
+            more=more,
             mqtt=mqtt,
             homeassistant=homeassistant,
         )

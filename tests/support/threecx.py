@@ -1,15 +1,26 @@
 """The 3CX client against the simulated PBX, with a clock that the test turns."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
+from bridge.domain.model import Update
+from bridge.log import Troubles
+from bridge.ports import Source
+from bridge.sources.threecx.access import Access
 from bridge.sources.threecx.auth import TokenAuth
 from bridge.sources.threecx.http import Http
+from bridge.sources.threecx.poll import Tools
 from bridge.sources.threecx.refusals import Refusals
 from bridge.sources.threecx.settings import PbxSettings
 from bridge.sources.threecx.xapi import Xapi
+from tests.support.bridges import Hasty
 from tests.support.clock import FakeClock
+
+T = TypeVar("T", bound=Update)
 
 
 def settings(url: str, client_secret: str = "simulated-key", timeout: float = 2.0) -> PbxSettings:
@@ -17,7 +28,54 @@ def settings(url: str, client_secret: str = "simulated-key", timeout: float = 2.
 
 
 @asynccontextmanager
-async def connected(pbx_settings: PbxSettings, clock: FakeClock, directory: Path | None = None) -> AsyncIterator[Xapi]:
+async def tools(
+    pbx_settings: PbxSettings, clock: FakeClock, directory: Path | None = None
+) -> AsyncIterator[tuple[Tools, Access]]:
     async with Http(pbx_settings) as http:
         refusals = Refusals(pbx_settings, directory, clock.clock.wall)
-        yield Xapi(http, TokenAuth(http, pbx_settings, refusals, clock.clock))
+        access = Access(http, TokenAuth(http, pbx_settings, refusals, clock.clock), clock.clock)
+        troubles = Troubles(logging.getLogger("bridge.test"))
+        yield Tools(Xapi(access), lambda key: f"file:{key}", troubles, clock.clock, Hasty()), access
+
+
+@asynccontextmanager
+async def connected(pbx_settings: PbxSettings, clock: FakeClock, directory: Path | None = None) -> AsyncIterator[Xapi]:
+    async with tools(pbx_settings, clock, directory) as (found, _):
+        yield found.xapi
+
+
+class Reports:
+    """A source at work, and what it reported."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.reports: list[Update] = []
+        self._news = asyncio.Event()
+
+    def __call__(self, update: Update) -> None:
+        self.reports.append(update)
+        self._news.set()
+
+    async def next(self, kind: type[T], matching: Callable[[T], bool] = lambda _: True) -> T:
+        """The next report of this kind; those before it are dropped."""
+        async with asyncio.timeout(5):
+            while True:
+                while self.reports:
+                    update = self.reports.pop(0)
+                    if isinstance(update, kind) and matching(update):
+                        return update
+                self._news.clear()
+                await self._news.wait()
+
+
+@asynccontextmanager
+async def at_work(source: Source) -> AsyncIterator[Reports]:
+    """The source running in a task of its own."""
+    reports = Reports(source)
+    task = asyncio.create_task(source.run(reports))
+    try:
+        yield reports
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

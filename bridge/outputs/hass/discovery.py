@@ -1,11 +1,20 @@
-"""Home Assistant's device discovery: one retained payload per user and one for the bridge."""
+"""Home Assistant's device discovery: one retained payload per user, one per group, and one for the bridge."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
 from bridge import __version__
 from bridge.domain.message import Message, Rank
-from bridge.domain.model import Bridge, User
-from bridge.outputs.hass.entities import BRIDGE, USER, Entity
+from bridge.domain.model import Bridge, CallEvent, Group, User
+from bridge.outputs.hass.entities import (
+    BRIDGE,
+    GROUP,
+    PROFILE,
+    QUEUE,
+    QUEUE_SWITCH,
+    USER,
+    Entity,
+    profile_select,
+)
 from bridge.outputs.state import encode
 from bridge.topics import ORIGIN, Topics, object_id, to_json
 
@@ -15,11 +24,15 @@ class DiscoveryOutput:
 
     Payloads are byte-identical while nothing changes: Home Assistant ignores repeats, and loses components when two
     different payloads for one device follow each other closely.
+
+    `profiles` are the ones that may be chosen, where changing them is allowed; `queue` allows to log in and out.
     """
 
-    def __init__(self, topics: Topics, pbx_host: str) -> None:
+    def __init__(self, topics: Topics, pbx_host: str, *, profiles: tuple[str, ...] = (), queue: bool = False) -> None:
         self._topics = topics
         self._pbx_host = pbx_host
+        profile = profile_select(profiles) if profiles else PROFILE
+        self._user_entities = (*USER, profile, QUEUE_SWITCH if queue else QUEUE)
 
     def user(self, before: User | None, after: User | None) -> Iterator[Message]:
         """A device per user; only name and number are in it."""
@@ -28,6 +41,16 @@ class DiscoveryOutput:
                 yield Message(self._user_topic(before), b"", Rank.BRIDGE)
         elif before is None or before.name != after.name:
             yield Message(self._user_topic(after), encode(self._user_payload(after)), Rank.DISCOVERY)
+
+    def call(self, _user: User, _event: CallEvent) -> Iterator[Message]:
+        """Nothing: discovery has said where the events come."""
+        yield from ()
+
+    def group(self, before: Group | None, after: Group) -> Iterator[Message]:
+        """A device per group."""
+        if before is None:
+            topic = self._topics.discovery(object_id("group", after.name))
+            yield Message(topic, encode(self._group_payload(after)), Rank.DISCOVERY)
 
     def bridge(self, before: Bridge | None, _after: Bridge) -> Iterator[Message]:
         """The bridge's own device; ahead of the users' devices, which refer to it."""
@@ -47,8 +70,22 @@ class DiscoveryOutput:
             "serial_number": user.number,
             "via_device": f"{self._topics.device_prefix}_bridge",
         }
-        availability = (self._topics.bridge_state, self._topics.bridge_pbx)
-        return self._payload(device, self._components(USER, prefix, user.number), availability)
+        return self._payload(device, self._components(self._user_entities, prefix, user.number), self._both)
+
+    def _group_payload(self, group: Group) -> str:
+        prefix = f"{self._topics.device_prefix}_{object_id('group', group.name)}"
+        device = {
+            "identifiers": [prefix],
+            "name": group.name,
+            "manufacturer": "3CX",
+            "model": "Group",
+            "via_device": f"{self._topics.device_prefix}_bridge",
+        }
+        return self._payload(device, self._components(GROUP, prefix, group.name), self._both)
+
+    @property
+    def _both(self) -> tuple[str, str]:
+        return self._topics.bridge_state, self._topics.bridge_pbx
 
     def _bridge_payload(self) -> str:
         prefix = f"{self._topics.device_prefix}_bridge"
@@ -61,16 +98,16 @@ class DiscoveryOutput:
         }
         return self._payload(device, self._components(BRIDGE, prefix, ""), (self._topics.bridge_state,))
 
-    def _components(self, entities: Iterable[Entity], prefix: str, number: str) -> dict[str, object]:
-        return {
-            entity.key: {
-                "platform": entity.platform,
-                "unique_id": f"{prefix}_{entity.key}",
-                "state_topic": entity.topic(self._topics, number),
-                **entity.options,
-            }
-            for entity in entities
-        }
+    def _components(self, entities: Iterable[Entity], prefix: str, name: str) -> dict[str, object]:
+        components: dict[str, object] = {}
+        for entity in entities:
+            component: dict[str, object] = {"platform": entity.platform, "unique_id": f"{prefix}_{entity.key}"}
+            if entity.state is not None:
+                component["state_topic"] = entity.state(self._topics, name)
+            if entity.command is not None:
+                component["command_topic"] = entity.command(self._topics, name)
+            components[entity.key] = component | dict(entity.options)
+        return components
 
     def _payload(
         self, device: Mapping[str, object], components: Mapping[str, object], availability: Iterable[str]

@@ -1,34 +1,47 @@
-"""The entities of each device, as a table: one row per entity, one function per topic it reads.
+"""The entities of each device, as a table: one row per entity, one function per topic it reads or writes.
 
 Rules of Home Assistant's MQTT discovery (2026.11): every component needs `platform` and `unique_id`; an enum sensor
 needs `options` and keeps its old state on any value outside them, while the payload `None` makes it unknown; `name:
-null` makes an entity the device's main one.
+null` makes an entity the device's main one. An entity that changes its platform under the same key is orphaned, so a
+select and the sensor that stands for it where writing is off have keys of their own.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from bridge.domain.model import State
+from bridge.domain.model import CallEventType, State
 from bridge.topics import Topics
+
+Topic = Callable[[Topics, str], str]
+"""From the topics and the user's number or the group's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """One component of a device; `topic` tells where its state is published, `options` are Home Assistant's keys."""
+    """One component of a device; `options` are Home Assistant's keys."""
 
     key: str
     platform: str
-    topic: Callable[[Topics, str], str]
-    options: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, object]
+    state: Topic | None = None
+    """Where its state is published."""
+    command: Topic | None = None
+    """Where it sends what somebody wants."""
 
 
 _CONNECTIVITY = {"payload_on": "online", "payload_off": "offline", "device_class": "connectivity"}
+_DIAGNOSTIC = {"entity_category": "diagnostic"}
+
+
+def _flag(key: str, on: str) -> str:
+    """A template for a binary sensor: `on` is its expression, and null under `key` makes it unknown."""
+    return f"{{{{ None if value_json.{key} is none else 'ON' if {on} else 'OFF' }}}}"
+
 
 USER = (
     Entity(
         "state",
         "sensor",
-        Topics.user_state,
         {
             "name": None,
             "icon": "mdi:phone",
@@ -36,18 +49,124 @@ USER = (
             "options": [state.value for state in State if state is not State.UNKNOWN],
             "value_template": "{{ None if value == 'unknown' else value }}",
         },
+        Topics.user_state,
     ),
-    Entity("busy", "binary_sensor", Topics.user_busy, {"name": "Busy", "icon": "mdi:phone-in-talk"}),
+    Entity("busy", "binary_sensor", {"name": "Busy", "icon": "mdi:phone-in-talk"}, Topics.user_busy),
+    Entity(
+        "on_call",
+        "binary_sensor",
+        {
+            "name": "On call",
+            "icon": "mdi:phone-in-talk-outline",
+            "value_template": (
+                "{{ None if value == 'unknown' else 'ON' if value in ('on_call', 'on_hold') else 'OFF' }}"
+            ),
+        },
+        Topics.user_state,
+    ),
+    Entity(
+        "registered",
+        "binary_sensor",
+        {
+            "name": "Registered",
+            "device_class": "connectivity",
+            "value_template": _flag("registered", "value_json.registered"),
+            **_DIAGNOSTIC,
+        },
+        Topics.user,
+    ),
     Entity(
         "monitored",
         "binary_sensor",
-        Topics.user_monitor,
         {
             "name": "Monitored",
             "icon": "mdi:eye",
-            "entity_category": "diagnostic",
             "value_template": "{{ None if value_json is none else 'ON' if value_json else 'OFF' }}",
+            **_DIAGNOSTIC,
         },
+        Topics.user_monitor,
+    ),
+    Entity(
+        "call",
+        "event",
+        {
+            "name": "Call",
+            "icon": "mdi:phone-ring",
+            "event_types": [kind.value for kind in CallEventType],
+            "availability": [],  # an event that comes back with the connection would happen a second time
+        },
+        Topics.user_call,
+    ),
+)
+
+PROFILE = Entity(
+    "profile",
+    "sensor",
+    {"name": "Profile", "icon": "mdi:account-clock", "value_template": "{{ value_json.profile }}"},
+    Topics.user,
+)
+QUEUE = Entity(
+    "queue",
+    "binary_sensor",
+    {
+        "name": "Queue",
+        "icon": "mdi:account-multiple-check",
+        "value_template": _flag("queue", "value_json.queue == 'logged_in'"),
+    },
+    Topics.user,
+)
+
+QUEUE_SWITCH = Entity(
+    "queue_switch",
+    "switch",
+    {
+        "name": "Queue",
+        "icon": "mdi:account-multiple-check",
+        "value_template": "{{ value_json.queue }}",
+        "state_on": "logged_in",
+        "state_off": "logged_out",
+        "payload_on": '{"queue":"logged_in"}',
+        "payload_off": '{"queue":"logged_out"}',
+    },
+    Topics.user,
+    Topics.user_set,
+)
+
+
+def profile_select(profiles: tuple[str, ...]) -> Entity:
+    """Profile where it can be changed; one that is not among `profiles` shows as unknown."""
+    return Entity(
+        "profile_select",
+        "select",
+        {
+            "name": "Profile",
+            "icon": "mdi:account-clock",
+            "options": list(profiles),
+            "value_template": f"{{{{ value_json.profile if value_json.profile in {list(profiles)!r} else None }}}}",
+            "command_template": '{"profile":{{ value | tojson }}}',
+        },
+        Topics.user,
+        Topics.user_set,
+    )
+
+
+GROUP = (
+    Entity(
+        "busy",
+        "binary_sensor",
+        {"name": None, "icon": "mdi:account-group"},
+        lambda topics, name: topics.group_busy(name),
+    ),
+    Entity(
+        "available",
+        "sensor",
+        {
+            "name": "Available",
+            "icon": "mdi:account-check",
+            "state_class": "measurement",
+            "value_template": "{{ value_json.available | length }}",
+        },
+        lambda topics, name: topics.group(name),
     ),
 )
 
@@ -55,25 +174,42 @@ BRIDGE = (
     Entity(
         "pbx",
         "binary_sensor",
+        {"name": "PBX connection"} | _CONNECTIVITY | _DIAGNOSTIC,
         lambda topics, _: topics.bridge_pbx,
-        {"name": "PBX connection", "entity_category": "diagnostic"} | _CONNECTIVITY,
     ),
     Entity(
         "users",
         "sensor",
-        lambda topics, _: topics.bridge_users,
         {
             "name": "Users",
             "icon": "mdi:account-group",
-            "entity_category": "diagnostic",
             "state_class": "measurement",
             "value_template": "{{ value_json | length }}",
+            **_DIAGNOSTIC,
         },
+        lambda topics, _: topics.bridge_users,
     ),
     Entity(
         "users_busy",
         "sensor",
-        lambda topics, _: topics.bridge_users_busy,
         {"name": "Users busy", "icon": "mdi:account-voice", "state_class": "measurement"},
+        lambda topics, _: topics.bridge_users_busy,
+    ),
+    Entity(
+        "pbx_version",
+        "sensor",
+        {
+            "name": "3CX version",
+            "icon": "mdi:numeric",
+            "value_template": "{{ value_json.pbx_version }}",
+            **_DIAGNOSTIC,
+        },
+        lambda topics, _: topics.bridge_info,
+    ),
+    Entity(
+        "refresh",
+        "button",
+        {"name": "Refresh", "icon": "mdi:refresh", "payload_press": "{}", **_DIAGNOSTIC},
+        command=lambda topics, _: topics.request("refresh"),
     ),
 )

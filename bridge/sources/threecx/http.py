@@ -1,7 +1,9 @@
 """The one funnel for HTTP to the PBX: time-outs, size bound, no redirects, library errors translated."""
 
+import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
@@ -12,7 +14,13 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from bridge import __version__
-from bridge.errors import SourceProtocolError, SourceUnavailable
+from bridge.errors import (
+    SourceError,
+    SourceMissing,
+    SourcePermissionError,
+    SourceProtocolError,
+    SourceUnavailable,
+)
 from bridge.sources.threecx.settings import PbxSettings
 
 MAX_BODY = 8 * 1024 * 1024
@@ -63,26 +71,51 @@ class Http:
         *,
         headers: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
+        json: Mapping[str, object] | None = None,
     ) -> Answer:
         """Send `target` (path and encoded query) and read the whole answer.
 
         Raises SourceUnavailable for everything that is no answer of the PBX's own: network, time-out, 5xx, redirect.
         """
-        if self._session is None:
-            raise RuntimeError("Http is used outside of its context")
-        url = URL(self._settings.url + target, encoded=True)
-        try:
-            async with self._session.request(
-                method, url, headers=headers, data=form, allow_redirects=False
+        with self._translated():
+            async with self._open_session().request(
+                method, self._url(target), headers=headers, data=form, json=json, allow_redirects=False
             ) as response:
                 answer = Answer(response.status, response.headers, await self._body(response))
+        return self._checked(answer)
+
+    async def websocket(
+        self, path: str, headers: Mapping[str, str], heartbeat: float
+    ) -> aiohttp.ClientWebSocketResponse:
+        """Open a websocket, or raise the SourceError that says why not. A lost peer ends it after 1.5 heartbeats."""
+        with self._translated():
+            try:
+                async with asyncio.timeout(self._settings.timeout):
+                    return await self._open_session().ws_connect(
+                        self._url(path), headers=headers, heartbeat=heartbeat, max_msg_size=MAX_BODY
+                    )
+            except aiohttp.WSServerHandshakeError as error:
+                raise _refused_upgrade(path, error.status) from None
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("Http is used outside of its context")
+        return self._session
+
+    def _url(self, target: str) -> URL:
+        return URL(self._settings.url + target, encoded=True)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Errors of the network in the bridge's own classes."""
+        try:
+            yield
         except TimeoutError:
             raise SourceUnavailable(
                 f"no answer from {self._settings.url} within {self._settings.timeout:g} s"
             ) from None
         except (aiohttp.ClientError, OSError) as error:
             raise SourceUnavailable(f"cannot reach {self._settings.url}: {_in_words(error)}") from error
-        return self._checked(answer)
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         chunks = bytearray()
@@ -116,6 +149,14 @@ def _tls(settings: PbxSettings) -> ssl.SSLContext | bool:
     if settings.verify_tls is True:
         return True
     return ssl.create_default_context(cafile=settings.verify_tls)
+
+
+def _refused_upgrade(path: str, status: int) -> SourceError:
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return SourcePermissionError(f"{path}: the PBX refuses this API client (HTTP {status})")
+    if status == HTTPStatus.NOT_FOUND:
+        return SourceMissing(f"{path} is not there (HTTP 404)")
+    return SourceUnavailable(f"{path} answered HTTP {status} instead of opening a websocket")
 
 
 def _retry_after(answer: Answer) -> float | None:

@@ -1,5 +1,6 @@
 """OData query options: encoding, quoting of $search, and the walk through the pages."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -17,7 +18,7 @@ def search_phrase(search: str) -> str:
     return f'"{search}"' if any(map(str.isspace, search)) and '"' not in search else search
 
 
-def query_string(*, top: int, skip: int, options: QueryOptions) -> str:
+def query_string(*, top: int, skip: int, options: QueryOptions, select: Sequence[str] = ()) -> str:
     """The query of one page. Every byte outside the unreserved set is percent-encoded, a blank as %20."""
     pairs: list[tuple[str, str]] = [("$top", str(top)), ("$skip", str(skip))]
     if options.search is not None:
@@ -26,6 +27,10 @@ def query_string(*, top: int, skip: int, options: QueryOptions) -> str:
         pairs.append(("$filter", options.filter))
     if options.count:
         pairs.append(("$count", "true"))
+    if options.orderby is not None:
+        pairs.append(("$orderby", options.orderby))
+    if select:
+        pairs.append(("$select", ",".join(select)))
     return "&".join(f"{name}={quote(value, safe='')}" for name, value in pairs)
 
 
@@ -39,6 +44,7 @@ class Walk:
     """Where the reading of one round stands: which page to ask for next, and whether the end was reached."""
 
     options: QueryOptions
+    select: Sequence[str] = ()
     read: int = 0
     pages: int = 0
     ended: bool = False
@@ -48,7 +54,7 @@ class Walk:
         size = self._next_size()
         if self.ended or size == 0:
             return None
-        return query_string(top=size, skip=self.options.skip + self.read, options=self.options)
+        return query_string(top=size, skip=self.options.skip + self.read, options=self.options, select=self.select)
 
     def took(self, rows: int, total: int | None) -> None:
         """Note that the page just asked for had `rows` rows; `total` is its `@odata.count`.

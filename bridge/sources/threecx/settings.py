@@ -43,6 +43,7 @@ class QueryOptions:
     search: str | None = None
     filter: str | None = None
     count: bool = True
+    orderby: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,31 @@ class MonitorStatusSettings:
     enabled: Enabled
     interval: float
     query: QueryOptions
+
+
+@dataclass(frozen=True, slots=True)
+class UsersSourceSettings:
+    """`sources.users:`."""
+
+    enabled: bool
+    interval: float
+    query: QueryOptions
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveCallsSettings:
+    """`sources.active_calls:`."""
+
+    enabled: bool
+    interval: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallControlSettings:
+    """`sources.call_control:`. `resync` is from one reading of everything to the next, in seconds."""
+
+    enabled: Enabled
+    resync: float
 
 
 class Url:
@@ -103,11 +129,8 @@ PBX_SCHEMA = {
     Optional("timeout", default="10s", description="For one HTTP request"): Duration(1, 120),
 }
 
-MONITOR_STATUS_SCHEMA = {
-    Optional("enabled", default="auto", description="auto: used where the PBX has it (20.0.4 to 20.0.8)"): Choice(
-        Enabled
-    ),
-    Optional("interval", default="5s", description="From round to round"): Duration(0.5, 3600),
+_INTERVAL = Optional("interval", default="5s", description="From round to round")
+_QUERY = {
     Optional("top", default=None, description="$top: at most so many rows; null: all"): Nullable(
         Integer(1, _MOST_ROWS)
     ),
@@ -115,6 +138,35 @@ MONITOR_STATUS_SCHEMA = {
     Optional("search", default=None, description="$search: words or a phrase"): Nullable(Text()),
     Optional("filter", default=None, description="$filter: OData, passed through as written"): Nullable(Text()),
     Optional("count", default=True, description="$count: publish the total as bridge/count"): Boolean(),
+}
+
+MONITOR_STATUS_SCHEMA = {
+    Optional("enabled", default="auto", description="auto: used where the PBX has it (20.0.4 to 20.0.8)"): Choice(
+        Enabled
+    ),
+    _INTERVAL: Duration(0.5, 3600),
+    **_QUERY,
+}
+
+USERS_SOURCE_SCHEMA = {
+    Optional("enabled", default=True, description="Names, profiles, queue login, registration"): Boolean(),
+    _INTERVAL: Duration(0.5, 3600),
+    **_QUERY,
+    Optional("orderby", default="Number", description="$orderby: keeps the order of the pages"): Nullable(Text()),
+}
+
+ACTIVE_CALLS_SCHEMA = {
+    Optional("enabled", default=True, description="Calls, by polling"): Boolean(),
+    Optional("interval", default="2s", description="From round to round; 15 s while all calls are pushed"): Duration(
+        0.5, 3600
+    ),
+}
+
+CALL_CONTROL_SCHEMA = {
+    Optional("enabled", default="auto", description="auto: used where this API client may; calls by push"): Choice(
+        Enabled
+    ),
+    Optional("resync", default="45s", description="How often everything is read anew"): Duration(5, 3600),
 }
 
 
@@ -125,5 +177,13 @@ def pbx_settings(options: Mapping[str, Any]) -> PbxSettings:
 
 def monitor_status_settings(options: Mapping[str, Any]) -> MonitorStatusSettings:
     """From options that MONITOR_STATUS_SCHEMA has passed."""
-    query = QueryOptions(**{name: options[name] for name in ("top", "skip", "search", "filter", "count")})
-    return MonitorStatusSettings(options["enabled"], options["interval"], query)
+    return MonitorStatusSettings(options["enabled"], options["interval"], _query(options))
+
+
+def users_source_settings(options: Mapping[str, Any]) -> UsersSourceSettings:
+    """From options that USERS_SOURCE_SCHEMA has passed."""
+    return UsersSourceSettings(options["enabled"], options["interval"], _query(options))
+
+
+def _query(options: Mapping[str, Any]) -> QueryOptions:
+    return QueryOptions(**{name: value for name, value in options.items() if name not in {"enabled", "interval"}})

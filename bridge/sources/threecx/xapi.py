@@ -1,69 +1,85 @@
-"""3CX's configuration API (XAPI v1), its calls by name. Only reads.
+"""3CX's configuration API (XAPI v1), its calls by name.
 
 Source: official OpenAPI files of 20.0.4 to 20.0.10.
 """
 
-from http import HTTPStatus
+import asyncio
+from collections.abc import Mapping
 
 from bridge.errors import SourceMissing, SourcePermissionError, SourceQueryError, SourceUnavailable
 from bridge.sources.threecx import parse
-from bridge.sources.threecx.auth import TokenAuth
-from bridge.sources.threecx.http import Answer, Http
+from bridge.sources.threecx.access import Access
+from bridge.sources.threecx.http import Answer
 
 _ROOT = "/xapi/v1"
 MONITOR_STATUS = f"{_ROOT}/Users/Pbx.GetMonitorStatus()"
 _VERSION_HEADER = "X-3CX-Version"
+_AT_ONCE = 2
+"""So many requests at a time: a slow PBX is not buried under polls, and one slow list does not hold up the other."""
 
 
 class Xapi:
     """Authorised calls; every failure is a SourceError of the class that says what to do."""
 
-    def __init__(self, http: Http, auth: TokenAuth) -> None:
-        self._http = http
-        self._auth = auth
-        self._closed: set[str] = set()
-        """Paths that refused a fresh token: a missing right, which no renewal mends."""
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._turn = asyncio.Semaphore(_AT_ONCE)
+        self.pbx_version: str | None = None
+        """As the PBX said last, such as `20.0.8.1109`."""
 
     async def monitor_status(self, query: str) -> bytes:
         """One page of GetMonitorStatus() (3CX 20.0.4 to 20.0.8) as JSON text."""
         return (await self._get(MONITOR_STATUS, query)).body
 
+    async def users(self, query: str) -> bytes:
+        """One page of Users as JSON text. Without `$select` it would hold passwords."""
+        return (await self._get(f"{_ROOT}/Users", query)).body
+
+    async def active_calls(self, query: str) -> bytes:
+        """One page of ActiveCalls as JSON text."""
+        return (await self._get(f"{_ROOT}/ActiveCalls", query)).body
+
+    async def system_parameters(self) -> bytes:
+        """GetSystemParameters() as JSON text: among other things the names of the custom profiles."""
+        return (await self._get(f"{_ROOT}/Defs/Pbx.GetSystemParameters()")).body
+
     async def version(self) -> str | None:
-        """The PBX's version, such as `20.0.8.1109`, by the cheapest probe; None when it does not tell."""
-        answer = await self._get(f"{_ROOT}/Defs", "$select=Id")
-        return answer.headers.get(_VERSION_HEADER)
+        """The PBX's version by the cheapest probe; None when it does not tell."""
+        await self._get(f"{_ROOT}/Defs", "$select=Id")
+        return self.pbx_version
 
-    async def _get(self, path: str, query: str) -> Answer:
-        token = await self._auth.token()
-        answer = await self._send(path, query, token)
-        if answer.status == HTTPStatus.UNAUTHORIZED and path not in self._closed:
-            fresh = await self._auth.renew(token)
-            answer = await self._send(path, query, fresh)
-            if answer.status == HTTPStatus.UNAUTHORIZED:
-                self._closed.add(path)
-        if answer.status < HTTPStatus.BAD_REQUEST:
-            self._closed.discard(path)
-        return _checked(path, answer)
+    async def update_user(self, user_id: int, changes: Mapping[str, object]) -> None:
+        """Write fields of a user. The PBX's consent is no proof that it did: read back."""
+        await self._request("PATCH", f"{_ROOT}/Users({user_id})", json=changes, right=f"PATCH {_ROOT}/Users")
 
-    async def _send(self, path: str, query: str, token: str) -> Answer:
-        return await self._http.request("GET", f"{path}?{query}", headers={"Authorization": f"Bearer {token}"})
+    async def _get(self, path: str, query: str = "") -> Answer:
+        return await self._request("GET", path, query, right=path)
+
+    async def _request(
+        self, method: str, path: str, query: str = "", *, right: str, json: Mapping[str, object] | None = None
+    ) -> Answer:
+        async with self._turn:
+            answer = await self._access.request(method, path, query, json=json, right=right)
+        self.pbx_version = answer.headers.get(_VERSION_HEADER, self.pbx_version)
+        return _checked(path.removeprefix(_ROOT), answer)
 
 
-def _checked(path: str, answer: Answer) -> Answer:
-    name = path.removeprefix(_ROOT)
+def _checked(name: str, answer: Answer) -> Answer:
     said = parse.error_message(answer.body)
     match answer.status:
         case 200 if answer.is_json:
+            return answer
+        case 204:
             return answer
         case 200:
             raise SourceUnavailable(f"{name}: a web page came instead of JSON; is pbx.url the PBX itself?")
         case 400:
             message = said or "HTTP 400 without a reason"
-            raise SourceQueryError(f"{name}: the PBX rejected the query: {message}", pbx_message=message)
+            raise SourceQueryError(f"{name}: the PBX rejected the request: {message}", pbx_message=message)
         case 401 | 403:
             raise SourcePermissionError(
                 f"{name}: the PBX refuses this API client (HTTP {answer.status}{f', {said}' if said else ''}): tick "
-                "'3CX Configuration API Access' and give it a role that may read users"
+                "'3CX Configuration API Access' and give it a role that may read users and calls"
             )
         case 404:
             raise SourceMissing(f"{name} is not there (HTTP 404)")

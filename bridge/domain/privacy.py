@@ -1,0 +1,34 @@
+"""How much of the other side of a call is shown: `privacy.caller_id`."""
+
+from enum import StrEnum
+
+_OUTSIDE_DIGITS = 7
+_SHOWN_DIGITS = 3
+
+
+class CallerId(StrEnum):
+    """`none`: nothing; `masked`: extensions, and the last digits of outside numbers; `full`: all of it."""
+
+    NONE = "none"
+    MASKED = "masked"
+    FULL = "full"
+
+
+def shown_number(number: str | None, mode: CallerId, *, internal: bool) -> str | None:
+    """The number as it may be shown: `…567` for an outside number when masked, `…` for a short one."""
+    if number is None or mode is CallerId.NONE:
+        return None
+    if mode is CallerId.FULL or internal:
+        return number
+    digits = "".join(filter(str.isdecimal, number))
+    return f"…{digits[-_SHOWN_DIGITS:]}" if len(digits) >= _OUTSIDE_DIGITS else "…"
+
+
+def shown_name(name: str | None, mode: CallerId) -> str | None:
+    """The other side's name, which only `full` shows."""
+    return name if mode is CallerId.FULL else None
+
+
+def is_outside(number: str) -> bool:
+    """Whether this looks like a number of the public network rather than one of the PBX's own."""
+    return sum(map(str.isdecimal, number)) >= _OUTSIDE_DIGITS

@@ -1,0 +1,113 @@
+"""Commands typed at the simulator's prompt, to ring, answer and end calls by hand."""
+
+from collections.abc import Callable
+
+from bridge.simulator.exchange import ExchangeError, SimulatedCall
+from bridge.simulator.pbx import SimulatedPbx
+
+HELP = """\
+ring 101 [0301234567]      a call comes in for 101; from another extension: ring 101 102; for the queue: ring 8000
+dial 101 0301234567        101 calls somebody
+answer 101                 101 picks up; or, when 101 has dialled, the other side does
+hold 101 | resume 101      101 puts the call on hold, or takes it back
+transfer 101 102           101 hands the call on to 102
+hangup 101                 the call of 101 ends
+profile 101 Away           Available, Away, Out of office, Custom 1, Custom 2
+queue 101 in | out         101 logs in to the queues, or out
+unplug 101 | plug 101      the phone of 101 is gone, or there again
+list                       everybody, and all calls"""
+
+_OUTSIDE = "0301234567"
+
+
+class Prompt:
+    """Carries out one typed line after the other."""
+
+    def __init__(self, pbx: SimulatedPbx) -> None:
+        self._pbx = pbx
+        self._commands: dict[str, Callable[..., str]] = {
+            "ring": self._ring,
+            "dial": self._dial,
+            "answer": self._answer,
+            "hold": lambda dn: self._hold(dn, held=True),
+            "resume": lambda dn: self._hold(dn, held=False),
+            "transfer": self._transfer,
+            "hangup": self._hang_up,
+            "profile": lambda dn, *words: self._change(dn, profile=" ".join(words)),
+            "queue": lambda dn, word: self._change(dn, queue={"in": "LoggedIn", "out": "LoggedOut"}[word]),
+            "unplug": lambda dn: self._change(dn, registered=False),
+            "plug": lambda dn: self._change(dn, registered=True),
+            "list": self._list,
+            "help": lambda: HELP,
+        }
+
+    def do(self, line: str) -> str:
+        """Carry out `line`; returns what to answer."""
+        name, *arguments = line.split()
+        command = self._commands.get(name.lower())
+        if command is None:
+            return f"{name}? There are: {', '.join(self._commands)}"
+        try:
+            return command(*arguments)
+        except ExchangeError as error:
+            return str(error)
+        except (TypeError, KeyError):
+            return f"{line}? Write for example:\n{HELP}"
+
+    def _ring(self, dn: str, caller: str = _OUTSIDE) -> str:
+        if dn not in self._pbx.users and dn not in self._pbx.queues:
+            raise ExchangeError(f"there is no {dn}")
+        return f"{caller} calls {dn} (call {self._pbx.exchange.ring(caller, dn)})"
+
+    def _dial(self, dn: str, number: str) -> str:
+        self._user(dn)
+        return f"{dn} calls {number} (call {self._pbx.exchange.ring(dn, number)})"
+
+    def _answer(self, dn: str) -> str:
+        call = self._call(dn)
+        ringing = any(device.status == "Ringing" for device in call.of(dn))
+        self._pbx.exchange.answer(call.id, dn if ringing else None)
+        return f"call {call.id} is answered"
+
+    def _hold(self, dn: str, *, held: bool) -> str:
+        call = self._call(dn)
+        self._pbx.exchange.hold(call.id, dn, held=held)
+        return f"call {call.id} is {'held' if held else 'resumed'}"
+
+    def _transfer(self, dn: str, to: str) -> str:
+        call = self._call(dn)
+        self._pbx.exchange.transfer(call.id, dn, to)
+        return f"call {call.id} rings at {to}"
+
+    def _hang_up(self, dn: str) -> str:
+        call = self._call(dn)
+        self._pbx.exchange.end(call.id)
+        return f"call {call.id} ends"
+
+    def _change(self, dn: str, **changes: object) -> str:
+        self._user(dn)
+        self._pbx.change(dn, **changes)
+        return f"{dn}: {', '.join(f'{name} {value}' for name, value in changes.items())}"
+
+    def _list(self) -> str:
+        people = [
+            f"{user.dn}  {user.name}: {self._pbx.exchange.word(user.dn) or 'no call'}, {user.profile}, {user.queue}, "
+            f"{'registered' if user.registered else 'not registered'}"
+            for user in self._pbx.users.values()
+        ]
+        calls = [f"call {call.id}: {call.caller} → {call.callee} {call.status}" for call in self._calls()]
+        return "\n".join(people + calls)
+
+    def _calls(self) -> list[SimulatedCall]:
+        return list(self._pbx.exchange.calls.values())
+
+    def _call(self, dn: str) -> SimulatedCall:
+        self._user(dn)
+        calls = self._pbx.exchange.calls_of(dn)
+        if not calls:
+            raise ExchangeError(f"{dn} has no call")
+        return calls[-1]
+
+    def _user(self, dn: str) -> None:
+        if dn not in self._pbx.users:
+            raise ExchangeError(f"there is no {dn}")

@@ -1,0 +1,69 @@
+"""The websocket of Call Control: events to whoever listens."""
+
+import asyncio
+import json
+from collections.abc import Callable
+
+from aiohttp import WSCloseCode, web
+
+_MOST_WAITING = 10_000
+
+
+class Stream:
+    """All open sockets. Every event goes to all of them, numbered per socket."""
+
+    def __init__(self) -> None:
+        self._queues: dict[web.WebSocketResponse, asyncio.Queue[str]] = {}
+        self._sequences: dict[web.WebSocketResponse, int] = {}
+        self.losing = 0
+        """So many events that come next are lost on their way."""
+        self.doubling = False
+        """Whether every event comes twice."""
+        self.attach: Callable[[str], object] = lambda _entity: None
+        """What `attached_data` holds; null on real PBXs."""
+
+    def __len__(self) -> int:
+        return len(self._queues)
+
+    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+        """One socket, from the upgrade to its end."""
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        queue: asyncio.Queue[str] = asyncio.Queue(_MOST_WAITING)
+        self._queues[socket], self._sequences[socket] = queue, 0
+        sender = asyncio.create_task(_send(socket, queue), name="call-control-events")
+        try:
+            async for _ in socket:
+                pass
+        finally:
+            sender.cancel()
+            del self._queues[socket], self._sequences[socket]
+        return socket
+
+    def event(self, entity: str, event_type: int) -> None:
+        """Something happened to `entity`, such as `/callcontrol/101/participants/8107`."""
+        attached = self.attach(entity) if event_type == 0 else None
+        for socket, queue in self._queues.items():
+            self._sequences[socket] += 1
+            if self.losing:
+                continue
+            event = {"event_type": event_type, "entity": entity, "attached_data": attached}
+            text = json.dumps({"sequence": self._sequences[socket], "event": event})
+            for _ in range(2 if self.doubling else 1):
+                queue.put_nowait(text)
+        self.losing = max(0, self.losing - 1)
+
+    def raw(self, text: str) -> None:
+        """Send `text` as it is."""
+        for queue in self._queues.values():
+            queue.put_nowait(text)
+
+    async def drop(self, code: int = WSCloseCode.GOING_AWAY) -> None:
+        """Close all sockets."""
+        for socket in list(self._queues):
+            await socket.close(code=code)
+
+
+async def _send(socket: web.WebSocketResponse, queue: asyncio.Queue[str]) -> None:
+    while True:
+        await socket.send_str(await queue.get())

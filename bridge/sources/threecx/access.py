@@ -1,0 +1,73 @@
+"""Requests with the access token: one renewal when it is refused, and no more where a right is missing."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+import aiohttp
+
+from bridge.domain.clock import Clock
+from bridge.errors import SourcePermissionError
+from bridge.sources.threecx.auth import TokenAuth
+from bridge.sources.threecx.http import Answer, Http
+
+
+class Access:
+    """What XAPI and Call Control have in common: the server, the token, and when the PBX answered last."""
+
+    def __init__(self, http: Http, auth: TokenAuth, clock: Clock) -> None:
+        self._http = http
+        self._auth = auth
+        self._clock = clock
+        self._closed: set[str] = set()
+        """Paths that refused a fresh token: a missing right, which no renewal mends."""
+        self.answered_at = float("-inf")
+        """When a request was answered last (monotonic)."""
+
+    async def request(
+        self, method: str, path: str, query: str = "", *, json: Mapping[str, object] | None = None, right: str = ""
+    ) -> Answer:
+        """The PBX's answer, of any status below 500; `right` names what may be closed to the client."""
+        right = right or path
+        token = await self._auth.token()
+        answer = await self._send(method, path, query, token, json)
+        if answer.status == HTTPStatus.UNAUTHORIZED and right not in self._closed:
+            fresh = await self._auth.renew(token)
+            answer = await self._send(method, path, query, fresh, json)
+            if answer.status == HTTPStatus.UNAUTHORIZED:
+                self._closed.add(right)
+        if answer.status < HTTPStatus.BAD_REQUEST:
+            self._closed.discard(right)
+        return answer
+
+    @asynccontextmanager
+    async def websocket(self, path: str, heartbeat: float) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """An open websocket, pinged every `heartbeat` seconds. It outlives the token that it was opened with."""
+        token = await self._auth.token()
+        try:
+            socket = await self._http.websocket(path, _bearer(token), heartbeat)
+        except SourcePermissionError:
+            if path in self._closed:
+                raise
+            fresh = await self._auth.renew(token)
+            try:
+                socket = await self._http.websocket(path, _bearer(fresh), heartbeat)
+            except SourcePermissionError:
+                self._closed.add(path)
+                raise
+        self._closed.discard(path)
+        self.answered_at = self._clock.monotonic()
+        try:
+            yield socket
+        finally:
+            await socket.close()
+
+    async def _send(self, method: str, path: str, query: str, token: str, json: Mapping[str, object] | None) -> Answer:
+        target = f"{path}?{query}" if query else path
+        answer = await self._http.request(method, target, headers=_bearer(token), json=json)
+        self.answered_at = self._clock.monotonic()
+        return answer
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}

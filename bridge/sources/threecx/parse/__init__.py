@@ -1,0 +1,50 @@
+"""From 3CX's JSON to domain values: the only package that knows 3CX's field names.
+
+Facts: official OpenAPI of XAPI 20.0.4 to 20.0.10 (`Pbx.MonitoringState {DN, Expiration}`, `Pbx.User`,
+`Pbx.ActiveCall`, `@odata.count`), 3CX's Call Control documentation and examples, and captures by others. No capture of
+a real GetMonitorStatus() answer is known, so any object with a DN-like key is taken as a row and the rest of it kept.
+"""
+
+from bridge.sources.threecx.parse.active_calls import ActiveCall, active_call
+from bridge.sources.threecx.parse.call_control import (
+    Event,
+    EventType,
+    Extension,
+    Participant,
+    event,
+    extensions,
+    participant,
+)
+from bridge.sources.threecx.parse.envelope import Page, error_message, page
+from bridge.sources.threecx.parse.monitor import MAX_ROW_BYTES, monitor_row
+from bridge.sources.threecx.parse.users import (
+    CHANGEABLE,
+    USER_FIELDS,
+    USER_KEY,
+    profile_labels,
+    user_changes,
+    user_row,
+)
+
+__all__ = [
+    "CHANGEABLE",
+    "MAX_ROW_BYTES",
+    "USER_FIELDS",
+    "USER_KEY",
+    "ActiveCall",
+    "Event",
+    "EventType",
+    "Extension",
+    "Page",
+    "Participant",
+    "active_call",
+    "error_message",
+    "event",
+    "extensions",
+    "monitor_row",
+    "page",
+    "participant",
+    "profile_labels",
+    "user_changes",
+    "user_row",
+]

@@ -1,0 +1,109 @@
+"""Rows of ActiveCalls: two display strings and a status."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bridge.domain.model import CallStatus, Direction, Leg
+from bridge.domain.privacy import is_outside
+from bridge.errors import SourceProtocolError
+from bridge.sources.threecx.parse.envelope import as_text
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveCall:
+    """One row of ActiveCalls, as a call of each of its two sides; the sides' numbers need not be users'."""
+
+    id: str
+    sides: tuple[tuple[str, Leg], ...]
+    now: int | None
+    """The PBX's clock, Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    number: str
+    name: str | None
+    outside: str | None
+    """The number in the public network, where the side is a trunk."""
+
+
+_OUTSIDE = re.compile(r"\(([^()]*)\)[^()]*$")
+
+# The status of a call → (how it is for the caller, for the callee, whether a known call keeps the status it had).
+# No status is known for held calls.
+_CALL_STATUS: dict[str, tuple[CallStatus | None, CallStatus | None, bool]] = {
+    "initiating": (CallStatus.DIALING, None, False),
+    "routing": (CallStatus.DIALING, CallStatus.RINGING, False),
+    "ringing": (CallStatus.DIALING, CallStatus.RINGING, False),
+    "rerouting": (CallStatus.DIALING, CallStatus.RINGING, True),
+    "talking": (CallStatus.ON_CALL, CallStatus.ON_CALL, False),
+    "connected": (CallStatus.ON_CALL, CallStatus.ON_CALL, False),
+    "held": (CallStatus.ON_HOLD, CallStatus.ON_HOLD, False),
+    "hold": (CallStatus.ON_HOLD, CallStatus.ON_HOLD, False),
+    "transferring": (CallStatus.ON_CALL, None, True),
+}
+
+
+def active_call(raw: object) -> ActiveCall:
+    """One row of ActiveCalls, or SourceProtocolError saying why it is none."""
+    if not isinstance(raw, dict):
+        raise SourceProtocolError(f"a call that is no JSON object but {type(raw).__name__}")
+    call_id = raw.get("Id")
+    if not isinstance(call_id, int) or isinstance(call_id, bool):
+        raise SourceProtocolError("a call without an Id")
+    caller, callee = _side(raw.get("Caller")), _side(raw.get("Callee"))
+    statuses = _CALL_STATUS.get(str(raw.get("Status")).casefold(), (None, None, True))
+    established, changed = _unix(raw.get("EstablishedAt")), _unix(raw.get("LastChangeStatus"))
+    sides = []
+    for side, other, status, direction in (
+        (caller, callee, statuses[0], Direction.OUTBOUND),
+        (callee, caller, statuses[1], Direction.INBOUND),
+    ):
+        if side is not None:
+            since = established if status is CallStatus.ON_CALL and established is not None else changed
+            sides.append((side.number, _leg(str(call_id), status, direction, other, since, keeps=statuses[2])))
+    return ActiveCall(str(call_id), tuple(sides), _unix(raw.get("ServerNow")))
+
+
+def _leg(
+    call_id: str,
+    status: CallStatus | None,
+    direction: Direction,
+    other: _Side | None,
+    since: int | None,
+    *,
+    keeps: bool,
+) -> Leg:
+    outside = other is not None and (other.outside is not None or is_outside(other.number))
+    return Leg(
+        id=call_id,
+        status=status,
+        keeps=keeps,
+        direction=direction if outside or other is None else Direction.INTERNAL,
+        party=None if other is None else other.outside or other.number,
+        internal=not outside,
+        name=None if other is None or outside else other.name,
+        since=since,
+    )
+
+
+def _side(value: object) -> _Side | None:
+    """`101 Ada Example`, or for a trunk `10001 Trunk (0301234567)`; None where nobody is named."""
+    text = as_text(value)
+    if text is None:
+        return None
+    number, _, name = text.partition(" ")
+    outside = _OUTSIDE.search(name)
+    return _Side(number, name.removeprefix("- ").strip() or None, (outside[1].strip() or None) if outside else None)
+
+
+def _unix(value: object) -> int | None:
+    """`2026-09-01T08:15:04Z`, with or without fractions, as Unix seconds; without a zone it is UTC."""
+    if not isinstance(value, str):
+        return None
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())

@@ -1,0 +1,78 @@
+"""Rows of Users, what may be written to them, and the labels of custom profiles."""
+
+from bridge.domain.model import Queue, UserRow
+from bridge.errors import SourceProtocolError
+from bridge.sources.threecx.parse.envelope import as_text, load
+
+USER_KEY = "Number"
+USER_FIELDS = (
+    USER_KEY,
+    "Id",
+    "DisplayName",
+    "FirstName",
+    "LastName",
+    "Enabled",
+    "IsRegistered",
+    "CurrentProfileName",
+    "QueueStatus",
+    "Tags",
+    "AIAgent",
+)
+"""What is asked for by $select: never more, since a whole User holds passwords. `AIAgent` came after 20.0.8."""
+
+CHANGEABLE = (USER_KEY, "Id", "CurrentProfileName", "QueueStatus")
+"""Enough to see whether a change was made."""
+
+_NO_PERSON = {"principal", "faxserver", "ai"}
+"""Tags of API clients, fax servers and AI agents."""
+_QUEUE = {"loggedin": Queue.LOGGED_IN, "loggedout": Queue.LOGGED_OUT}
+_QUEUE_WRITTEN = {Queue.LOGGED_IN: "LoggedIn", Queue.LOGGED_OUT: "LoggedOut"}
+
+
+def user_row(raw: object) -> UserRow:
+    """One row of Users, or SourceProtocolError saying why it is none."""
+    if not isinstance(raw, dict):
+        raise SourceProtocolError(f"a row that is no JSON object but {type(raw).__name__}")
+    dn = as_text(raw.get(USER_KEY))
+    if dn is None:
+        raise SourceProtocolError("a user without a Number")
+    parts = (as_text(raw.get("FirstName")), as_text(raw.get("LastName")))
+    tags = raw.get("Tags")
+    words = tags if isinstance(tags, list) else str(tags or "").split(",")
+    special = bool({str(word).strip().casefold() for word in words} & _NO_PERSON)
+    user_id = raw.get("Id")
+    return UserRow(
+        dn=dn,
+        id=user_id if isinstance(user_id, int) and not isinstance(user_id, bool) else None,
+        name=as_text(raw.get("DisplayName")) or " ".join(part for part in parts if part) or None,
+        registered=_boolean(raw.get("IsRegistered")),
+        profile=as_text(raw.get("CurrentProfileName")),
+        queue=_QUEUE.get(str(raw.get("QueueStatus")).casefold()),
+        special=special or raw.get("AIAgent") is True or raw.get("Enabled") is False,
+    )
+
+
+def user_changes(profile: str | None, queue: Queue | None) -> dict[str, object]:
+    """The body of a PATCH of Users."""
+    changes: dict[str, object] = {}
+    if profile is not None:
+        changes["CurrentProfileName"] = profile
+    if queue is not None:
+        changes["QueueStatus"] = _QUEUE_WRITTEN[queue]
+    return changes
+
+
+def profile_labels(body: bytes) -> dict[str, str]:
+    """What GetSystemParameters() calls the custom profiles: {"Custom 1": "Lunch"}."""
+    parameters = load(body)
+    if not isinstance(parameters, dict):
+        return {}
+    found = {name: as_text(parameters.get(key)) for name, key in _LABELS.items()}
+    return {name: label for name, label in found.items() if label is not None and label != name}
+
+
+_LABELS = {"Custom 1": "Custom1Name", "Custom 2": "Custom2Name"}
+
+
+def _boolean(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None

@@ -1,0 +1,120 @@
+"""Polling: round after round at a fixed rate, and after a failure as the class of the error says."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from bridge.aio import Backoff, wait_for
+from bridge.domain.clock import Clock
+from bridge.domain.model import Failure, Update
+from bridge.errors import (
+    SourceAuthError,
+    SourceError,
+    SourceMissing,
+    SourcePermissionError,
+    SourceQueryError,
+    SourceUnavailable,
+)
+from bridge.log import Troubles
+from bridge.ports import Report
+from bridge.sources.threecx.settings import QueryOptions
+from bridge.sources.threecx.xapi import Xapi
+
+_LONGEST_BACKOFF = 30.0
+_LEAST_TRUST = 20.0
+_LOOK_AGAIN = {SourceMissing: 600.0, SourcePermissionError: 120.0, SourceQueryError: 60.0}
+"""Seconds after which to look whether an administrator has changed what the bridge cannot; a change of the PBX's
+version is noticed sooner."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every source of the PBX works with."""
+
+    xapi: Xapi
+    place: Callable[[str], str]
+    """Where an option was written: `config.yaml:14`."""
+    troubles: Troubles
+    clock: Clock
+    rng: random.Random
+
+
+def good_for(interval: float) -> float:
+    """Seconds for which facts that are read every `interval` seconds are to be trusted."""
+    return max(_LEAST_TRUST, 3 * interval)
+
+
+class Poll:
+    """The loop of a source that polls. A slow PBX stretches the interval: rounds never overlap."""
+
+    def __init__(
+        self,
+        name: str,
+        interval: float,
+        tools: Tools,
+        read: Callable[[], Awaitable[Update]],
+        explain: Callable[[SourceError], str] = str,
+        *,
+        required: bool = True,
+        phase: float = 1.0,
+    ) -> None:
+        """`phase` shortens the first pause, so that sources with the same interval take turns."""
+        self.interval = interval
+        self._name = name
+        self._tools = tools
+        self._read = read
+        self._explain = explain
+        self._required = required
+        self._phase = phase
+        self._backoff = Backoff(interval, max(interval, _LONGEST_BACKOFF), tools.rng)
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Start the next round now."""
+        self._wake.set()
+
+    async def run(self, report: Report) -> None:
+        """Poll for ever and report every round, finished or failed."""
+        clock = self._tools.clock
+        while True:
+            started = clock.monotonic()
+            self._wake.clear()
+            try:
+                update = await self._read()
+            except SourceError as error:
+                await self._failed(error, report)
+            else:
+                report(update)
+                self._backoff.reset()
+                self._tools.troubles.recovered(self._name)
+                await wait_for(self._wake, self.interval * self._phase - (clock.monotonic() - started))
+                self._phase = 1.0
+
+    async def _failed(self, error: SourceError, report: Report) -> None:
+        reason = self._explain(error)
+        report(Failure(self._name, error, reason))
+        self._tools.troubles.failed(self._name, reason, self._level(error))
+        if type(error) in _LOOK_AGAIN:
+            pause = _LOOK_AGAIN[type(error)]
+        elif isinstance(error, SourceAuthError):
+            pause = error.retry_in
+        else:
+            wish = error.retry_in if isinstance(error, SourceUnavailable) else None
+            pause = max(self._backoff.next(), wish or 0.0)
+        await wait_for(self._wake, pause)
+
+    def _level(self, error: SourceError) -> int:
+        if isinstance(error, SourceMissing) and not self._required:
+            return logging.WARNING
+        return logging.WARNING if isinstance(error, SourceUnavailable) else logging.ERROR
+
+
+def explain_query(error: SourceQueryError, key: str, query: QueryOptions, tools: Tools) -> str:
+    """The PBX's own words, and the options that it may mean with the lines where they stand."""
+    suspects = [name for name in ("filter", "search") if getattr(query, name) is not None] or ["top", "skip"]
+    places = [f"{tools.place(f'{key}.{name}')} {key}.{name}" for name in suspects]
+    return f"{', '.join(places)}: the PBX rejected the query: {error.pbx_message}"

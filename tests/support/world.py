@@ -1,0 +1,140 @@
+"""The engine by itself, with a wire in place of a broker and a clock that the test turns."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from bridge.domain.message import Message
+from bridge.domain.model import (
+    Calls,
+    CallStatus,
+    Failure,
+    Leg,
+    Legs,
+    MonitorRow,
+    Queue,
+    Round,
+    State,
+    User,
+    UserCalls,
+    UserRow,
+)
+from bridge.domain.presence import DEFAULT_BUSY, DEFAULT_PROFILES, Rules, profile_key
+from bridge.domain.privacy import CallerId
+from bridge.engine.core import ACTIVE_CALLS, CALL_CONTROL, MONITOR_STATUS, USERS, Engine, Policy
+from bridge.engine.settings import UsersSettings
+from bridge.errors import SourceError, SourceUnavailable
+from bridge.outputs.state import StateOutput
+from bridge.topics import Topics
+from tests.support.clock import FakeClock
+
+RULES = Rules(
+    profiles={profile_key(name): state for name, state in DEFAULT_PROFILES.items()},
+    busy=frozenset(DEFAULT_BUSY),
+    ignore_unregistered=False,
+)
+ALL = (MONITOR_STATUS, USERS, ACTIVE_CALLS, CALL_CONTROL)
+
+
+class Wire:
+    """A broker that is in step unless told otherwise: keeps what is retained, and the order in which all came."""
+
+    def __init__(self) -> None:
+        self.in_step = True
+        self.retained: dict[str, str] = {}
+        self.order: list[str] = []
+        self.moments: list[tuple[str, str]] = []
+
+    def publish(self, message: Message) -> None:
+        self.order.append(message.topic)
+        if not message.retain:
+            self.moments.append((message.topic, message.payload.decode()))
+            return
+        self.retained[message.topic] = message.payload.decode()
+        if not message.payload:
+            del self.retained[message.topic]
+
+    def state(self, dn: str) -> str | None:
+        return self.retained.get(f"3cx/users/{dn}/state")
+
+    def dns(self) -> set[str]:
+        return {topic.split("/")[2] for topic in self.retained if topic.startswith("3cx/users/")}
+
+
+class World:
+    """An engine with the given sources on, and words to tell it things in."""
+
+    def __init__(
+        self,
+        clock: FakeClock,
+        *,
+        sources: Sequence[str] = (MONITOR_STATUS,),
+        interval: float = 5.0,
+        forget_after: float = 600.0,
+        special: bool = False,
+        rules: Rules = RULES,
+        caller_id: CallerId = CallerId.FULL,
+        groups: Mapping[str, Iterable[str]] | None = None,
+        push_required: bool = False,
+    ) -> None:
+        self.clock = clock
+        self.wire = Wire()
+        self.good_for = max(20.0, 3 * interval)
+        policy = Policy(
+            users=UsersSettings(include=(), exclude=(), special=special, forget_after=forget_after),
+            rules=rules,
+            caller_id=caller_id,
+            groups=groups or {},
+            sources={name: None if name in sources else "off" for name in ALL},
+            push_required=push_required,
+            bound=self.good_for,
+        )
+        self.engine = Engine(policy, [StateOutput(Topics("3cx", "hq", "homeassistant"), {})], self.wire, clock.clock)
+
+    def round(self, states: dict[str, State | None], *, complete: bool = True, total: int | None = None) -> None:
+        """Monitor status tells these."""
+        rows = {dn: MonitorRow(dn, None, state, f'{{"DN":"{dn}"}}') for dn, state in states.items()}
+        self.engine.apply(Round(MONITOR_STATUS, rows, complete, total, self.good_for))
+
+    def users(self, *rows: UserRow, complete: bool = True) -> None:
+        """Users tells these."""
+        self.engine.apply(Round(USERS, {row.dn: row for row in rows}, complete, None, self.good_for))
+
+    def polled(self, legs: Mapping[str, Legs] | None = None, *, now: int | None = None) -> None:
+        """ActiveCalls tells these."""
+        asked = self.clock.now
+        self.engine.apply(Calls(ACTIVE_CALLS, dict(legs or {}), None, asked, self.good_for, now=now))
+
+    def snapshot(self, covered: Iterable[str], legs: Mapping[str, Legs] | None = None) -> None:
+        """Call Control tells these."""
+        seen = frozenset(covered)
+        self.engine.apply(Calls(CALL_CONTROL, dict(legs or {}), seen, self.clock.now, 135.0, live=True))
+
+    def pushed(self, dn: str, *legs: Leg) -> None:
+        """Call Control pushes a change."""
+        self.engine.apply(UserCalls(CALL_CONTROL, dn, legs))
+
+    def lost(self) -> None:
+        """Call Control's connection breaks."""
+        self.fail(SourceUnavailable("the connection was lost"), CALL_CONTROL)
+
+    def fail(self, error: SourceError, source: str = MONITOR_STATUS) -> None:
+        self.engine.apply(Failure(source, error, str(error)))
+
+    def wait(self, seconds: float) -> None:
+        self.clock.turn(seconds)
+        self.engine.tick()
+
+    def user(self, dn: str) -> User:
+        return next(user for user in self.engine.users() if user.number == dn)
+
+    def since(self, dn: str) -> int:
+        return self.user(dn).since
+
+
+def user(dn: str = "101", profile: str | None = "Available", registered: bool | None = True, **more: Any) -> UserRow:
+    fields: dict[str, Any] = {"id": 1, "name": None, "queue": Queue.LOGGED_OUT, "special": False}
+    return UserRow(dn, registered=registered, profile=profile, **(fields | more))
+
+
+def leg(status: CallStatus | None, call: str = "1", **more: Any) -> Leg:
+    return Leg(call, status, **more)
