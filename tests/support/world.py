@@ -23,6 +23,7 @@ from bridge.domain.privacy import CallerId
 from bridge.engine.core import ACTIVE_CALLS, CALL_CONTROL, MONITOR_STATUS, USERS, Engine, Policy
 from bridge.engine.settings import UsersSettings
 from bridge.errors import SourceError, SourceUnavailable
+from bridge.mqtt.readback import Readback
 from bridge.outputs.state import StateOutput
 from bridge.topics import Topics
 from tests.support.clock import FakeClock
@@ -32,6 +33,7 @@ RULES = Rules(
     busy=frozenset(DEFAULT_BUSY),
     ignore_unregistered=False,
 )
+TOPICS = Topics("3cx", "hq", "homeassistant")
 ALL = (MONITOR_STATUS, USERS, ACTIVE_CALLS, CALL_CONTROL)
 
 
@@ -88,7 +90,26 @@ class World:
             push_required=push_required,
             bound=self.good_for,
         )
-        self.engine = Engine(policy, [StateOutput(Topics("3cx", "hq", "homeassistant"), {})], self.wire, clock.clock)
+        self._policy = policy
+        self.engine = self._new_engine()
+
+    def _new_engine(self) -> Engine:
+        return Engine(self._policy, [StateOutput(TOPICS, {"pbx": {"name": "hq"}})], self.wire, self.clock.clock)
+
+    def restart(self) -> None:
+        """The bridge ends, and another one starts from what the broker retains."""
+        self.engine = self._new_engine()
+        self.wire.in_step = False
+
+    def synchronise(self) -> None:
+        """The broker is there again: read back, compare, correct."""
+        readback = Readback(TOPICS)
+        for topic, payload in self.wire.retained.items():
+            readback.add(topic, payload.encode())
+        self.engine.adopt(readback.remembered(), same_options=True)
+        self.wire.in_step = True
+        for message in list(readback.difference(self.engine.snapshot())):
+            self.wire.publish(message)
 
     def round(self, states: dict[str, State | None], *, complete: bool = True, total: int | None = None) -> None:
         """Monitor status tells these."""

@@ -97,7 +97,8 @@ class Poll:
     async def _failed(self, error: SourceError, report: Report) -> None:
         reason = self._explain(error)
         report(Failure(self._name, error, reason))
-        self._tools.troubles.failed(self._name, reason, self._level(error))
+        expected = isinstance(error, SourceMissing) and not self._required
+        self._tools.troubles.failed(self._name, reason, logging.WARNING if expected else level_of(error))
         if type(error) in _LOOK_AGAIN:
             pause = _LOOK_AGAIN[type(error)]
         elif isinstance(error, SourceAuthError):
@@ -107,10 +108,10 @@ class Poll:
             pause = max(self._backoff.next(), wish or 0.0)
         await wait_for(self._wake, pause)
 
-    def _level(self, error: SourceError) -> int:
-        if isinstance(error, SourceMissing) and not self._required:
-            return logging.WARNING
-        return logging.WARNING if isinstance(error, SourceUnavailable) else logging.ERROR
+
+def level_of(error: SourceError) -> int:
+    """How loud to be: what time may mend is a warning, what somebody has to mend is an error."""
+    return logging.WARNING if isinstance(error, SourceUnavailable) else logging.ERROR
 
 
 def explain_query(error: SourceQueryError, key: str, query: QueryOptions, tools: Tools) -> str:

@@ -8,7 +8,7 @@ from bridge.domain.model import Answered, Failure
 from bridge.errors import SourceAuthError, SourceError
 from bridge.ports import Report
 from bridge.sources.threecx.access import Access
-from bridge.sources.threecx.poll import Tools
+from bridge.sources.threecx.poll import Tools, level_of
 
 NAME = "version"
 
@@ -44,7 +44,7 @@ class Probe:
                 version = await self._tools.xapi.version()
             except SourceError as error:
                 report(Failure(NAME, error, str(error)))
-                self._tools.troubles.failed(NAME, str(error))
+                self._tools.troubles.failed(NAME, str(error), level_of(error))
                 self._down = not error.answered
                 await wait_for(self._wake, error.retry_in if isinstance(error, SourceAuthError) else SILENCE / 2)
             else:

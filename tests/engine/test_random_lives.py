@@ -1,0 +1,191 @@
+"""Random lives of polls, pushes, losses, outages and restarts end in the state that the PBX's facts demand."""
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from bridge.domain.model import CallStatus, Direction, Legs, State
+from bridge.domain.presence import DEFAULT_PROFILES
+from bridge.engine.core import ACTIVE_CALLS, CALL_CONTROL, USERS
+from tests.support.clock import FakeClock
+from tests.support.world import World, leg, user
+
+DNS = ("101", "102", "103")
+BOUND = 20.0
+QUIET = {State.AVAILABLE, State.AWAY, State.DO_NOT_DISTURB, State.OFFLINE}
+RARELY = st.integers(0, 4)
+ORDER = (CallStatus.ON_CALL, CallStatus.ON_HOLD, CallStatus.RINGING, CallStatus.DIALING)
+
+
+@dataclass
+class Truth:
+    """What one user of the PBX really does."""
+
+    profile: str = "Available"
+    registered: bool = True
+
+    def __post_init__(self) -> None:
+        self.calls: dict[int, CallStatus] = {}
+
+    @property
+    def state(self) -> State:
+        for status in ORDER:
+            if status in self.calls.values():
+                return State(status.value)
+        profile = DEFAULT_PROFILES[self.profile]
+        if profile is not State.AVAILABLE:
+            return profile
+        return State.AVAILABLE if self.registered else State.OFFLINE
+
+
+class Lives(RuleBasedStateMachine):
+    """`shift` is what ActiveCalls numbers calls differently by; nobody knows whether real PBXs do."""
+
+    @initialize(covered=st.sets(st.sampled_from(DNS)), shift=st.sampled_from([0, 5000]), polling=st.booleans())
+    def begin(self, covered: set[str], shift: int, polling: bool) -> None:
+        self.clock = FakeClock()
+        sources = (USERS, ACTIVE_CALLS, CALL_CONTROL) if polling else (USERS, CALL_CONTROL)
+        self.polling = polling
+        self.covered = covered if polling else set(DNS)
+        self.shift = shift
+        self.world = World(self.clock, sources=sources)
+        self.people = {dn: Truth() for dn in DNS}
+        self.connected = False
+        self.numbers = 0
+        self.heard_users = self.heard_calls = float("-inf")
+        self.told: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        self.read = 0
+        self.users_are_polled()
+        if polling:
+            self.calls_are_polled()
+        self.call_control_connects_or_reads_anew()
+
+    def legs(self, dn: str, shift: int = 0) -> Legs:
+        return tuple(
+            leg(status, str(number + shift), party=f"0301000{number:04}", direction=Direction.INBOUND)
+            for number, status in self.people[dn].calls.items()
+        )
+
+    def push(self, dn: str) -> None:
+        if self.connected and dn in self.covered:
+            self.world.pushed(dn, *self.legs(dn))
+
+    @rule(dn=st.sampled_from(DNS), status=st.sampled_from(CallStatus))
+    def a_call_begins(self, dn: str, status: CallStatus) -> None:
+        if len(self.people[dn].calls) < 3:
+            self.numbers += 1
+            self.people[dn].calls[self.numbers] = status
+            self.push(dn)
+
+    @rule(dn=st.sampled_from(DNS), pick=st.integers(0, 2), status=st.sampled_from([ORDER[0], ORDER[1]]))
+    def a_call_goes_on(self, dn: str, pick: int, status: CallStatus) -> None:
+        calls = self.people[dn].calls
+        if calls:
+            calls[list(calls)[pick % len(calls)]] = status
+            self.push(dn)
+
+    @rule(dn=st.sampled_from(DNS), pick=st.integers(0, 2))
+    def a_call_ends(self, dn: str, pick: int) -> None:
+        calls = self.people[dn].calls
+        if calls:
+            del calls[list(calls)[pick % len(calls)]]
+            self.push(dn)
+
+    @rule(dn=st.sampled_from(DNS), profile=st.sampled_from(sorted(DEFAULT_PROFILES)), registered=st.booleans())
+    def somebody_goes_or_comes(self, dn: str, profile: str, registered: bool) -> None:
+        self.people[dn].profile, self.people[dn].registered = profile, registered
+
+    @rule()
+    def users_are_polled(self) -> None:
+        self.world.users(*(user(dn, truth.profile, truth.registered) for dn, truth in self.people.items()))
+        self.heard_users = self.clock.now
+
+    @precondition(lambda self: self.polling)
+    @rule()
+    def calls_are_polled(self) -> None:
+        self.clock.turn(0.1)
+        self.world.polled({dn: self.legs(dn, self.shift) for dn in DNS if self.people[dn].calls})
+        self.heard_calls = self.clock.now
+
+    @rule()
+    def call_control_connects_or_reads_anew(self) -> None:
+        self.connected = True
+        self.world.snapshot(self.covered, {dn: self.legs(dn) for dn in self.covered if self.people[dn].calls})
+
+    @precondition(lambda self: self.connected)
+    @rule()
+    def call_control_is_lost(self) -> None:
+        self.connected = False
+        self.heard_calls = max(self.heard_calls, self.clock.now)
+        self.world.lost()
+
+    @rule(seconds=st.sampled_from([0.5, 3, 12, 25]))
+    def time_passes(self, seconds: float) -> None:
+        self.world.wait(seconds)
+
+    @rule(really=RARELY)
+    def the_broker_goes_away(self, really: int) -> None:
+        if really == 0:
+            self.world.wire.in_step = False
+
+    @precondition(lambda self: not self.world.wire.in_step)
+    @rule()
+    def the_broker_comes_back(self) -> None:
+        self.world.synchronise()
+
+    @rule(really=RARELY)
+    def the_bridge_restarts(self, really: int) -> None:
+        if really != 0:
+            return
+        self.connected = False
+        self.heard_users = self.heard_calls = float("-inf")
+        self.world.restart()
+
+    @invariant()
+    def nothing_is_told_twice_or_made_up(self) -> None:
+        for topic, payload in self.world.wire.moments[self.read :]:
+            event = json.loads(payload)
+            seen = self.told[topic, event["id"]]
+            assert "ended" not in seen, (topic, event)
+            if event["event_type"] in {"ringing", "dialing", "answered"}:
+                assert event["event_type"] not in seen, (topic, event, seen)
+            if event["event_type"] == "ended":
+                assert int(event["party"][-4:]) not in self.people[topic.split("/")[2]].calls
+            seen.append(event["event_type"])
+        self.read = len(self.world.wire.moments)
+
+    @invariant()
+    def good_news_is_fresh(self) -> None:
+        for each in self.world.engine.users():
+            if each.state in QUIET:
+                assert self.clock.now - self.heard_users <= BOUND + 1
+                pushed = self.connected and each.number in self.covered
+                assert pushed or self.clock.now - self.heard_calls <= BOUND + 1
+
+    @invariant()
+    def the_broker_has_what_the_engine_says(self) -> None:
+        if self.world.wire.in_step:
+            for each in self.world.engine.users():
+                assert self.world.wire.state(each.number) == each.state
+
+    def teardown(self) -> None:
+        """Whatever happened: after one word of every source all is as it is."""
+        if not self.world.wire.in_step:
+            self.world.synchronise()
+        self.users_are_polled()
+        if self.polling:
+            self.calls_are_polled()
+        if self.connected or not self.polling:
+            self.call_control_connects_or_reads_anew()
+        for dn, truth in self.people.items():
+            assert self.world.wire.state(dn) == truth.state
+            assert self.world.user(dn).calls == len(truth.calls)
+        self.nothing_is_told_twice_or_made_up()
+
+
+TestLives = Lives.TestCase
+TestLives.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
