@@ -1,0 +1,138 @@
+"""The source `active_calls`: what the two display strings and the status of a call mean."""
+
+import pytest
+
+from bridge.domain.model import Calls, CallStatus, Direction, Leg
+from bridge.errors import SourceProtocolError
+from bridge.simulator import SimulatedPbx
+from bridge.sources.threecx import parse
+from bridge.sources.threecx.active_calls import ActiveCalls
+from bridge.sources.threecx.settings import ActiveCallsSettings
+from tests.support.clock import FakeClock
+from tests.support.threecx import at_work, settings, tools
+
+RINGING, DIALING, ON_CALL, ON_HOLD = CallStatus.RINGING, CallStatus.DIALING, CallStatus.ON_CALL, CallStatus.ON_HOLD
+TRUNK = "10001 SIP-Trunk (0301234567)"
+
+
+def sides(caller: str | None, callee: str | None, status: str = "Talking") -> dict[str, Leg]:
+    raw = {"Id": 4711, "Caller": caller, "Callee": callee, "Status": status, "EstablishedAt": None}
+    return dict(parse.active_call(raw).sides)
+
+
+@pytest.mark.parametrize(
+    ("status", "caller", "callee", "keeps"),
+    [
+        ("Initiating", DIALING, None, False),
+        ("Routing", DIALING, RINGING, False),
+        ("Rerouting", DIALING, RINGING, True),
+        ("Talking", ON_CALL, ON_CALL, False),
+        ("talking", ON_CALL, ON_CALL, False),
+        ("Transferring", ON_CALL, None, True),
+        ("Held", ON_HOLD, ON_HOLD, False),
+        ("Unknown", None, None, True),
+        ("Gargling", None, None, True),
+    ],
+)
+def test_a_status_means_something_for_each_side(
+    status: str, caller: CallStatus | None, callee: CallStatus | None, keeps: bool
+) -> None:
+    found = sides("101 Ada Example", "102 Bob", status)
+    assert [(leg.status, leg.keeps) for leg in found.values()] == [(caller, keeps), (callee, keeps)]
+
+
+def test_an_inbound_call_has_the_outside_number_of_the_trunk() -> None:
+    leg = sides(TRUNK, "101 Ada Example")["101"]
+    assert (leg.direction, leg.party, leg.internal, leg.name) == (Direction.INBOUND, "0301234567", False, None)
+
+
+def test_an_outbound_call_too() -> None:
+    leg = sides("101 Ada Example", "10001 SBC, Berlin (old) (+49 30 1234567)")["101"]
+    assert (leg.direction, leg.party, leg.internal) == (Direction.OUTBOUND, "+49 30 1234567", False)
+
+
+def test_an_internal_call_names_the_other_side() -> None:
+    found = sides("101 Ada Example", "102 O'Brien, Bob")
+    ada, bob = found["101"], found["102"]
+    assert (ada.direction, ada.party, ada.name, ada.internal) == (Direction.INTERNAL, "102", "O'Brien, Bob", True)
+    assert (bob.direction, bob.party, bob.name) == (Direction.INTERNAL, "101", "Ada Example")
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "name"),
+    [
+        ("101 Ada Example", "101", "Ada Example"),
+        ("8003 - Support", "8003", "Support"),
+        ("101", "101", None),
+        ("Voicemail Menu", "Voicemail", "Menu"),
+        ("MakeCall", "MakeCall", None),
+    ],
+)
+def test_the_number_is_what_stands_before_the_first_blank(text: str, number: str, name: str | None) -> None:
+    found = sides(text, "102 Bob")
+    assert number in found
+    assert found["102"].name == name
+
+
+def test_the_caller_s_bare_number_is_an_outside_one() -> None:
+    leg = sides("0301234567", "101 Ada")["101"]
+    assert (leg.direction, leg.party, leg.internal) == (Direction.INBOUND, "0301234567", False)
+
+
+@pytest.mark.parametrize("nobody", [None, "", " ", 7])
+def test_a_side_that_is_not_told_is_left_out(nobody: str | None) -> None:
+    assert "101" in sides("101 Ada", nobody)
+
+
+@pytest.mark.parametrize("raw", [None, [], {}, {"Id": None}, {"Id": "x"}, {"Id": True}])
+def test_what_is_no_call_is_refused(raw: object) -> None:
+    with pytest.raises(SourceProtocolError):
+        parse.active_call(raw)
+
+
+def test_times_are_the_pbx_s() -> None:
+    raw = {
+        "Id": 1,
+        "Caller": TRUNK,
+        "Callee": "101 Ada",
+        "Status": "Talking",
+        "EstablishedAt": "2026-11-22T10:00:00Z",
+        "LastChangeStatus": "2026-11-22T10:00:05.123Z",
+        "ServerNow": "2026-11-22T10:01:00",
+    }
+    call = parse.active_call(raw)
+    assert dict(call.sides)["101"].since == FakeClock.START
+    assert call.now == FakeClock.START + 60
+    ringing = parse.active_call(raw | {"Status": "Routing", "ServerNow": "soon"})
+    assert (dict(ringing.sides)["101"].since, ringing.now) == (FakeClock.START + 5, None)
+
+
+async def test_a_round_holds_all_calls_of_all_pages(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+    for number in range(150):
+        pbx.exchange.ring(f"030{number:07}", "101")
+    pbx.exchange.answer(pbx.exchange.ring("100", "102"))
+    async with tools(settings(url), clock) as (found, _):
+        async with at_work(ActiveCalls(found, ActiveCallsSettings(True, 3600.0))) as reports:
+            calls = await reports.next(Calls)
+    assert len(calls.legs["101"]) == 150
+    assert [leg.status for leg in calls.legs["102"]] == [ON_CALL]
+    assert (calls.covered, calls.live) == (None, False)
+
+
+async def test_a_caller_in_a_queue_is_no_call_of_a_user(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+    pbx.change("101", queue="LoggedIn")
+    pbx.exchange.ring("0301234567", "8000")
+    async with tools(settings(url), clock) as (found, _):
+        async with at_work(ActiveCalls(found, ActiveCallsSettings(True, 3600.0))) as reports:
+            calls = await reports.next(Calls)
+    assert not calls.legs.keys() & pbx.users.keys()
+
+
+async def test_it_relaxes_and_is_back_at_once(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+    async with tools(settings(url), clock) as (found, _):
+        source = ActiveCalls(found, ActiveCallsSettings(True, 2.0))
+        source.relax(relaxed=True)
+        async with at_work(source) as reports:
+            assert (await reports.next(Calls)).good_for == 45.0
+            source.relax(relaxed=False)
+            assert (await reports.next(Calls)).good_for == 20.0

@@ -1,0 +1,70 @@
+"""The probe: which build it is, and whether the PBX is there, came back or was upgraded."""
+
+import asyncio
+
+import pytest
+from aiohttp import web
+
+from bridge.domain.model import Answered, Failure
+from bridge.errors import SourceAuthError, SourceUnavailable
+from bridge.simulator import SimulatedPbx
+from bridge.sources.threecx import probe
+from bridge.sources.threecx.probe import Probe
+from tests.support.clock import FakeClock
+from tests.support.threecx import at_work, settings, tools
+
+
+async def test_an_upgrade_is_noticed_and_everything_looked_at_again(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
+) -> None:
+    changed = asyncio.Event()
+    async with tools(settings(url), clock) as (found, access):
+        async with at_work(Probe(found, access, changed.set)) as reports:
+            assert (await reports.next(Answered)).version == "20.0.8.1109"
+            assert not changed.is_set()
+            pbx.version = "20.0.10.1"
+            reports.source.refresh()
+            assert (await reports.next(Answered)).version == "20.0.10.1"
+            assert changed.is_set()
+
+
+async def test_a_pbx_that_is_back_is_looked_at_again(
+    pbx: SimulatedPbx, url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = asyncio.Event()
+
+    async def down(_: web.Request) -> web.Response:
+        return web.Response(status=502)
+
+    monkeypatch.setattr(probe, "SILENCE", 0.02)
+    async with tools(settings(url), clock) as (found, access):
+        async with at_work(Probe(found, access, changed.set)) as reports:
+            await reports.next(Answered)
+            pbx.intercept = down
+            reports.source.refresh()
+            failure = await reports.next(Failure)
+            assert isinstance(failure.error, SourceUnavailable)
+            assert not changed.is_set()
+            pbx.intercept = None
+            await reports.next(Answered)
+            assert changed.is_set()
+
+
+async def test_it_asks_only_when_nothing_else_was_answered_for_a_while(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
+) -> None:
+    async with tools(settings(url), clock) as (found, access):
+        async with at_work(Probe(found, access, lambda: None)) as reports:
+            await reports.next(Answered)
+            assert await asyncio.wait_for(access.request("GET", "/xapi/v1/Defs"), 5)
+            assert access.answered_at == clock.now
+            assert len(pbx.requests_to("/Defs")) == 2
+
+
+async def test_refused_credentials_are_not_tried_again_by_it(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+    async with tools(settings(url, client_secret="wrong"), clock) as (found, access):
+        async with at_work(Probe(found, access, lambda: None)) as reports:
+            assert isinstance((await reports.next(Failure)).error, SourceAuthError)
+            reports.source.refresh()
+            assert isinstance((await reports.next(Failure)).error, SourceAuthError)
+            assert pbx.tokens.refused == 1

@@ -1,0 +1,154 @@
+"""The source `users`, against the simulated PBX."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from bridge.domain.model import Failure, Labels, Queue, Round, UserRow
+from bridge.errors import SourceProtocolError, SourceQueryError
+from bridge.simulator import SimulatedPbx
+from bridge.sources.threecx import parse
+from bridge.sources.threecx.settings import QueryOptions, UsersSourceSettings
+from bridge.sources.threecx.users import Users
+from tests.support.clock import FakeClock
+from tests.support.threecx import Reports, at_work, settings, tools
+
+BY_NUMBER = QueryOptions(orderby="Number")
+
+
+@asynccontextmanager
+async def polling(url: str, clock: FakeClock, query: QueryOptions = BY_NUMBER) -> AsyncIterator[Reports]:
+    async with tools(settings(url), clock) as (found, _):
+        async with at_work(Users(found, UsersSourceSettings(True, 3600.0, query))) as reports:
+            yield reports
+
+
+def row(update: Round, dn: str) -> UserRow:
+    found = update.rows[dn]
+    assert isinstance(found, UserRow)
+    return found
+
+
+async def test_a_round_holds_everybody_and_no_secret(clock: FakeClock) -> None:
+    pbx = SimulatedPbx(users=230, version="20.0.10")
+    pbx.change("105", profile="Away", registered=False, queue="LoggedIn")
+    async with pbx.serve() as url, polling(url, clock) as reports:
+        found = await reports.next(Round)
+        assert (len(found.rows), found.complete, found.total) == (230, True, 230)
+        away = row(found, "105")
+        assert (away.name, away.profile, away.registered, away.queue) == ("Finn Øster", "Away", False, Queue.LOGGED_IN)
+        asked = pbx.requests_to("/Users")
+        assert [request.query["$skip"] for request in asked] == ["0", "100", "200"]
+        assert {request.query["$orderby"] for request in asked} == {"Number"}
+        for request in asked:
+            selected = set(request.query["$select"].split(","))
+            assert {"Number", "IsRegistered", "CurrentProfileName", "QueueStatus"} <= selected
+            assert not [name for name in selected if "Password" in name or "Auth" in name]
+
+
+async def test_a_field_that_the_build_does_not_know_is_left_out_from_then_on(
+    pbx: SimulatedPbx, url: str, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with polling(url, clock) as reports:
+        assert (await reports.next(Round)).rows.keys() == pbx.users.keys()
+        reports.source.refresh()
+        await reports.next(Round)
+        asked = ["AIAgent" in request.query["$select"] for request in pbx.requests_to("/Users")]
+        assert asked == [True, False, False]
+        pbx.version = "20.0.10.1"
+        reports.source.refresh()
+        await reports.next(Round)
+        assert len(pbx.requests_to("/Users")) == 4
+
+
+async def test_after_an_upgrade_all_fields_are_tried_again(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+    async with tools(settings(url), clock) as (found, _):
+        async with at_work(Users(found, UsersSourceSettings(True, 3600.0, BY_NUMBER))) as reports:
+            await reports.next(Round)
+            pbx.version = "20.0.10.1"
+            await found.xapi.version()
+            reports.source.refresh()
+            await reports.next(Round)
+            assert "AIAgent" in pbx.requests_to("/Users")[-1].query["$select"]
+
+
+async def test_a_bad_filter_is_told_and_not_mistaken_for_a_field(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+    async with polling(url, clock, QueryOptions(filter="Nope eq 1", orderby="Number")) as reports:
+        failure = await reports.next(Failure)
+        assert isinstance(failure.error, SourceQueryError)
+        assert failure.reason.startswith("file:sources.users.filter sources.users.filter: the PBX rejected")
+        assert "'Nope'" in failure.reason
+
+
+async def test_a_filter_narrows_this_source(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+    async with polling(url, clock, QueryOptions(filter="Number ne '100'")) as reports:
+        found = await reports.next(Round)
+        assert found.rows.keys() == {"101", "102"}
+        assert not found.complete
+
+
+async def test_a_user_on_two_pages_counts_once(clock: FakeClock) -> None:
+    pbx = SimulatedPbx(users=150)
+
+    async def moving(request: web.Request) -> web.StreamResponse | None:
+        if request.path.endswith("/Users") and request.query["$skip"] == "100" and "099" not in pbx.users:
+            pbx.add_user("099", "Newcomer")
+        return None
+
+    pbx.intercept = moving
+    async with pbx.serve() as url, polling(url, clock, QueryOptions(count=False, orderby="Number")) as reports:
+        found = await reports.next(Round)
+        assert len(found.rows) == 150
+
+
+async def test_labels_of_custom_profiles_are_read_where_the_pbx_gives_them(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
+) -> None:
+    pbx.labels = {"Custom1Name": "Lunch", "Custom2Name": "Custom 2"}
+    async with polling(url, clock) as reports:
+        assert (await reports.next(Labels)).labels == {"Custom 1": "Lunch"}
+
+
+async def test_who_may_not_read_the_labels_does_without(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+    async def closed(request: web.Request) -> web.StreamResponse | None:
+        return web.Response(status=403) if request.path.endswith("GetSystemParameters()") else None
+
+    pbx.intercept = closed
+    async with polling(url, clock) as reports:
+        assert (await reports.next(Round)).rows
+        reports.source.refresh()
+        await reports.next(Round)
+        assert len(pbx.requests_to("GetSystemParameters()")) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "special"),
+    [
+        ({}, False),
+        ({"Tags": []}, False),
+        ({"Tags": ["MS", "Teams"]}, False),
+        ({"Tags": ["Principal"]}, True),
+        ({"Tags": "WakeUp, FaxServer"}, True),
+        ({"Tags": ["AI"]}, True),
+        ({"AIAgent": True}, True),
+        ({"Enabled": False}, True),
+        ({"Enabled": None, "Tags": None}, False),
+    ],
+)
+def test_who_is_no_person_is_known_by_tags(fields: dict[str, object], special: bool) -> None:
+    assert parse.user_row({"Number": "101"} | fields).special is special
+
+
+def test_what_is_not_told_is_not_known() -> None:
+    assert parse.user_row({"Number": 101}) == UserRow("101", None, None, None, None, None, special=False)
+    odd = {"Number": "101", "IsRegistered": "yes", "QueueStatus": "Perhaps", "Id": True, "CurrentProfileName": " "}
+    assert parse.user_row(odd) == UserRow("101", None, None, None, None, None, special=False)
+    assert parse.user_row({"Number": "1", "FirstName": "Ada", "LastName": "Example"}).name == "Ada Example"
+
+
+@pytest.mark.parametrize("raw", [None, [], "101", {}, {"Number": ""}, {"Number": None}])
+def test_what_is_no_user_is_refused(raw: object) -> None:
+    with pytest.raises(SourceProtocolError):
+        parse.user_row(raw)
