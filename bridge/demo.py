@@ -34,7 +34,7 @@ pbx:
   client_id: {client_id}
   client_secret: {client_secret}
 
-People call and go away by themselves until you type the first command:
+People call and go away by themselves until you type the first command, which ends all their calls:
 
 {help}
 """
@@ -95,7 +95,9 @@ async def simulate(*, port: int, users: int, version: str, rows: Rows) -> None:
         try:
             prompt = Prompt(pbx)
             async for line in _typed():
-                life.cancel()
+                if life.cancel():
+                    for call in list(pbx.exchange.calls):
+                        pbx.exchange.end(call)
                 print(prompt.do(line), flush=True)
             await asyncio.Event().wait()
         finally:

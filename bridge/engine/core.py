@@ -211,7 +211,7 @@ class Engine:
         if isinstance(update.error, SourceAuthError):
             self._last_answer = None
         if update.source == CALL_CONTROL:
-            self._feeds.control.lost(self._clock.monotonic(), SHORTEST_BOUND)
+            self._lose_push(self._clock.monotonic())
             self._feeds.rank()
         self._roster.drop_unreported()
         self._say_goodbye()
@@ -219,6 +219,11 @@ class Engine:
             self._show(sources=self._reported(update.source, update.reason))
         else:
             self._show()
+
+    def _lose_push(self, now: float) -> None:
+        if self._feeds.control.live:
+            self._feeds.control.lost(now, SHORTEST_BOUND)
+            self._feeds.active.doubt(now, SHORTEST_BOUND)
 
     def _apply_labels(self, update: Labels) -> None:
         if update.labels != self._feeds.labels:

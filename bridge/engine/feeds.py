@@ -73,8 +73,11 @@ class CallFeed:
 
     def lost(self, now: float, good_for: float) -> None:
         """The connection broke: what it said holds a little longer, unless another source knows later."""
-        if self.live:
-            self.live, self.as_of, self._until = False, now, now + good_for
+        self.live, self.as_of, self._until = False, now, now + good_for
+
+    def doubt(self, now: float, good_for: float) -> None:
+        """Believe what it said for so long at most: it was asked seldom while another source knew better."""
+        self._until = min(self._until, now + good_for)
 
     def expired(self, now: float) -> bool:
         """As for Feed."""

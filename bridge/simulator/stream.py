@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import suppress
 
 from aiohttp import WSCloseCode, web
 
@@ -28,7 +29,10 @@ class Stream:
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """One socket, from the upgrade to its end."""
         socket = web.WebSocketResponse()
-        await socket.prepare(request)
+        with suppress(ConnectionError):  # who asked has gone meanwhile
+            await socket.prepare(request)
+        if not socket.prepared:
+            return socket
         queue: asyncio.Queue[str] = asyncio.Queue(_MOST_WAITING)
         self._queues[socket], self._sequences[socket] = queue, 0
         sender = asyncio.create_task(_send(socket, queue), name="call-control-events")

@@ -135,6 +135,17 @@ def test_without_polling_the_last_push_holds_for_20_seconds_at_most(clock: FakeC
     assert (world.user("101").state, world.user("101").reason) == (State.UNKNOWN, "no news about calls")
 
 
+def test_what_was_polled_before_the_loss_does_not_outlive_what_was_pushed(world: World) -> None:
+    world.good_for = 45.0
+    world.polled({"101": (leg(ON_CALL),)})
+    world.snapshot({"101", "102"}, {"101": (leg(ON_CALL),)})
+    world.wait(1)
+    world.lost()
+    world.users(user("101"), user("102"))
+    world.wait(21)
+    assert (world.user("101").state, world.user("101").reason) == (State.UNKNOWN, "no news about calls")
+
+
 def test_call_control_on_auto_counts_only_where_the_pbx_lets_the_bridge_in(clock: FakeClock) -> None:
     world = World(clock, sources=(USERS, CALL_CONTROL))
     world.users(user("101"))

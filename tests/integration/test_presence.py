@@ -23,7 +23,7 @@ def pbx() -> SimulatedPbx:
 
 def full_config(folder: Path, pbx: SimulatedPbx, url: str, port: int, **sections: str) -> Path:
     sections = {"users_source": "interval: 500ms", "active_calls": "interval: 500ms", "call_control": ""} | sections
-    return write_config(folder, pbx, url, port, source="enabled: auto", **sections)  # type: ignore[arg-type]
+    return write_config(folder, pbx, url, port, source="enabled: auto", **sections)
 
 
 def events(subscriber: Subscriber, dn: str) -> list[dict[str, Any]]:

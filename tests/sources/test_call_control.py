@@ -100,7 +100,7 @@ async def test_calls_that_are_under_way_at_the_start_are_in_the_first_reading(
 async def test_only_listed_extensions_are_covered(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     pbx.peers = {"101"}
     async with following(url, clock) as reports:
-        assert (await reports.next(Calls)).covered == {"101"}
+        assert (await reports.next(Calls)).covered == frozenset({"101"})
         pbx.exchange.ring("0301234567", "102")
         pbx.exchange.ring("0301234567", "101")
         assert (await reports.next(UserCalls)).dn == "101"

@@ -10,7 +10,7 @@ from bridge.ports import Report
 from bridge.sources.threecx.access import Access
 from bridge.sources.threecx.poll import Tools, level_of
 
-NAME = "version"
+NAME = "the PBX"
 
 SILENCE = 10.0
 """Seconds without any answer after which the PBX is asked for one."""
