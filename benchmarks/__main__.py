@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--users 100 1000 10000] [--seconds 30]`: start, steady state and publish rate."""
+"""`python -m benchmarks [--users 100 1000 10000] [--seconds 30]`: start, steady state, latency and publish rate."""
 
 import argparse
 import asyncio
@@ -6,7 +6,7 @@ import platform
 import tempfile
 from pathlib import Path
 
-from benchmarks import rate, start
+from benchmarks import latency, rate, start
 from tests.support.mosquitto import Mosquitto
 
 
@@ -22,6 +22,13 @@ async def _main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 async with Mosquitto(Path(folder)) as broker:
                     print(await start.measure(Path(folder), broker, users, max_rate, options.seconds), flush=True)
+    for push, events_a_second in ((True, 100.0), (False, 20.0)):
+        with tempfile.TemporaryDirectory() as folder:
+            async with Mosquitto(Path(folder)) as broker:
+                told = latency.measure(
+                    Path(folder), broker, 1000, rate=events_a_second, seconds=options.seconds, push=push
+                )
+                print(await told, flush=True)
     with tempfile.TemporaryDirectory() as folder:
         async with Mosquitto(Path(folder)) as broker:
             for qos in (1, 0):
