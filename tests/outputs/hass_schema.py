@@ -121,7 +121,8 @@ SCHEMA: dict[str, Any] = {
             "additionalProperties": {
                 "required": ["platform"],
                 "properties": {"platform": {"enum": list(_ALL)}},
-                "allOf": list(_ALL.values()),
+                "if": {"minProperties": 2},  # a platform alone removes the component
+                "then": {"allOf": list(_ALL.values())},
             },
         },
     },

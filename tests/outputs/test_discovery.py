@@ -112,19 +112,28 @@ def test_every_topic_that_discovery_names_is_published_or_listened_to() -> None:
 
 
 def test_unique_ids_are_unique_and_every_state_is_an_option() -> None:
-    every = [*components(user_payload()[1]).values(), *components(bridge_payload()[1]).values()]
-    every += components(group_payload()[1]).values()
-    assert len({component["unique_id"] for component in every}) == len(every)
+    every = [component for render in ALL.values() for component in components(render()[1]).values()]
+    ids = {component["unique_id"] for component in every if "unique_id" in component}
+    writable = {"3cx2mqtt_hq_user_101_profile_select", "3cx2mqtt_hq_user_101_queue_switch"}
+    assert writable < ids
+    once = [*components(user_payload()[1]).values(), *components(bridge_payload()[1]).values()]
+    once += components(group_payload()[1]).values()
+    found = [component["unique_id"] for component in once if "unique_id" in component]
+    assert len(found) == len(set(found))
+    assert set(found) == ids - writable
     options = components(user_payload()[1])["state"]["options"]
     assert {*options, "unknown"} == set(State)
     assert components(user_payload()[1])["call"]["event_types"] == list(CallEventType)
 
 
-def test_what_changes_its_platform_changes_its_key_too() -> None:
+def test_what_changes_its_platform_changes_its_key_and_the_other_is_removed() -> None:
     readable, writable = components(user_payload()[1]), components(writable_payload()[1])
-    for key in readable.keys() & writable.keys():
-        assert readable[key] == writable[key]
-    assert readable.keys() ^ writable.keys() == {"profile", "profile_select", "queue", "queue_switch"}
+    assert readable.keys() == writable.keys()
+    changed = {key for key in readable if readable[key] != writable[key]}
+    assert changed == {"profile", "profile_select", "queue", "queue_switch"}
+    for one, other in ((readable, writable), (writable, readable)):
+        for key in changed:
+            assert len(one[key]) == 1 or other[key] == {"platform": one[key]["platform"]}
 
 
 def test_events_have_no_availability_so_that_they_never_come_back() -> None:

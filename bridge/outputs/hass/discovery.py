@@ -31,8 +31,12 @@ class DiscoveryOutput:
     def __init__(self, topics: Topics, pbx_host: str, *, profiles: tuple[str, ...] = (), queue: bool = False) -> None:
         self._topics = topics
         self._pbx_host = pbx_host
-        profile = profile_select(profiles) if profiles else PROFILE
-        self._user_entities = (*USER, profile, QUEUE_SWITCH if queue else QUEUE)
+        select = profile_select(profiles)
+        profile, no_profile = (select, PROFILE) if profiles else (PROFILE, select)
+        login, no_login = (QUEUE_SWITCH, QUEUE) if queue else (QUEUE, QUEUE_SWITCH)
+        self._user_entities = (*USER, profile, login)
+        self._removed = {entity.key: {"platform": entity.platform} for entity in (no_profile, no_login)}
+        """What an earlier configuration may have had instead: a platform alone makes Home Assistant let go of it."""
 
     def user(self, before: User | None, after: User | None) -> Iterator[Message]:
         """A device per user; only name and number are in it."""
@@ -70,7 +74,8 @@ class DiscoveryOutput:
             "serial_number": user.number,
             "via_device": f"{self._topics.device_prefix}_bridge",
         }
-        return self._payload(device, self._components(self._user_entities, prefix, user.number), self._both)
+        components = self._components(self._user_entities, prefix, user.number) | self._removed
+        return self._payload(device, components, self._both)
 
     def _group_payload(self, group: Group) -> str:
         prefix = f"{self._topics.device_prefix}_{object_id('group', group.name)}"
@@ -91,7 +96,7 @@ class DiscoveryOutput:
         prefix = f"{self._topics.device_prefix}_bridge"
         device = {
             "identifiers": [prefix],
-            "name": f"3CX {self._topics.pbx_name}",
+            "name": "3CX" if self._topics.pbx_name == "3cx" else f"3CX {self._topics.pbx_name}",
             "manufacturer": "3cx2mqtt",
             "model": f"Bridge to {self._pbx_host}",
             "sw_version": __version__,
