@@ -139,7 +139,12 @@ class Bridge:
             self._active_calls.relax(relaxed=self._engine.pushed)
         if not self._settled.is_set() and self._engine.settled:
             self._settled.set()
-            _logger.info("sources: %s", "; ".join(_in_words(report) for report in self._engine.sources()))
+            self._tell_sources()
+
+    def _tell_sources(self) -> None:
+        sources = self._engine.sources()
+        if any(report.in_use for report in sources):  # else each has said already why not
+            _logger.info("sources: %s", "; ".join(_in_words(report) for report in sources))
 
     def _look_again(self) -> None:
         for source in self._sources:

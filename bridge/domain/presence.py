@@ -1,6 +1,6 @@
 """From facts to one state per user: who is in which state, why, and whether that counts as busy."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bridge.domain.model import CallStatus, State
@@ -126,8 +126,3 @@ _WORDS: dict[State, tuple[CallStatus | None, str | None, bool | None]] = {
 
 def _has(facts: Facts, status: CallStatus) -> bool:
     return facts.calls is not None and status in facts.calls
-
-
-def statuses(calls: Iterable[CallStatus]) -> frozenset[CallStatus]:
-    """The set that Facts wants."""
-    return frozenset(calls)

@@ -22,19 +22,6 @@ class ProfileState(StrEnum):
     DO_NOT_DISTURB = "do_not_disturb"
 
 
-class BusyState(StrEnum):
-    """The states that can be counted as busy."""
-
-    AVAILABLE = "available"
-    AWAY = "away"
-    DO_NOT_DISTURB = "do_not_disturb"
-    RINGING = "ringing"
-    DIALING = "dialing"
-    ON_CALL = "on_call"
-    ON_HOLD = "on_hold"
-    OFFLINE = "offline"
-
-
 class Unregistered(StrEnum):
     """What a user without a registered phone is."""
 
@@ -69,7 +56,7 @@ PRESENCE_SCHEMA = {
         Text(), Choice(ProfileState), "such as {Lunch: away}"
     ),
     Optional("busy", default=[state.value for state in DEFAULT_BUSY], description="States that count as busy"): ListOf(
-        Choice(BusyState)
+        Choice(State)
     ),
     Optional("unregistered", default="offline", description="ignore: push-only mobile users are not offline"): Choice(
         Unregistered
@@ -96,6 +83,6 @@ def presence_rules(options: Mapping[str, Any]) -> Rules:
     profiles |= {profile_key(name): State(state) for name, state in options["profiles"].items()}
     return Rules(
         profiles=profiles,
-        busy=frozenset(State(state) for state in options["busy"]),
+        busy=frozenset(options["busy"]),
         ignore_unregistered=options["unregistered"] is Unregistered.IGNORE,
     )

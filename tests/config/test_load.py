@@ -1,5 +1,6 @@
 """Configuration: what is read, from where, and what is said about mistakes."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.config import Config, load
+from bridge.domain.model import State
+from bridge.domain.privacy import CallerId
 from bridge.errors import ConfigError
 from bridge.settings import LogLevel
 from bridge.sources.threecx.settings import Enabled, QueryOptions
@@ -29,6 +32,27 @@ def mistakes(folder: Path, text: str, **environ: str) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         loaded(folder, text, **environ)
     return [str(problem).replace(f"{folder}/", "") for problem in caught.value.problems]
+
+
+def test_the_sections_of_presence_are_read(tmp_path: Path) -> None:
+    text = MINIMAL + (
+        'groups: {sales: ["10*", 0205]}\n'
+        "presence: {profiles: {Lunch: away, custom 2: available}, busy: [away], unregistered: ignore}\n"
+        "privacy: {caller_id: full}\n"
+        "commands: {queue: true}\n"
+        "sources: {users: {interval: 10s, orderby: Id}, active_calls: {enabled: false}, call_control: {resync: 1m}}\n"
+    )
+    config = loaded(tmp_path, text)
+    assert config.groups == {"sales": ("10*", "0205")}
+    assert config.rules.profiles["lunch"] is State.AWAY
+    assert config.rules.profiles["custom2"] is State.AVAILABLE
+    assert config.rules.profiles["custom1"] is State.AVAILABLE
+    assert (config.rules.busy, config.rules.ignore_unregistered) == (frozenset({State.AWAY}), True)
+    assert config.caller_id is CallerId.FULL
+    assert (config.commands.queue, config.commands.profile) == (True, False)
+    assert (config.users_source.interval, config.users_source.query.orderby) == (10.0, "Id")
+    assert (config.active_calls.enabled, config.call_control.resync) == (False, 60.0)
+    assert json.dumps(config.public())
 
 
 def test_defaults(tmp_path: Path) -> None:
@@ -86,6 +110,33 @@ def test_the_address_of_the_pbx_is_taken_from_what_a_browser_shows(tmp_path: Pat
         ("pbx: {a: &x [*x]}\n", ["config.yaml:1: is not valid YAML: "]),
         ("pbx:\n  a: \t'\x01'\n", ["config.yaml:1: is not valid YAML: "]),
         (MINIMAL + "mqt: {}\n", ["config.yaml:5 mqt: unknown key; did you mean mqtt?"]),
+        (
+            MINIMAL + "groups: {sales: 101, 'a/b': []}\n",
+            ["config.yaml:5 groups: 'sales': a list is expected here, such as [\"101\"], not text"],
+        ),
+        (
+            MINIMAL + "groups: {'a/b': ['101']}\n",
+            ["config.yaml:5 groups: 'a/b' '/' has a meaning of its own in MQTT topics"],
+        ),
+        (
+            MINIMAL + "presence: {profiles: {Lunch: hungry}, busy: [ringing, sleepy], unregistered: maybe}\n",
+            [
+                (
+                    "config.yaml:5 presence.busy: 'sleepy' is not one of available, away, do_not_disturb, ringing, "
+                    "dialing, on_call, on_hold, offline, unknown"
+                ),
+                "config.yaml:5 presence.profiles: 'Lunch': 'hungry' is not one of available, away, do_not_disturb",
+                "config.yaml:5 presence.unregistered: 'maybe' is not one of offline, ignore",
+            ],
+        ),
+        (
+            MINIMAL + "privacy: {caller_id: some}\ncommands: {profile: perhaps}\ngroups: [sales]\n",
+            [
+                "config.yaml:5 privacy.caller_id: 'some' is not one of none, masked, full",
+                "config.yaml:6 commands.profile: 'perhaps' is neither true nor false",
+                'config.yaml:7 groups: a mapping is expected here, such as {sales: ["10*", "205"]}, not a list',
+            ],
+        ),
         (
             MINIMAL + "sources: {presence: {}}\n",
             [
