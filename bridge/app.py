@@ -14,7 +14,7 @@ from bridge.aio import wait_for
 from bridge.config import Config, load
 from bridge.domain.clock import Clock
 from bridge.domain.message import Message
-from bridge.domain.model import SourceReport, Update
+from bridge.domain.model import SourceReport, Update, UserCalls
 from bridge.domain.presence import DEFAULT_PROFILES
 from bridge.engine.commands import CommandDesk
 from bridge.engine.core import Engine, Policy
@@ -135,7 +135,7 @@ class Bridge:
 
     def _report(self, update: Update) -> None:
         self._engine.apply(update)
-        if self._active_calls is not None:
+        if self._active_calls is not None and not isinstance(update, UserCalls):
             self._active_calls.relax(relaxed=self._engine.pushed)
         if not self._settled.is_set() and self._engine.settled:
             self._settled.set()

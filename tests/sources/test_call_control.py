@@ -263,6 +263,7 @@ async def test_a_missing_right_is_told_with_what_to_tick_and_looked_for_again(
         assert isinstance(failure.error, SourcePermissionError)
         assert "tick 'Call Control API Access'" in failure.reason
         assert [record.levelno for record in caplog.records if "tick" in record.message] == [level]
+        assert pbx.tokens.granted == 1
         pbx.may_control_calls = True
         reports.source.refresh()
         await reports.next(Calls)

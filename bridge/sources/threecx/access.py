@@ -7,9 +7,8 @@ from http import HTTPStatus
 import aiohttp
 
 from bridge.domain.clock import Clock
-from bridge.errors import SourcePermissionError
 from bridge.sources.threecx.auth import TokenAuth
-from bridge.sources.threecx.http import Answer, Http
+from bridge.sources.threecx.http import Answer, Http, TokenRefused
 
 
 class Access:
@@ -46,13 +45,13 @@ class Access:
         token = await self._auth.token()
         try:
             socket = await self._http.websocket(path, _bearer(token), heartbeat)
-        except SourcePermissionError:
+        except TokenRefused:
             if path in self._closed:
                 raise
             fresh = await self._auth.renew(token)
             try:
                 socket = await self._http.websocket(path, _bearer(fresh), heartbeat)
-            except SourcePermissionError:
+            except TokenRefused:
                 self._closed.add(path)
                 raise
         self._closed.discard(path)

@@ -27,6 +27,10 @@ MAX_BODY = 8 * 1024 * 1024
 _CHUNK = 64 * 1024
 
 
+class TokenRefused(SourcePermissionError):
+    """HTTP 401 where a websocket should open: the token is void, or a right is missing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A complete HTTP answer of any status below 500, redirects excepted."""
@@ -153,7 +157,8 @@ def _tls(settings: PbxSettings) -> ssl.SSLContext | bool:
 
 def _refused_upgrade(path: str, status: int) -> SourceError:
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return SourcePermissionError(f"{path}: the PBX refuses this API client (HTTP {status})")
+        kind = TokenRefused if status == HTTPStatus.UNAUTHORIZED else SourcePermissionError
+        return kind(f"{path}: the PBX refuses this API client (HTTP {status})")
     if status == HTTPStatus.NOT_FOUND:
         return SourceMissing(f"{path} is not there (HTTP 404)")
     return SourceUnavailable(f"{path} answered HTTP {status} instead of opening a websocket")
