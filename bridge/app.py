@@ -47,6 +47,9 @@ from bridge.topics import Topics
 PATIENCE = 5.0
 """Seconds that the first publish waits for the first word of the PBX, to spare everybody a flash of `unknown`."""
 
+RESTART = 30.0
+"""Seconds after which a source that failed by a fault of the bridge itself is started anew."""
+
 _TICK = 1.0
 
 _logger = logging.getLogger(__name__)
@@ -107,7 +110,16 @@ class Bridge:
             if self._writable:
                 tasks.create_task(self._writer.run(), name="commands")
             for source in self._sources:
-                tasks.create_task(source.run(self._report), name=source.name)
+                tasks.create_task(self._keep_reading(source), name=source.name)
+
+    async def _keep_reading(self, source: Source) -> None:
+        """Whatever a PBX may answer that nobody has thought of: the other sources go on, and this one starts over."""
+        while True:
+            try:
+                await source.run(self._report)
+            except Exception:  # see above
+                _logger.exception("%s failed in a way that should not happen, please report it", source.name)
+            await asyncio.sleep(RESTART)
 
     def _outputs(self) -> Iterable[Output]:
         config = self._config

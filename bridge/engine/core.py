@@ -40,6 +40,8 @@ MONITOR_STATUS, USERS, ACTIVE_CALLS, CALL_CONTROL = "monitor_status", "users", "
 
 _MOST_NAMED = 20
 _CLOCKS_AGREE = 2.0
+_WRONG_YEAR = 366 * 86400.0
+"""A clock that is further off is broken rather than wrong."""
 
 _NOT_USABLE = SourceMissing | SourcePermissionError | SourceQueryError | SourceAuthError
 """Failures that say why a source is not in use, rather than that the network hiccuped."""
@@ -238,7 +240,7 @@ class Engine:
 
     def _set_clock(self, pbx_now: int) -> None:
         ahead = pbx_now - self._clock.wall()
-        if abs(ahead - self._pbx_ahead) > _CLOCKS_AGREE:
+        if abs(ahead - self._pbx_ahead) > _CLOCKS_AGREE and abs(ahead) < _WRONG_YEAR:
             self._pbx_ahead = ahead
 
     def _now(self) -> int:

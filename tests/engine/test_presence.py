@@ -191,6 +191,14 @@ def test_a_pbx_whose_clock_is_wrong_dates_by_its_own(world: World) -> None:
     assert world.since("101") == FakeClock.START + 3600
 
 
+def test_a_pbx_whose_clock_is_in_another_age_is_not_believed(world: World) -> None:
+    world.polled(now=253402300799)
+    world.snapshot({"101", "102"})
+    world.wait(1)
+    world.pushed("101", leg(RINGING))
+    assert world.since("101") == FakeClock.START + 1
+
+
 def test_since_survives_a_restart_through_the_retained_document(world: World) -> None:
     world.engine.adopt({"101": Remembered("Ada", State.AVAILABLE, 1_700_000_000)}, same_options=True)
     assert world.since("101") == 1_700_000_000

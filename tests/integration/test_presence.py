@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from bridge.simulator import SimulatedPbx
+from bridge.sources.threecx.parse import active_call
 from tests.support.bridges import BridgeProcess, running, write_config
 from tests.support.mosquitto import Mosquitto
 from tests.support.subscriber import Subscriber
@@ -89,7 +91,7 @@ async def test_without_the_right_to_call_control_polling_does_it(
         await subscriber.until_latest("3cx/users/101/state", "on_call")
         pbx.exchange.end(call)
         await subscriber.until_latest("3cx/users/101/state", "available")
-        assert kinds(subscriber, "101") == ["ringing", "answered", "ended"]
+        await subscriber.until(lambda: kinds(subscriber, "101") == ["ringing", "answered", "ended"])
 
 
 async def test_who_is_not_covered_by_call_control_is_polled_and_named(
@@ -164,6 +166,54 @@ async def test_a_restart_of_the_bridge_makes_up_no_calls_and_keeps_since(
         assert subscriber.json("3cx/users/101")["since"] == since
     assert subscriber.payloads("3cx/users/101/state") == ["on_call"]
     assert events(subscriber, "101") == []
+
+
+async def test_it_ends_at_once_though_the_pbx_does_not_say_goodbye(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    forever, opened = asyncio.Event(), asyncio.Event()
+
+    async def deaf(request: web.Request) -> web.StreamResponse | None:
+        if request.path != "/callcontrol/ws":
+            return None
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        opened.set()
+        await forever.wait()
+        return socket
+
+    pbx.intercept = deaf
+    async with BridgeProcess.start(full_config(tmp_path, pbx, url, broker.port)) as bridge:
+        await online(subscriber)
+        await asyncio.wait_for(opened.wait(), 5)
+        async with asyncio.timeout(4):
+            assert await bridge.signal(signal.SIGTERM) == 0
+    forever.set()
+
+
+async def test_a_fault_of_the_bridge_itself_does_not_end_it(
+    tmp_path: Path,
+    pbx: SimulatedPbx,
+    url: str,
+    broker: Mosquitto,
+    subscriber: Subscriber,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    faults = [KeyError("nobody thought of this")]
+
+    def faulty(raw: object) -> object:
+        if faults:
+            raise faults.pop()
+        return active_call(raw)
+
+    monkeypatch.setattr("bridge.app.RESTART", 0.01)
+    monkeypatch.setattr("bridge.sources.threecx.parse.active_call", faulty)
+    pbx.exchange.answer(pbx.exchange.ring("0301234567", "101"))
+    async with running(full_config(tmp_path, pbx, url, broker.port, call_control="enabled: false")):
+        await online(subscriber)
+        await subscriber.until_latest("3cx/users/101/state", "on_call")
+    assert "active_calls failed in a way that should not happen" in caplog.text
 
 
 async def test_an_upgrade_while_running_is_noticed(

@@ -103,6 +103,9 @@ def test_times_are_the_pbx_s() -> None:
     call = parse.active_call(raw)
     assert dict(call.sides)["101"].since == FakeClock.START
     assert call.now == FakeClock.START + 60
+    for nonsense in ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "now"):
+        odd = parse.active_call(raw | {"EstablishedAt": nonsense})
+        assert dict(odd.sides)["101"].since in {FakeClock.START + 5, 253402351199}
     ringing = parse.active_call(raw | {"Status": "Routing", "ServerNow": "soon"})
     assert (dict(ringing.sides)["101"].since, ringing.now) == (FakeClock.START + 5, None)
 

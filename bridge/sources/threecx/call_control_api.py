@@ -39,7 +39,7 @@ class CallControlApi:
 
     async def participant(self, dn: str, number: int) -> parse.Participant | None:
         """One participant; None when it is gone."""
-        path = f"{_ROOT}/{quote(dn, safe='')}/participants/{number}"
+        path = f"{_ROOT}/{quote(dn, safe='', errors='replace')}/participants/{number}"
         async with self._turn:
             answer = await self._access.request("GET", path, right=f"{_ROOT}/participants")
         return None if answer.status == HTTPStatus.NOT_FOUND else parse.participant(_checked(answer).body)

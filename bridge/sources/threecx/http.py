@@ -25,6 +25,8 @@ from bridge.sources.threecx.settings import PbxSettings
 
 MAX_BODY = 8 * 1024 * 1024
 _CHUNK = 64 * 1024
+_GOODBYE = 1.0
+"""Seconds for which the end of a websocket waits for the other side to agree."""
 
 
 class TokenRefused(SourcePermissionError):
@@ -96,7 +98,11 @@ class Http:
             try:
                 async with asyncio.timeout(self._settings.timeout):
                     return await self._open_session().ws_connect(
-                        self._url(path), headers=headers, heartbeat=heartbeat, max_msg_size=MAX_BODY
+                        self._url(path),
+                        headers=headers,
+                        heartbeat=heartbeat,
+                        max_msg_size=MAX_BODY,
+                        timeout=aiohttp.ClientWSTimeout(ws_close=_GOODBYE),
                     )
             except aiohttp.WSServerHandshakeError as error:
                 raise _refused_upgrade(path, error.status) from None

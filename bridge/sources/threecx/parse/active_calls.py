@@ -28,6 +28,9 @@ class _Side:
     """The number in the public network, where the side is a trunk."""
 
 
+_LONG_AGO = 946_684_800
+"""Times before the year 2000 are none: .NET writes 0001-01-01 for what has not happened."""
+
 _OUTSIDE = re.compile(r"\(([^()]*)\)[^()]*$")
 
 # The status of a call → (how it is for the caller, for the callee, whether a known call keeps the status it had).
@@ -104,6 +107,7 @@ def _unix(value: object) -> int | None:
         return None
     try:
         time = datetime.fromisoformat(value)
-    except ValueError:
+        seconds = int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
         return None
-    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
+    return seconds if seconds > _LONG_AGO else None
