@@ -134,8 +134,8 @@ class Session:
         self._readback = Readback(self._topics)
         await self._read_back(connection)
         await self._hooks.ready()
-        await connection.subscribe(self._hooks.filters, qos=1)
         readback, self._readback = self._readback, None
+        await connection.subscribe(self._hooks.filters, qos=1)
         for message in self._hooks.synchronise(readback):
             self._outbox.put(message)
         self._outbox.put(Message(self._topics.bridge_state, b"online", Rank.HELLO))
