@@ -11,6 +11,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from bridge.domain.clock import Clock
 from bridge.domain.message import Message, Rank
+from bridge.health import Health
 from bridge.mqtt.outbox import Outbox
 from bridge.mqtt.session import Hooks, Session
 from bridge.mqtt.settings import MqttSettings, Protocol, TlsSettings
@@ -111,6 +112,7 @@ async def _session(port: int, qos: int, count: int) -> float:
         Hooks(ready, synchronise, (last,), receive),
         Clock(),
         random.Random(),
+        Health(Clock()),
     )
     task = asyncio.create_task(session.run())
     await done.wait()

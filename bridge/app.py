@@ -1,6 +1,7 @@
 """Composition root: builds the parts from the configuration, runs them together, and stops them in order."""
 
 import asyncio
+import json
 import logging
 import os
 import random
@@ -10,23 +11,26 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from bridge import log
 from bridge.aio import wait_for
 from bridge.config import Config, load
 from bridge.domain.clock import Clock
-from bridge.domain.message import Message
+from bridge.domain.message import Message, Rank
 from bridge.domain.model import SourceReport, Update, UserCalls
 from bridge.domain.presence import DEFAULT_PROFILES
 from bridge.engine.commands import CommandDesk
 from bridge.engine.core import Engine, Policy
-from bridge.errors import ConfigError
-from bridge.log import Troubles, setup
+from bridge.errors import BridgeError, ConfigError
+from bridge.health import Health
+from bridge.log import Published, Troubles
 from bridge.mqtt.outbox import Outbox
 from bridge.mqtt.readback import Readback
 from bridge.mqtt.router import Router
 from bridge.mqtt.session import Hooks, Session
 from bridge.outputs.hass.discovery import DiscoveryOutput
-from bridge.outputs.state import StateOutput
+from bridge.outputs.state import StateOutput, document, encode
 from bridge.ports import Output, Source
+from bridge.settings import LogLevel
 from bridge.sources.threecx import active_calls, call_control, monitor_status, parse, users
 from bridge.sources.threecx.access import Access
 from bridge.sources.threecx.active_calls import ActiveCalls
@@ -42,13 +46,16 @@ from bridge.sources.threecx.settings import Enabled, QueryOptions
 from bridge.sources.threecx.users import Users
 from bridge.sources.threecx.writer import Writer
 from bridge.sources.threecx.xapi import Xapi
-from bridge.topics import Topics
+from bridge.topics import Topics, to_json
 
 PATIENCE = 5.0
 """Seconds that the first publish waits for the first word of the PBX, to spare everybody a flash of `unknown`."""
 
 RESTART = 30.0
 """Seconds after which a source that failed by a fault of the bridge itself is started anew."""
+
+HEALTH_INTERVAL = 60.0
+"""Seconds from one `bridge/health` to the next."""
 
 _TICK = 1.0
 
@@ -76,11 +83,12 @@ class Bridge:
         self._born = asyncio.Event()
         self._settled = asyncio.Event()
         self._synchronised = False
+        self._health = Health(self._clock)
         self._http = Http(config.pbx)
         auth = TokenAuth(self._http, config.pbx, Refusals(config.pbx, state_directory, self._clock.wall), self._clock)
         access = Access(self._http, auth, self._clock)
         xapi = Xapi(access)
-        tools = Tools(xapi, config.place, Troubles(_logger), self._clock, self._rng)
+        tools = Tools(xapi, config.place, Troubles(_logger), self._clock, self._rng, self._health)
         self._active_calls = ActiveCalls(tools, config.active_calls) if config.active_calls.enabled else None
         self._sources = [Probe(tools, access, self._look_again), *self._enabled_sources(tools, access)]
         self._writer = Writer(xapi, self._engine.row, self._look_again)
@@ -89,9 +97,8 @@ class Bridge:
         listeners = {}
         if config.homeassistant.enabled:
             listeners[config.homeassistant.birth_topic] = self._homeassistant_spoke
-        self._router = Router(
-            self._topics, {"refresh": self._refresh}, listeners, outbox, desk.receive if self._writable else None
-        )
+        operations = {"refresh": self._refresh, "log_level": self._set_log_level, "users": self._tell_users}
+        self._router = Router(self._topics, operations, listeners, outbox, desk.receive if self._writable else None)
         self._session = Session(
             config.mqtt,
             self._topics,
@@ -99,13 +106,19 @@ class Bridge:
             Hooks(self._ready, self._synchronise, self._router.filters, self._router.receive),
             self._clock,
             self._rng,
+            self._health,
         )
 
     async def run(self) -> None:
         """Work until cancelled; then say `offline` and go."""
+        with Published(self._publish_log, self._config.secrets()):
+            await self._work()
+
+    async def _work(self) -> None:
         async with self._http, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._session.run(), name="mqtt")
             tasks.create_task(self._keep_time(), name="clock")
+            tasks.create_task(self._tell_health(), name="health")
             tasks.create_task(self._greet_homeassistant(), name="birth")
             if self._writable:
                 tasks.create_task(self._writer.run(), name="commands")
@@ -177,7 +190,7 @@ class Bridge:
         if not self._synchronised:
             self._synchronised = True
             self._engine.adopt(retained.remembered(), same_options=retained.options == self._options)
-        return list(retained.difference(self._engine.snapshot()))
+        return list(retained.difference([*self._engine.snapshot(), self._level(), self._condition()]))
 
     async def _keep_time(self) -> None:
         while True:
@@ -197,6 +210,32 @@ class Bridge:
             for message in self._engine.snapshot():
                 if self._topics.is_discovery(message.topic):
                     self._outbox.publish(message)
+
+    def _level(self) -> Message:
+        return Message(self._topics.bridge_log_level, log.level().encode(), Rank.DETAIL)
+
+    def _condition(self) -> Message:
+        report = self._health.report(len(self._engine.users()))
+        return Message(self._topics.bridge_health, to_json(report).encode(), Rank.DETAIL)
+
+    async def _tell_health(self) -> None:
+        while True:
+            await asyncio.sleep(HEALTH_INTERVAL)
+            self._outbox.publish(self._condition())
+
+    def _publish_log(self, line: str) -> None:
+        self._outbox.publish(Message(self._topics.bridge_log, encode(line), Rank.DETAIL, retain=False))
+
+    def _set_log_level(self, request: Mapping[str, object]) -> object:
+        wanted = request.get("level")
+        if wanted not in tuple(LogLevel):
+            raise BridgeError(f'{wanted!r} is no level: write {{"level": "debug"}}, or {", ".join(LogLevel)}')
+        log.set_level(LogLevel(str(wanted)))
+        self._outbox.publish(self._level())
+        return {"level": log.level()}
+
+    def _tell_users(self, _request: Mapping[str, object]) -> object:
+        return [json.loads(document(user)) for user in self._engine.users()]
 
     def _refresh(self, _request: Mapping[str, object]) -> object:
         self._engine.refresh()
@@ -246,7 +285,7 @@ async def _until(
 
 def _reloaded(path: Path) -> Config:
     config = load(path, os.environ)
-    setup(config.log, config.secrets())
+    log.setup(config.log, config.secrets())
     _logger.info("configuration read again from %s", path)
     return config
 

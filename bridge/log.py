@@ -3,11 +3,11 @@
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Self, TextIO
 
-from bridge.settings import LogSettings
+from bridge.settings import LogLevel, LogSettings
 
 
 def setup(settings: LogSettings, secrets: Sequence[str] = (), stream: TextIO | None = None) -> None:
@@ -19,6 +19,36 @@ def setup(settings: LogSettings, secrets: Sequence[str] = (), stream: TextIO | N
     root.handlers[:] = [output]
     root.setLevel(logging.WARNING)  # libraries speak up only when something is wrong
     logging.getLogger("bridge").setLevel(settings.level.upper())
+
+
+def level() -> LogLevel:
+    """How much is logged now."""
+    return LogLevel(logging.getLevelName(logging.getLogger("bridge").getEffectiveLevel()).lower())
+
+
+def set_level(wanted: LogLevel) -> None:
+    """Log so much from now on."""
+    logging.getLogger("bridge").setLevel(wanted.upper())
+
+
+class Published(logging.Handler):
+    """Hands warnings and errors on as JSON text, secrets taken out; use as a context manager."""
+
+    def __init__(self, publish: Callable[[str], None], secrets: Sequence[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._publish = publish
+        self.setFormatter(_Redacting(_Json(), secrets))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Publish one line."""
+        self._publish(self.format(record))
+
+    def __enter__(self) -> Self:
+        logging.getLogger("bridge").addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("bridge").removeHandler(self)
 
 
 class Recurring:

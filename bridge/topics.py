@@ -50,6 +50,21 @@ class Topics:
         return f"{self.base}/bridge/count"
 
     @property
+    def bridge_health(self) -> str:
+        """How the bridge is, once a minute, as JSON."""
+        return f"{self.base}/bridge/health"
+
+    @property
+    def bridge_log_level(self) -> str:
+        """How much is logged."""
+        return f"{self.base}/bridge/log_level"
+
+    @property
+    def bridge_log(self) -> str:
+        """Warnings and errors as JSON. Never retained."""
+        return f"{self.base}/bridge/log"
+
+    @property
     def bridge_check(self) -> str:
         """Where the bridge sends itself a message to see that the broker lets it through. Never retained."""
         return f"{self.base}/bridge/check"

@@ -16,6 +16,7 @@ from bridge.aio import Backoff, wait_for
 from bridge.domain.clock import Clock
 from bridge.domain.message import Message, Rank
 from bridge.errors import BrokerAuthError, BrokerUnavailable
+from bridge.health import Health
 from bridge.log import Recurring
 from bridge.mqtt.connection import Connection, Receive, WrongProtocol
 from bridge.mqtt.outbox import Allowance, Outbox
@@ -67,11 +68,13 @@ class Session:
         hooks: Hooks,
         clock: Clock,
         rng: random.Random,
+        health: Health,
     ) -> None:
         self._settings = settings
         self._topics = topics
         self._hooks = hooks
         self._clock = clock
+        self._health = health
         self._backoff = Backoff(0.5, 10.0, rng)
         self._long_backoff = Backoff(60.0, 900.0, rng)
         self._allowance = Allowance(settings.max_rate, BURST, clock.monotonic)
@@ -110,6 +113,7 @@ class Session:
         connection = Connection(self._settings, protocol, self._offline, self._received)
         await connection.open()
         opened = self._clock.monotonic()
+        self._health.connected()
         self._trouble.recovered("the broker is back")
         _logger.info("connected to %s:%d (MQTT %s)", self._settings.host, self._settings.port, protocol)
         try:
@@ -196,6 +200,7 @@ class Session:
             message = self._outbox.pop()
             if message is not None:
                 connection.publish(message, self._settings.qos)
+                self._health.published()
             sent += 1
             if sent % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)

@@ -59,6 +59,7 @@ _SELECT = _component(
     "select",
     required=("state_topic", "command_topic", "options"),
     options={"type": "array", "items": _TEXT, "minItems": 1, "uniqueItems": True},
+    entity_category={"const": "config"},
     **_COMMAND,
 )
 _SWITCH = _component(

@@ -106,7 +106,7 @@ def test_every_topic_that_discovery_names_is_published_or_listened_to() -> None:
         found = components(payload).values()
         named = {component["state_topic"] for component in found if "state_topic" in component}
         named |= {entry["topic"] for entry in json.loads(payload)["availability"]}
-        assert named <= published | {TOPICS.bridge_state}
+        assert named <= published | {TOPICS.bridge_state, TOPICS.bridge_log_level}
         for command in (component["command_topic"] for component in found if "command_topic" in component):
             assert any(topic_matches_sub(each, command) for each in router.filters)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bridge.domain.model import Update
+from bridge.health import Health
 from bridge.log import Troubles
 from bridge.ports import Source
 from bridge.sources.threecx.access import Access
@@ -35,7 +36,8 @@ async def tools(
         refusals = Refusals(pbx_settings, directory, clock.clock.wall)
         access = Access(http, TokenAuth(http, pbx_settings, refusals, clock.clock), clock.clock)
         troubles = Troubles(logging.getLogger("bridge.test"))
-        yield Tools(Xapi(access), lambda key: f"file:{key}", troubles, clock.clock, Hasty()), access
+        health = Health(clock.clock)
+        yield Tools(Xapi(access), lambda key: f"file:{key}", troubles, clock.clock, Hasty(), health), access
 
 
 @asynccontextmanager

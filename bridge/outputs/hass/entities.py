@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bridge.domain.model import CallEventType, State
+from bridge.settings import LogLevel
 from bridge.topics import Topics
 
 Topic = Callable[[Topics, str], str]
@@ -211,5 +212,18 @@ BRIDGE = (
         "button",
         {"name": "Refresh", "icon": "mdi:refresh", "payload_press": "{}", **_DIAGNOSTIC},
         command=lambda topics, _: topics.request("refresh"),
+    ),
+    Entity(
+        "log_level",
+        "select",
+        {
+            "name": "Log level",
+            "icon": "mdi:text-box-search",
+            "entity_category": "config",
+            "options": [level.value for level in LogLevel],
+            "command_template": '{"level":{{ value | tojson }}}',
+        },
+        lambda topics, _: topics.bridge_log_level,
+        lambda topics, _: topics.request("log_level"),
     ),
 )

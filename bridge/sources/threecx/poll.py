@@ -17,6 +17,7 @@ from bridge.errors import (
     SourceQueryError,
     SourceUnavailable,
 )
+from bridge.health import Health
 from bridge.log import Troubles
 from bridge.ports import Report
 from bridge.sources.threecx.settings import QueryOptions
@@ -41,6 +42,7 @@ class Tools:
     troubles: Troubles
     clock: Clock
     rng: random.Random
+    health: Health
 
 
 def good_for(interval: float) -> float:
@@ -91,12 +93,14 @@ class Poll:
                 report(update)
                 self._backoff.reset()
                 self._tools.troubles.recovered(self._name)
+                self._tools.health.polled(self._name, clock.monotonic() - started)
                 await wait_for(self._wake, self.interval * self._phase - (clock.monotonic() - started))
                 self._phase = 1.0
 
     async def _failed(self, error: SourceError, report: Report) -> None:
         reason = self._explain(error)
         report(Failure(self._name, error, reason))
+        self._tools.health.poll_failed(self._name)
         expected = isinstance(error, SourceMissing) and not self._required
         self._tools.troubles.failed(self._name, reason, logging.WARNING if expected else level_of(error))
         if type(error) in _LOOK_AGAIN:

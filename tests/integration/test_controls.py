@@ -1,0 +1,77 @@
+"""What the bridge tells about itself as a program, and what it can be asked."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from bridge.simulator import SimulatedPbx
+from tests.support.bridges import BridgeProcess, running, write_config
+from tests.support.mosquitto import Mosquitto
+from tests.support.subscriber import Subscriber
+
+
+async def test_health_is_retained_and_told_again(
+    tmp_path: Path,
+    pbx: SimulatedPbx,
+    url: str,
+    broker: Mosquitto,
+    subscriber: Subscriber,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bridge.app.HEALTH_INTERVAL", 0.05)
+    async with running(write_config(tmp_path, pbx, url, broker.port)):
+        await subscriber.until_latest("3cx/bridge/state", "online")
+        await subscriber.until(lambda: len(subscriber.payloads("3cx/bridge/health")) > 2)
+        health = subscriber.json("3cx/bridge/health")
+        assert (health["users"], health["reconnects"]) == (3, 0)
+        assert health["polls"]["monitor_status"]["failed"] == 0
+        assert health["polls"]["monitor_status"]["ok"] >= 1
+        assert health["published"] > 20
+
+
+async def test_the_log_level_can_be_changed_while_it_runs(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    config = write_config(tmp_path, pbx, url, broker.port)
+    config.write_text(config.read_text().replace("level: debug", "level: info"))
+    async with BridgeProcess.start(config) as bridge:
+        await subscriber.until_latest("3cx/bridge/log_level", "info")
+        await subscriber.publish("3cx/bridge/request/log_level", '{"level": "debug", "transaction": "a"}')
+        await subscriber.until_latest("3cx/bridge/log_level", "debug")
+        answer = {"status": "ok", "data": {"level": "debug"}, "error": None, "transaction": "a"}
+        await subscriber.until(lambda: json.loads(subscriber.latest["3cx/bridge/response/log_level"]) == answer)
+        await subscriber.publish("3cx/bridge/request/log_level", '{"level": "chatty"}')
+        await subscriber.until(lambda: "'chatty' is no level" in subscriber.latest["3cx/bridge/response/log_level"])
+        await bridge.says("request log_level: 'chatty' is no level")
+
+
+async def test_warnings_and_errors_are_published_as_they_come(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    async with running(write_config(tmp_path, pbx, url, broker.port)):
+        await subscriber.until_latest("3cx/bridge/state", "online")
+        secret = pbx.client_secret
+        logging.getLogger("bridge.test").warning("the key %s is known", secret)
+        logging.getLogger("bridge.test").info("of no interest")
+        await subscriber.until(lambda: "3cx/bridge/log" in subscriber.latest)
+        line = subscriber.json("3cx/bridge/log")
+        assert (line["level"], line["message"]) == ("warning", "the key *** is known")
+        assert not [retained for topic, _, retained in subscriber.log if topic == "3cx/bridge/log" and retained]
+    count = len(subscriber.payloads("3cx/bridge/log"))
+    logging.getLogger("bridge.test").warning("nobody listens any more")
+    await subscriber.until_latest("3cx/bridge/state", "offline")
+    assert len(subscriber.payloads("3cx/bridge/log")) == count
+
+
+async def test_all_users_can_be_asked_for(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    async with running(write_config(tmp_path, pbx, url, broker.port)):
+        await subscriber.until_latest("3cx/bridge/state", "online")
+        await subscriber.publish("3cx/bridge/request/users", "")
+        await subscriber.until(lambda: "3cx/bridge/response/users" in subscriber.latest)
+        answer = subscriber.json("3cx/bridge/response/users")
+        assert answer["status"] == "ok"
+        assert answer["data"] == [subscriber.json(f"3cx/users/{dn}") for dn in pbx.users]

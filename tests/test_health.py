@@ -1,0 +1,37 @@
+from bridge.health import Health
+from tests.support.clock import FakeClock
+
+
+def test_everything_is_counted(clock: FakeClock) -> None:
+    health = Health(clock.clock)
+    for number in range(100):
+        health.polled("users", number / 100)
+    health.poll_failed("active_calls")
+    health.connected()
+    health.connected()
+    health.published()
+    clock.turn(90)
+    report = health.report(users=7)
+    memory = report.pop("memory")
+    assert isinstance(memory, int)
+    assert memory > 1_000_000
+    nothing = {"ok": 0, "failed": 1, "last_success": None, "p50": None, "p95": None}
+    assert report == {
+        "uptime": 90,
+        "polls": {
+            "users": {"ok": 100, "failed": 0, "last_success": "2026-11-22T10:00:00Z", "p50": 0.5, "p95": 0.95},
+            "active_calls": nothing,
+        },
+        "users": 7,
+        "published": 1,
+        "reconnects": 1,
+    }
+
+
+def test_only_the_latest_rounds_count_for_their_time(clock: FakeClock) -> None:
+    health = Health(clock.clock)
+    for seconds in (*[9.0] * 500, *[1.0] * 200):
+        health.polled("users", seconds)
+    assert health.report(0)["polls"] == {
+        "users": {"ok": 700, "failed": 0, "last_success": "2026-11-22T10:00:00Z", "p50": 1.0, "p95": 1.0}
+    }
