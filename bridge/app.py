@@ -28,6 +28,7 @@ from bridge.mqtt.readback import Readback
 from bridge.mqtt.router import Router
 from bridge.mqtt.session import Hooks, Session
 from bridge.outputs.hass.discovery import DiscoveryOutput
+from bridge.outputs.hass.gate import Gate
 from bridge.outputs.state import StateOutput, document, encode
 from bridge.ports import Output, Source
 from bridge.settings import LogLevel
@@ -79,7 +80,8 @@ class Bridge:
         self._topics = Topics(config.mqtt.base_topic, config.pbx.name, config.homeassistant.discovery_prefix)
         self._options = _options(config)
         self._outbox = outbox = Outbox()
-        self._engine = Engine(_policy(config), self._outputs(), outbox, self._clock)
+        self._gate = Gate(outbox, self._topics, self._clock.monotonic)
+        self._engine = Engine(_policy(config), self._outputs(), self._gate, self._clock)
         self._born = asyncio.Event()
         self._settled = asyncio.Event()
         self._synchronised = False
@@ -98,12 +100,19 @@ class Bridge:
         if config.homeassistant.enabled:
             listeners[config.homeassistant.birth_topic] = self._homeassistant_spoke
         operations = {"refresh": self._refresh, "log_level": self._set_log_level, "users": self._tell_users}
-        self._router = Router(self._topics, operations, listeners, outbox, desk.receive if self._writable else None)
+        setter = desk.receive if self._writable else None
+        self._router = Router(self._topics, operations, listeners, outbox, setter, self._gate.received)
         self._session = Session(
             config.mqtt,
             self._topics,
             outbox,
-            Hooks(self._ready, self._synchronise, self._router.filters, self._router.receive),
+            Hooks(
+                ready=self._ready,
+                synchronise=self._synchronise,
+                filters=self._router.filters,
+                kept_filters=(self._topics.discovery("+"),),
+                receive=self._router.receive,
+            ),
             self._clock,
             self._rng,
             self._health,
@@ -190,12 +199,14 @@ class Bridge:
         if not self._synchronised:
             self._synchronised = True
             self._engine.adopt(retained.remembered(), same_options=retained.options == self._options)
-        return list(retained.difference([*self._engine.snapshot(), self._level(), self._condition()]))
+        wanted = (*self._engine.snapshot(), self._level(), self._condition())
+        return list(self._gate.passing(retained.difference(self._gate.allowed(wanted))))
 
     async def _keep_time(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
             self._engine.tick()
+            self._gate.tick()
 
     def _homeassistant_spoke(self, payload: bytes) -> None:
         if payload == self._config.homeassistant.birth_payload.encode():
@@ -209,7 +220,7 @@ class Bridge:
             self._born.clear()
             for message in self._engine.snapshot():
                 if self._topics.is_discovery(message.topic):
-                    self._outbox.publish(message)
+                    self._gate.publish(message)
 
     def _level(self) -> Message:
         return Message(self._topics.bridge_log_level, log.level().encode(), Rank.DETAIL)
@@ -239,6 +250,10 @@ class Bridge:
 
     def _refresh(self, _request: Mapping[str, object]) -> object:
         self._engine.refresh()
+        deleted = self._gate.restore()
+        for message in self._engine.snapshot() if deleted else ():
+            if message.topic in deleted:
+                self._gate.publish(message)
         for source in self._sources:
             source.refresh()
         return None

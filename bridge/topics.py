@@ -125,22 +125,26 @@ class Topics:
         """What every `unique_id` and device identifier of this bridge starts with."""
         return f"{ORIGIN}_{self.pbx_name}"
 
-    def discovery(self, object_id: str) -> str:
+    def discovery(self, object_id: str, prefix: str | None = None) -> str:
         """Home Assistant's discovery topic of one of this bridge's devices."""
-        return f"{self.discovery_prefix}/device/{self.device_prefix}/{object_id}/config"
+        return f"{prefix or self.discovery_prefix}/device/{self.device_prefix}/{object_id}/config"
 
     def own_filters(self) -> tuple[str, ...]:
         """Topic filters that match everything this bridge may have left retained."""
-        return (
-            f"{self.base}/bridge/#",
-            f"{self.base}/users/#",
-            f"{self.base}/groups/#",
-            self.discovery("+"),
-        )
+        return (*filters_under(self.base), self.discovery("+"))
 
     def is_discovery(self, topic: str) -> bool:
         """Whether `topic` is one that Home Assistant looks for devices of this bridge in."""
         return topic.startswith(f"{self.discovery_prefix}/device/{self.device_prefix}/")
+
+    def is_discovery_of_this_pbx(self, topic: str) -> bool:
+        """The same under any discovery prefix."""
+        return topic.endswith("/config") and f"/device/{self.device_prefix}/" in topic
+
+
+def filters_under(base: str) -> tuple[str, ...]:
+    """Topic filters for all that a bridge retains under its base topic."""
+    return (f"{base}/bridge/#", f"{base}/users/#", f"{base}/groups/#")
 
 
 def object_id(kind: str, number: str) -> str:

@@ -4,10 +4,16 @@ import json
 import logging
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from typing import TypeGuard
 
 from bridge.domain.message import Message, Rank
 from bridge.domain.model import Remembered, State
-from bridge.topics import ORIGIN, Topics
+from bridge.settings import topic_problem
+from bridge.topics import ORIGIN, Topics, filters_under
+
+_INFO = "/bridge/info"
+_STATE = "/bridge/state"
+_PBX = "/bridge/pbx"
 
 _logger = logging.getLogger(__name__)
 
@@ -16,36 +22,54 @@ class Readback:
     """Collects retained messages after connecting; keeps a digest of each, so that 10,000 users stay cheap.
 
     The bridge owns discovery payloads with its own origin and an identifier of exactly its `pbx.name`, and what lies
-    under a base topic whose `bridge/info` names that `pbx.name`. Nothing else is ever cleared.
+    under a base topic whose `bridge/info` names that `pbx.name`: its own, and one that it had before. Nothing else is
+    ever cleared.
     """
 
     def __init__(self, topics: Topics) -> None:
         self._topics = topics
         self._digests: dict[str, int] = {}
         self._documents: dict[str, bytes] = {}
-        self._info: dict[str, object] | None = None
+        self._infos: dict[str, dict[str, object]] = {}
+        """What `bridge/info` says, by base topic."""
+        self._running: set[str] = set()
+        """Base topics whose `bridge/state` is online."""
+        self._former_bases: set[str] = set()
 
     def add(self, topic: str, payload: bytes) -> None:
         """Take in one retained message."""
-        if self._topics.is_discovery(topic) and not self._owns_discovery(payload):
-            return
+        if self._topics.is_discovery_of_this_pbx(topic):
+            content = _object(payload) or {}
+            if not self._owns(content):
+                return
+            self._note_base(content)
         self._digests[topic] = hash(payload)
-        if topic == self._topics.bridge_info:
-            self._info = _object(payload)
+        if topic.endswith(_INFO):
+            self._infos[topic.removesuffix(_INFO)] = _object(payload) or {}
+        elif topic.endswith(_STATE) and payload == b"online":
+            self._running.add(topic.removesuffix(_STATE))
         elif self._topics.document_of(topic) is not None:
             self._documents[topic] = payload
 
     @property
     def owner(self) -> str | None:
         """The `pbx.name` that owns everything under the base topic; None where nobody has signed."""
-        pbx = (self._info or {}).get("pbx")
-        name = pbx.get("name") if isinstance(pbx, dict) else None
-        return name if isinstance(name, str) else None
+        return self._owner_of(self._topics.base)
 
     @property
     def options(self) -> object:
         """The options in force when `bridge/info` was written."""
-        return (self._info or {}).get("options")
+        return self._infos.get(self._topics.base, {}).get("options")
+
+    def elsewhere(self) -> tuple[str, ...]:
+        """Filters for what an earlier configuration may have left: another base topic, another discovery prefix."""
+        filters = [each for base in sorted(self._former_bases) for each in filters_under(base)]
+        config = self._infos.get(self._topics.base, {}).get("config")
+        section = config.get("homeassistant") if self.owner == self._topics.pbx_name and _is_object(config) else None
+        prefix = section.get("discovery_prefix") if _is_object(section) else None
+        if _is_topic(prefix) and prefix != self._topics.discovery_prefix:
+            filters.append(self._topics.discovery("+", prefix=str(prefix)))
+        return tuple(filters)
 
     def remembered(self) -> dict[str, Remembered]:
         """The users that this bridge had published, by DN; documents that make no sense are left out."""
@@ -68,23 +92,57 @@ class Readback:
             digest = self._digests.pop(message.topic, None)
             if digest != hash(message.payload) or message.rank is Rank.HELLO:
                 yield message
-        ours = self.owner == self._topics.pbx_name
+        bases = tuple(f"{base}/" for base in self._infos if self._may_clear(base))
         for topic in self._digests:
-            if self._topics.is_discovery(topic):
+            if self._topics.is_discovery_of_this_pbx(topic):
                 yield Message(topic, b"", Rank.BRIDGE)
-            elif ours:
+            elif topic.startswith(bases):
                 yield Message(topic, b"", Rank.DISCOVERY)
 
-    def _owns_discovery(self, payload: bytes) -> bool:
-        content = _object(payload) or {}
+    def _may_clear(self, base: str) -> bool:
+        if self._owner_of(base) != self._topics.pbx_name:
+            return False
+        if base != self._topics.base and base in self._running:
+            _logger.error(
+                "another bridge of a PBX %r is running under %s: give each PBX a pbx.name of its own",
+                self._topics.pbx_name,
+                base,
+            )
+            return False
+        return True
+
+    def _owner_of(self, base: str) -> str | None:
+        pbx = self._infos.get(base, {}).get("pbx")
+        name = pbx.get("name") if isinstance(pbx, dict) else None
+        return name if isinstance(name, str) else None
+
+    def _owns(self, content: dict[str, object]) -> bool:
         origin, device = content.get("origin"), content.get("device")
-        if not isinstance(origin, dict) or origin.get("name") != ORIGIN or not isinstance(device, dict):
+        if not _is_object(origin) or origin.get("name") != ORIGIN or not _is_object(device):
             return False
         prefix = f"{self._topics.device_prefix}_"
         identifiers = device.get("identifiers")
         return isinstance(identifiers, list) and any(
             isinstance(identifier, str) and identifier.startswith(prefix) for identifier in identifiers
         )
+
+    def _note_base(self, content: dict[str, object]) -> None:
+        """The bridge's own device names a topic under the base topic of its time."""
+        components = content.get("components")
+        pbx = components.get("pbx") if _is_object(components) else None
+        topic = pbx.get("state_topic") if _is_object(pbx) else None
+        if isinstance(topic, str) and topic.endswith(_PBX):
+            base = topic.removesuffix(_PBX)
+            if _is_topic(base) and base != self._topics.base:
+                self._former_bases.add(base)
+
+
+def _is_object(value: object) -> TypeGuard[dict[str, object]]:
+    return isinstance(value, dict)
+
+
+def _is_topic(value: object) -> bool:
+    return isinstance(value, str) and bool(value) and topic_problem(value) is None
 
 
 def _object(payload: bytes) -> dict[str, object] | None:

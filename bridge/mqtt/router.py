@@ -30,13 +30,15 @@ class Router:
         listeners: Mapping[str, Callable[[bytes], None]],
         publisher: Publisher,
         setter: Setter | None = None,
+        discovery: Callable[[str, bytes], None] = lambda _topic, _payload: None,
     ) -> None:
-        """Without a `setter` nobody listens to `users/<dn>/set`."""
+        """Without a `setter` nobody listens to `users/<dn>/set`; `discovery` hears of Home Assistant's topics."""
         self._topics = topics
         self._operations = {topics.request(name): (name, operation) for name, operation in operations.items()}
         self._listeners = listeners
         self._publisher = publisher
         self._setter = setter
+        self._discovery = discovery
 
     @property
     def filters(self) -> tuple[str, ...]:
@@ -52,6 +54,8 @@ class Router:
             self._answer(*self._operations[topic], payload, retained=retained)
         elif self._setter is not None and (dn := self._topics.user_of_set(topic)) is not None:
             self._set(self._setter, dn, payload, retained=retained)
+        elif self._topics.is_discovery(topic):
+            self._discovery(topic, payload)
         else:
             _logger.warning("nothing here answers to %s", ascii(topic[:100]))
 

@@ -54,6 +54,8 @@ class Hooks:
     """Turns what the broker retains into what to publish."""
     filters: Sequence[str]
     """Topic filters to subscribe to, for `receive`."""
+    kept_filters: Sequence[str]
+    """Those of the bridge's own topics that `receive` goes on to hear of after they were read back."""
     receive: Receive
 
 
@@ -135,10 +137,12 @@ class Session:
         raise connection.lost.result()
 
     async def _serve(self, connection: Connection) -> None:
-        self._readback = Readback(self._topics)
-        await self._read_back(connection)
+        self._readback = readback = Readback(self._topics)
+        await self._read_back(connection, self._topics.own_filters())
+        if elsewhere := readback.elsewhere():
+            await self._read_back(connection, (*elsewhere, self._topics.bridge_check))
         await self._hooks.ready()
-        readback, self._readback = self._readback, None
+        self._readback = None
         await connection.subscribe(self._hooks.filters, qos=1)
         for message in self._hooks.synchronise(readback):
             self._outbox.put(message)
@@ -146,13 +150,12 @@ class Session:
         self._outbox.in_step = True
         await self._pump(connection)
 
-    async def _read_back(self, connection: Connection) -> None:
-        """Collect what is retained of the bridge's own topics.
+    async def _read_back(self, connection: Connection, filters: Sequence[str]) -> None:
+        """Collect what is retained under `filters`.
 
         Brokers send retained messages ahead of anything published after the subscription, so the echo of a message
         to ourselves marks the end. Where the broker withholds it (no right), a second of silence must do.
         """
-        filters = self._topics.own_filters()
         self._echo = secrets.token_bytes(8).hex().encode()
         self._heard.clear()
         await connection.subscribe(filters, qos=0)
@@ -166,7 +169,7 @@ class Session:
                 "the broker does not let this login read %s: what an earlier run left there is not tidied up",
                 self._topics.bridge_check,
             )
-        connection.unsubscribe(filters)
+        connection.unsubscribe([each for each in filters if each not in self._hooks.kept_filters])
 
     def _received(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # paho's order
         if self._readback is not None:

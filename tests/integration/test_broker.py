@@ -138,6 +138,74 @@ async def test_users_no_longer_admitted_go_at_the_next_start(
         assert subscriber.latest["3cx/users/102/state"] == "available"
 
 
+async def retained(broker: Mosquitto) -> set[str]:
+    """All topics that the broker retains now."""
+    async with Subscriber(broker.port) as fresh:
+        await fresh.publish("test/end", "")
+        await fresh.until(lambda: bool(fresh.payloads("test/end")))
+        return set(fresh.latest)
+
+
+async def test_what_another_base_topic_prefix_or_no_discovery_left_is_cleared(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    changes = [
+        {"mqtt": "base_topic: phones"},
+        {"mqtt": "base_topic: phones/hq"},
+        {"mqtt": "base_topic: phones/hq", "homeassistant": "discovery_prefix: ha"},
+        {"homeassistant": "discovery_prefix: ha"},
+        {"homeassistant": "discovery_prefix: ha, enabled: false"},
+    ]
+    await subscriber.publish("3cx/foreign", "stays", retain=True)
+    for change in changes:
+        base = change.get("mqtt", ": 3cx").split(": ")[1]
+        async with running(write_config(tmp_path, pbx, url, broker.port, **change)):
+            await subscriber.until_latest(f"{base}/bridge/state", "online")
+            now = await retained(broker)
+        await subscriber.until_latest(f"{base}/bridge/state", "offline")
+        discovery = {topic for topic in now if "/device/" in topic}
+        prefix = "ha" if "ha" in change.get("homeassistant", "") else "homeassistant"
+        expected = 0 if "enabled: false" in change.get("homeassistant", "") else len(pbx.users) + 1
+        assert len(discovery) == expected
+        assert all(topic.startswith(f"{prefix}/") for topic in discovery)
+        rest = now - discovery - {"3cx/foreign"}
+        assert all(topic.startswith(f"{base}/") for topic in rest)
+        assert "3cx/foreign" in now
+
+
+async def test_a_bridge_of_the_same_name_that_is_running_is_not_touched(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    async with running(write_config(folders[0], pbx, url, broker.port)):
+        await subscriber.until_latest("3cx/bridge/state", "online")
+        other = write_config(folders[1], pbx, url, broker.port, mqtt="base_topic: phones, client_id: other")
+        async with BridgeProcess.start(other) as bridge:
+            await subscriber.until_latest("phones/bridge/state", "online")
+            await bridge.says("another bridge of a PBX 'hq' is running under 3cx")
+        assert subscriber.latest["3cx/users/100/state"] == "available"
+
+
+async def test_a_device_deleted_in_home_assistant_stays_deleted_until_a_refresh(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    topic = "homeassistant/device/3cx2mqtt_hq/user_101/config"
+    async with BridgeProcess.start(write_config(tmp_path, pbx, url, broker.port)) as bridge:
+        await subscriber.until_latest("3cx/bridge/state", "online")
+        await subscriber.publish(topic, "", retain=True)
+        await bridge.says("user_101/config' was deleted by somebody")
+        await broker.stop()
+        await broker.start()
+        async with Subscriber(broker.port) as later:
+            await later.until_latest("3cx/bridge/state", "online")
+            assert topic not in later.latest
+            assert "homeassistant/device/3cx2mqtt_hq/user_100/config" in later.latest
+            await later.publish("3cx/bridge/request/refresh", "")
+            await later.until(lambda: topic in later.latest)
+
+
 async def test_a_will_that_comes_late_is_corrected(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
