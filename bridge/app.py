@@ -154,7 +154,7 @@ class Bridge:
         yield StateOutput(self._topics, about)
         if config.homeassistant.enabled:
             profiles = tuple(DEFAULT_PROFILES) if config.commands.profile else ()
-            yield DiscoveryOutput(self._topics, host, profiles=profiles, queue=config.commands.queue)
+            yield DiscoveryOutput(self._topics, config.pbx.url, profiles=profiles, queue=config.commands.queue)
 
     def _enabled_sources(self, tools: Tools, access: Access) -> Iterable[Source]:
         config = self._config

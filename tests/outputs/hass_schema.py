@@ -13,6 +13,7 @@ _TEXT = {"type": "string", "minLength": 1}
 
 _COMMON: dict[str, Any] = {
     "platform": _TEXT,
+    "default_entity_id": {"type": "string", "pattern": "^[a-z_]+[.][a-z0-9_]+$"},
     "unique_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
     "name": {"type": ["string", "null"]},
     "icon": {"type": "string", "pattern": "^mdi:[a-z-]+$"},

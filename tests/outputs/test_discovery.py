@@ -50,20 +50,22 @@ def the_one(messages: Iterable[Message]) -> tuple[str, bytes]:
 
 
 def user_payload(user: User = USER) -> tuple[str, bytes]:
-    return the_one(DiscoveryOutput(TOPICS, "pbx.example.com").user(None, user))
+    return the_one(DiscoveryOutput(TOPICS, "https://pbx.example.com:5001").user(None, user))
 
 
 def writable_payload() -> tuple[str, bytes]:
-    output = DiscoveryOutput(TOPICS, "pbx.example.com", profiles=("Available", "Out of office"), queue=True)
+    output = DiscoveryOutput(
+        TOPICS, "https://pbx.example.com:5001", profiles=("Available", "Out of office"), queue=True
+    )
     return the_one(output.user(None, USER))
 
 
 def group_payload() -> tuple[str, bytes]:
-    return the_one(DiscoveryOutput(TOPICS, "pbx.example.com").group(None, GROUP))
+    return the_one(DiscoveryOutput(TOPICS, "https://pbx.example.com:5001").group(None, GROUP))
 
 
 def bridge_payload() -> tuple[str, bytes]:
-    return the_one(DiscoveryOutput(TOPICS, "pbx.example.com").bridge(None, BRIDGE))
+    return the_one(DiscoveryOutput(TOPICS, "https://pbx.example.com:5001").bridge(None, BRIDGE))
 
 
 ALL = {
@@ -126,6 +128,12 @@ def test_unique_ids_are_unique_and_every_state_is_an_option() -> None:
     assert components(user_payload()[1])["call"]["event_types"] == list(CallEventType)
 
 
+def test_entity_ids_are_made_from_numbers_and_belong_to_their_platform() -> None:
+    for component in components(user_payload()[1]).values():
+        if "unique_id" in component:
+            assert component["default_entity_id"].startswith(f"{component['platform']}.3cx_hq_101_")
+
+
 def test_what_changes_its_platform_changes_its_key_and_the_other_is_removed() -> None:
     readable, writable = components(user_payload()[1]), components(writable_payload()[1])
     assert readable.keys() == writable.keys()
@@ -141,7 +149,7 @@ def test_events_have_no_availability_so_that_they_never_come_back() -> None:
 
 
 def test_only_a_new_name_changes_the_payload_and_a_gone_user_clears_it() -> None:
-    output = DiscoveryOutput(TOPICS, "pbx.example.com")
+    output = DiscoveryOutput(TOPICS, "https://pbx.example.com:5001")
     assert list(output.user(USER, replace(USER, state=State.AWAY, since=5))) == []
     assert len(list(output.user(USER, replace(USER, name="Ada Lovelace")))) == 1
     (cleared,) = output.user(USER, None)

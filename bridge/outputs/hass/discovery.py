@@ -1,6 +1,8 @@
 """Home Assistant's device discovery: one retained payload per user, one per group, and one for the bridge."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import urlsplit
 
 from bridge import __version__
 from bridge.domain.message import Message, Rank
@@ -28,9 +30,10 @@ class DiscoveryOutput:
     `profiles` are the ones that may be chosen, where changing them is allowed; `queue` allows to log in and out.
     """
 
-    def __init__(self, topics: Topics, pbx_host: str, *, profiles: tuple[str, ...] = (), queue: bool = False) -> None:
+    def __init__(self, topics: Topics, pbx_url: str, *, profiles: tuple[str, ...] = (), queue: bool = False) -> None:
         self._topics = topics
-        self._pbx_host = pbx_host
+        self._pbx_url = pbx_url
+        self._slug = "3cx" if topics.pbx_name == "3cx" else f"3cx_{_slug(topics.pbx_name)}"
         select = profile_select(profiles)
         profile, no_profile = (select, PROFILE) if profiles else (PROFILE, select)
         login, no_login = (QUEUE_SWITCH, QUEUE) if queue else (QUEUE, QUEUE_SWITCH)
@@ -74,7 +77,8 @@ class DiscoveryOutput:
             "serial_number": user.number,
             "via_device": f"{self._topics.device_prefix}_bridge",
         }
-        components = self._components(self._user_entities, prefix, user.number) | self._removed
+        slug = _slug(user.number)
+        components = self._components(self._user_entities, prefix, user.number, slug) | self._removed
         return self._payload(device, components, self._both)
 
     def _group_payload(self, group: Group) -> str:
@@ -86,7 +90,8 @@ class DiscoveryOutput:
             "model": "Group",
             "via_device": f"{self._topics.device_prefix}_bridge",
         }
-        return self._payload(device, self._components(GROUP, prefix, group.name), self._both)
+        components = self._components(GROUP, prefix, group.name, f"group_{_slug(group.name)}")
+        return self._payload(device, components, self._both)
 
     @property
     def _both(self) -> tuple[str, str]:
@@ -98,15 +103,22 @@ class DiscoveryOutput:
             "identifiers": [prefix],
             "name": "3CX" if self._topics.pbx_name == "3cx" else f"3CX {self._topics.pbx_name}",
             "manufacturer": "3cx2mqtt",
-            "model": f"Bridge to {self._pbx_host}",
+            "model": f"Bridge to {urlsplit(self._pbx_url).hostname}",
             "sw_version": __version__,
+            "configuration_url": self._pbx_url,
         }
-        return self._payload(device, self._components(BRIDGE, prefix, ""), (self._topics.bridge_state,))
+        components = self._components(BRIDGE, prefix, "", "bridge")
+        return self._payload(device, components, (self._topics.bridge_state,))
 
-    def _components(self, entities: Iterable[Entity], prefix: str, name: str) -> dict[str, object]:
+    def _components(self, entities: Iterable[Entity], prefix: str, name: str, slug: str) -> dict[str, object]:
+        """By key; entity ids are made from numbers, so that they stay when somebody is renamed."""
         components: dict[str, object] = {}
         for entity in entities:
-            component: dict[str, object] = {"platform": entity.platform, "unique_id": f"{prefix}_{entity.key}"}
+            component: dict[str, object] = {
+                "platform": entity.platform,
+                "unique_id": f"{prefix}_{entity.key}",
+                "default_entity_id": f"{entity.platform}.{self._slug}_{slug}_{entity.key}",
+            }
             if entity.state is not None:
                 component["state_topic"] = entity.state(self._topics, name)
             if entity.command is not None:
@@ -126,3 +138,8 @@ class DiscoveryOutput:
                 "components": components,
             }
         )
+
+
+def _slug(text: str) -> str:
+    """What may stand in an entity id."""
+    return re.sub(r"[^a-z0-9]+", "_", text.lower())
