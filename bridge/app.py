@@ -16,11 +16,11 @@ from bridge.aio import wait_for
 from bridge.config import Config, load
 from bridge.domain.clock import Clock
 from bridge.domain.message import Message, Rank
-from bridge.domain.model import SourceReport, Update, UserCalls
-from bridge.domain.presence import DEFAULT_PROFILES
+from bridge.domain.model import Failure, SourceReport, Update, UserCalls
+from bridge.domain.presence import DEFAULT_PROFILES, NO_PRESENCE
 from bridge.engine.commands import CommandDesk
 from bridge.engine.core import Engine, Policy
-from bridge.errors import BridgeError, ConfigError
+from bridge.errors import BridgeError, ConfigError, SourceUnavailable
 from bridge.health import Health
 from bridge.log import Published, Troubles
 from bridge.mqtt.outbox import Outbox
@@ -72,8 +72,9 @@ class Bridge:
         *,
         clock: Clock | None = None,
         rng: random.Random | None = None,
-        state_directory: Path | None = None,
+        refusals: Refusals | None = None,
     ) -> None:
+        """`refusals` is the memory of an earlier life: no login is tried again too soon because of a reload."""
         self._config = config
         self._clock = clock or Clock()
         self._rng = rng or random.Random()  # noqa: S311  # jitter
@@ -87,7 +88,8 @@ class Bridge:
         self._synchronised = False
         self._health = Health(self._clock)
         self._http = Http(config.pbx)
-        auth = TokenAuth(self._http, config.pbx, Refusals(config.pbx, state_directory, self._clock.wall), self._clock)
+        refusals = refusals or Refusals(config.pbx, None, self._clock.wall)
+        auth = TokenAuth(self._http, config.pbx, refusals, self._clock)
         access = Access(self._http, auth, self._clock)
         xapi = Xapi(access)
         tools = Tools(xapi, config.place, Troubles(_logger), self._clock, self._rng, self._health)
@@ -110,6 +112,7 @@ class Bridge:
                 ready=self._ready,
                 synchronise=self._synchronise,
                 filters=self._router.filters,
+                request_filters=self._router.request_filters,
                 kept_filters=(self._topics.discovery("+"),),
                 receive=self._router.receive,
             ),
@@ -139,8 +142,10 @@ class Bridge:
         while True:
             try:
                 await source.run(self._report)
-            except Exception:  # see above
+            except Exception as error:  # see above
                 _logger.exception("%s failed in a way that should not happen, please report it", source.name)
+                reason = f"failed by a fault of the bridge ({type(error).__name__})"
+                self._engine.apply(Failure(source.name, SourceUnavailable(reason), reason))
             await asyncio.sleep(RESTART)
 
     def _outputs(self) -> Iterable[Output]:
@@ -151,7 +156,7 @@ class Bridge:
             "options": self._options,
             "config": config.public(),
         }
-        yield StateOutput(self._topics, about)
+        yield StateOutput(self._topics, about, monitor=config.monitor_status.enabled is not Enabled.FALSE)
         if config.homeassistant.enabled:
             profiles = tuple(DEFAULT_PROFILES) if config.commands.profile else ()
             yield DiscoveryOutput(self._topics, config.pbx.url, profiles=profiles, queue=config.commands.queue)
@@ -179,6 +184,8 @@ class Bridge:
         sources = self._engine.sources()
         if any(report.in_use for report in sources):  # else each has said already why not
             _logger.info("sources: %s", "; ".join(_in_words(report) for report in sources))
+        if any(user.reason == NO_PRESENCE for user in self._engine.users()):
+            _logger.warning("monitor status tells no presence on this 3CX: states are unknown; set sources.users on")
 
     def _look_again(self) -> None:
         for source in self._sources:
@@ -266,10 +273,12 @@ async def run(path: Path, config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, reload.set)
+    refusals = Refusals(config.pbx, _state_directory())
     while not stop.is_set():
+        refusals = refusals.for_settings(config.pbx)
         for warning in config.warnings:
             _logger.warning("%s", warning)
-        life = asyncio.create_task(Bridge(config, state_directory=_state_directory()).run(), name="bridge")
+        life = asyncio.create_task(Bridge(config, refusals=refusals).run(), name="bridge")
         config = await _until(life, stop, reload, path, config)
 
 

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import dataclasses
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -97,7 +98,9 @@ def _parser() -> argparse.ArgumentParser:
         "--port", type=_port, default=0, metavar="N", help="TCP port on loopback; default: a free one"
     )
     simulate.add_argument("--users", type=_users, default=8, metavar="N", help="how many people; default: 8")
-    simulate.add_argument("--pbx-version", default="20.0.8", metavar="V", help="3CX build; default: 20.0.8")
+    simulate.add_argument(
+        "--pbx-version", type=_version, default="20.0.8", metavar="V", help="3CX build; default: 20.0.8"
+    )
     simulate.add_argument(
         "--rows",
         choices=("official", "extended"),
@@ -109,6 +112,12 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="simulated 3CX, MQTT broker and bridge in one, to look at")
     demo.set_defaults(command=_demo)
     return parser
+
+
+def _version(text: str) -> str:
+    if not re.fullmatch(r"20(\.\d{1,6}){2,3}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no build of 3CX V20, such as 20.0.8 or 20.0.10.51")
+    return text
 
 
 def _port(text: str) -> int:

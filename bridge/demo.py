@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -79,7 +79,11 @@ mqtt: {{host: 127.0.0.1, port: {port}, base_topic: {base}, protocol: 3.1.1}}
 async def simulate(*, port: int, users: int, version: str, rows: Rows) -> None:
     """Serve a simulated PBX on loopback until cancelled, and do what is typed."""
     pbx = SimulatedPbx(users=users, version=version, rows=rows)
-    async with pbx.serve(port=port) as url:
+    async with AsyncExitStack() as stack:
+        try:
+            url = await stack.enter_async_context(pbx.serve(port=port))
+        except OSError as error:
+            raise BridgeError(f"cannot serve on port {port}: {error.strerror}") from error
         print(
             _SIMULATE.format(
                 version=version,

@@ -5,13 +5,13 @@ type of its key. Values that are already of the right type pass, so that default
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from voluptuous import Invalid, Optional
+from voluptuous import Invalid, MultipleInvalid, Optional
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -162,7 +162,7 @@ class ListOf:
     def __call__(self, value: object) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
             raise Invalid(f'a list is expected here, such as ["101"], not {_kind(value)}')
-        return tuple(self.inner(item) for item in value)
+        return tuple(_each((str(index), self.inner, item) for index, item in enumerate(value)))
 
     def json_schema(self) -> JsonSchema:
         return {"type": "array", "items": self.inner.json_schema()}
@@ -179,13 +179,9 @@ class MapOf:
     def __call__(self, value: object) -> dict[Any, Any]:
         if not isinstance(value, dict):
             raise Invalid(f"a mapping is expected here, {self.example}, not {_kind(value)}")
-        return {self.name(name): self._item(name, item) for name, item in value.items()}
-
-    def _item(self, name: object, item: object) -> Any:
-        try:
-            return self.inner(item)
-        except Invalid as error:
-            raise Invalid(f"{_shown(name)}: {error.msg}") from None
+        names = [(str(name), self.name, name) for name in value]
+        converted = _each([*names, *((str(name), self.inner, item) for name, item in value.items())])
+        return dict(zip(converted[: len(names)], converted[len(names) :], strict=True))
 
     def json_schema(self) -> JsonSchema:
         return {"type": "object", "additionalProperties": self.inner.json_schema()}
@@ -202,6 +198,23 @@ class File:
 
     def json_schema(self) -> JsonSchema:
         return {"type": "string", "minLength": 1}
+
+
+def _each(items: Iterable[tuple[str, Option, object]]) -> list[Any]:
+    """Every (place, option, value) converted, or MultipleInvalid with all that is wrong."""
+    converted, errors = [], []
+    for place, option, value in items:
+        try:
+            converted.append(option(value))
+        except MultipleInvalid as several:
+            several.prepend([place])
+            errors += several.errors
+        except Invalid as error:
+            error.prepend([place])
+            errors.append(error)
+    if errors:
+        raise MultipleInvalid(errors)
+    return converted
 
 
 def topic_problem(topic: str) -> str | None:

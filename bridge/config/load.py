@@ -184,6 +184,8 @@ def _with_sections(values: dict[str, Any], above: Key = ()) -> dict[str, Any]:
 
 
 def _in_words(key: Key, error: Invalid) -> tuple[Key, str]:
+    if key not in OPTIONS and OPTIONS.get(key[:-1]) is not None and not isinstance(OPTIONS[key[:-1]], dict):
+        return key, error.msg  # an item of a list or a mapping
     if key not in OPTIONS:
         siblings = [known[-1] for known in OPTIONS if known[:-1] == key[:-1]]
         close = difflib.get_close_matches(key[-1], siblings, n=1)

@@ -169,6 +169,9 @@ class _Reader:
 
     def _secret(self, name: str, key: Key) -> Any:
         path = self._tree.path.parent / "secrets.yaml"
+        if self._secrets is None and not path.exists():
+            self._tree.complain(key, f"there is no {path} to read {name!r} from")
+            return MISSING
         if self._secrets is None:
             secrets = read(path, {})
             self._tree.problems += secrets.problems

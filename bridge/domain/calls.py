@@ -47,8 +47,10 @@ def follow(before: tuple[Call, ...], legs: Legs, now: int, *, other_source: bool
     by_key = {call.key: call for call in before}
     known = {leg.id: by_key.pop(leg.id) for leg in legs if leg.id in by_key}
     if other_source:
-        for leg in legs:
-            if leg.id not in known and (same := _same(leg, by_key)) is not None:
+        strangers = [leg for leg in legs if leg.id not in known]
+        alone = len(strangers) == len(by_key) == 1  # sources may spell the other side's number differently
+        for leg in strangers:
+            if (same := _same(leg, by_key, whatever_party=alone)) is not None:
                 known[leg.id] = by_key.pop(same)
     calls = (_followed(known.get(leg.id), leg, now) for leg in legs)
     return tuple(call for call in calls if call is not None)
@@ -98,11 +100,21 @@ def event(happening: Happening, now: int, mode: CallerId) -> CallEvent:
     )
 
 
-def _same(leg: Leg, candidates: dict[str, Call]) -> str | None:
-    """The key of the call that `leg` continues under another id: as far along, and with the same party if both tell."""
+def _same(leg: Leg, candidates: dict[str, Call], *, whatever_party: bool) -> str | None:
+    """The key of the call that `leg` continues under another id.
+
+    The same party tells, unless the call would go back from connected to ringing; where the party tells nothing, the
+    call must be just as far on.
+    """
+    connected = leg.status in _CONNECTED
+    unclear = leg.status is None or leg.keeps
     for key, call in candidates.items():
-        alike = leg.status is None or leg.keeps or (leg.status in _CONNECTED) is (call.status in _CONNECTED)
-        if alike and (leg.party is None or call.party is None or leg.party == call.party):
+        was_connected = call.status in _CONNECTED
+        if leg.party is not None and leg.party == call.party:
+            alike = unclear or connected or not was_connected
+        else:
+            alike = (unclear or connected is was_connected) and (whatever_party or None in {leg.party, call.party})
+        if alike:
             return key
     return None
 

@@ -205,22 +205,33 @@ class Engine:
             self._show()
 
     def _apply_failure(self, update: Failure) -> None:
-        for feed in self._feeds.all:
-            if feed.name == update.source:
-                feed.spoken = True
+        expected = self._feeds.calls_expected
+        self._note_failure(update)
         if update.error.answered:
             self._answered()
         if isinstance(update.error, SourceAuthError):
             self._last_answer = None
-        if update.source == CALL_CONTROL:
-            self._lose_push(self._clock.monotonic())
-            self._feeds.rank()
         self._roster.drop_unreported()
         self._say_goodbye()
+        if self._feeds.calls_expected is not expected:
+            self._publish(self._roster)
         if isinstance(update.error, _NOT_USABLE):
             self._show(sources=self._reported(update.source, update.reason))
         else:
             self._show()
+
+    def _note_failure(self, update: Failure) -> None:
+        kept_out = isinstance(update.error, SourceMissing | SourcePermissionError)
+        for feed in self._feeds.all:
+            if feed.name == update.source:
+                feed.spoken = True
+                if isinstance(feed, CallFeed):
+                    feed.kept_out = kept_out
+                elif kept_out:
+                    feed.rows = {}  # it has no say any more in who is there
+        if update.source == CALL_CONTROL:
+            self._lose_push(self._clock.monotonic())
+            self._feeds.rank()
 
     def _lose_push(self, now: float) -> None:
         if self._feeds.control.live:
@@ -251,6 +262,7 @@ class Engine:
         in_use = reason is None
         if in_use and source == CALL_CONTROL:
             reason = self._not_covered()
+            self._tell_coverage(reason)
         return tuple(
             SourceReport(source, in_use, reason) if report.name == source else report for report in self._bridge.sources
         )
@@ -259,15 +271,18 @@ class Engine:
         """Names the users whose calls are not pushed, and what to do about it."""
         missing = sorted(dn for dn in self._roster if not self._feeds.control.covers(dn))
         if not missing:
-            self._uncovered.recovered("Call Control covers everybody")
             return None
         named = ", ".join(missing[:_MOST_NAMED]) + (", …" if len(missing) > _MOST_NAMED else "")
-        reason = (
+        return (
             f"does not cover {len(missing)} of {len(self._roster)} users ({named}): add them to the extensions that "
             "this API client may monitor, in Integrations > API of the 3CX admin console"
         )
-        self._uncovered.failed(f"Call Control {reason}")
-        return reason
+
+    def _tell_coverage(self, reason: str | None) -> None:
+        if reason is None:
+            self._uncovered.recovered("Call Control covers everybody")
+        else:
+            self._uncovered.failed(f"Call Control {reason}")
 
     def _publish(self, dns: Iterable[str]) -> None:
         """Derive these users anew and publish what that changes."""
@@ -314,8 +329,10 @@ class Engine:
 
     def _show_roster(self) -> None:
         roster = tuple((dn, known.name) for dn, known in sorted(self._roster.known.items()))
-        covering = any(report.name == CALL_CONTROL and report.in_use for report in self._bridge.sources)
-        sources = self._reported(CALL_CONTROL, None) if covering else self._bridge.sources
+        sources = tuple(
+            replace(report, reason=self._not_covered()) if report.name == CALL_CONTROL and report.in_use else report
+            for report in self._bridge.sources
+        )
         self._show(roster=roster, sources=sources)
 
     def _show(self, **changes: Any) -> None:

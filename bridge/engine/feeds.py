@@ -43,6 +43,8 @@ class CallFeed:
     on: bool
     required: bool = True
     """Whether it counts as a source even while it cannot be used."""
+    kept_out: bool = False
+    """Whether the PBX does not let this API client in."""
     legs: dict[str, Legs] = field(default_factory=dict)
     covered: frozenset[str] | None = frozenset()
     fresh: bool = False
@@ -59,6 +61,7 @@ class CallFeed:
         self.legs, self.covered = legs, update.covered
         self.live, self.as_of, self._until = update.live, update.as_of, update.as_of + update.good_for
         self.fresh = self.spoken = True
+        self.kept_out = False
         return changed
 
     def change(self, dn: str, legs: Legs) -> bool:
@@ -123,9 +126,7 @@ class Feeds:
     def calls_expected(self) -> bool:
         """Whether some source should tell of calls; Call Control on `auto` does unless the PBX keeps the bridge out."""
         control = self.control
-        return self.active.on or (
-            control.on and (control.required or not control.spoken or control.covered != frozenset())
-        )
+        return self.active.on or (control.on and (control.required or not control.kept_out))
 
     def rank(self) -> bool:
         """Put the sources of calls in order again; says whether that changed who is in charge."""

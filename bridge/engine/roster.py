@@ -60,6 +60,7 @@ class Roster:
         if absent:
             if complete:
                 self._forget_missing(absent)
+                self._guarded = True
             changed |= self._without(feed, absent)
         self.drop_unreported()
         return changed & self.known.keys()
@@ -69,8 +70,8 @@ class Roster:
         feed = self._feeds.users
         feed.rows = dict.fromkeys(dns)  # who is there, and no facts
         for dn in feed.rows:
-            if dn not in self.known and self._admits(dn):
-                self.known[dn] = Known()
+            if self._admits(dn):
+                self.known.setdefault(dn, Known()).missing_since = None
         self._forget_missing([dn for dn in self.known if dn not in feed.rows])
 
     def adopt(self, remembered: Mapping[str, Remembered], *, same_options: bool) -> None:
@@ -137,7 +138,6 @@ class Roster:
                 "there, they are kept until a refresh is requested"
             )
         elif overdue:
-            self._guarded = True
             self._remove(overdue)
 
     def _remove(self, dns: Iterable[str]) -> None:

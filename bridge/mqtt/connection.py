@@ -16,6 +16,7 @@ from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from bridge.aio import in_daemon_thread
 from bridge.domain.message import Message
@@ -52,6 +53,7 @@ class Connection:
 
     def __init__(self, settings: MqttSettings, protocol: Protocol, will: Message, receive: Receive) -> None:
         self._settings = settings
+        self._protocol = protocol
         self._receive = receive
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[BrokerError] = self._loop.create_future()
@@ -114,9 +116,16 @@ class Connection:
             self._room.clear()
             await self._room.wait()
 
-    async def subscribe(self, filters: Sequence[str], qos: int) -> list[bool]:
-        """Subscribe, wait for the broker's word, and return which of `filters` it granted."""
-        _, mid = self._client.subscribe([(topic_filter, qos) for topic_filter in filters])
+    async def subscribe(self, filters: Sequence[str], qos: int, *, as_published: bool = False) -> list[bool]:
+        """Subscribe, wait for the broker's word, and return which of `filters` it granted.
+
+        `as_published` keeps the retain flag of messages that come while the subscription stands; MQTT 5 alone can.
+        """
+        wanted: list[tuple[str, Any]] = [(topic_filter, qos) for topic_filter in filters]
+        if self._protocol is Protocol.V5:
+            options = SubscribeOptions(qos=qos, retainAsPublished=as_published)
+            wanted = [(topic_filter, options) for topic_filter in filters]
+        _, mid = self._client.subscribe(wanted)
         granted: asyncio.Future[list[bool]] = self._loop.create_future()
         if mid is not None:
             self._subscribed[mid] = granted

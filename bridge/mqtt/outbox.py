@@ -31,11 +31,18 @@ class Outbox:
             self.on_put()
 
     def put(self, message: Message) -> None:
-        """Let `message` wait; a retained one takes the place of an older one with the same topic and rank."""
-        if message.retain:
-            self._ranks[message.rank][message.topic] = message
-        else:
+        """Let `message` wait; a retained one takes the place of an older one for the same topic.
+
+        What was to be said last, once all is true, is still said last when it has changed meanwhile.
+        """
+        if not message.retain:
             self._moments.append(message)
+            return
+        rank = Rank.HELLO if message.topic in self._ranks[Rank.HELLO] else message.rank
+        for other, waiting in enumerate(self._ranks):
+            if other != rank:
+                waiting.pop(message.topic, None)
+        self._ranks[rank][message.topic] = message
 
     def pop(self) -> Message | None:
         """The message to send next, moments right behind the states; None when nothing waits."""

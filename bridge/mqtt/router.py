@@ -43,8 +43,13 @@ class Router:
     @property
     def filters(self) -> tuple[str, ...]:
         """What to subscribe to."""
+        return (self._topics.bridge_state, *self._listeners)
+
+    @property
+    def request_filters(self) -> tuple[str, ...]:
+        """The same for requests, which must not be retained."""
         commands = () if self._setter is None else (self._topics.user_set("+"),)
-        return (self._topics.bridge_state, self._topics.request("+"), *commands, *self._listeners)
+        return (self._topics.request("+"), *commands)
 
     def receive(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # as Receive demands
         """Deal with one message."""
@@ -53,11 +58,18 @@ class Router:
         elif topic in self._operations:
             self._answer(*self._operations[topic], payload, retained=retained)
         elif self._setter is not None and (dn := self._topics.user_of_set(topic)) is not None:
-            self._set(self._setter, dn, payload, retained=retained)
+            if payload:  # else somebody cleared a retained command
+                self._set(self._setter, dn, payload, retained=retained)
         elif self._topics.is_discovery(topic):
             self._discovery(topic, payload)
+        elif topic.startswith(self._topics.request("")):
+            self._answer(topic.removeprefix(self._topics.request(""))[:40], self._unknown, payload, retained=retained)
         else:
             _logger.warning("nothing here answers to %s", ascii(topic[:100]))
+
+    def _unknown(self, _request: Mapping[str, object]) -> object:
+        known = ", ".join(name for name, _ in self._operations.values())
+        raise BridgeError(f"there is no such request: there are {known}")
 
     def _set(self, setter: Setter, dn: str, payload: bytes, *, retained: bool) -> None:
         try:

@@ -54,6 +54,8 @@ class Hooks:
     """Turns what the broker retains into what to publish."""
     filters: Sequence[str]
     """Topic filters to subscribe to, for `receive`."""
+    request_filters: Sequence[str]
+    """The same for what others ask for, which must not be retained."""
     kept_filters: Sequence[str]
     """Those of the bridge's own topics that `receive` goes on to hear of after they were read back."""
     receive: Receive
@@ -112,7 +114,10 @@ class Session:
 
     async def _one_connection(self, protocol: Protocol) -> None:
         """From connect to loss; always raises, in the end what the connection was lost by."""
-        connection = Connection(self._settings, protocol, self._offline, self._received)
+        try:
+            connection = Connection(self._settings, protocol, self._offline, self._received)
+        except OSError as error:
+            raise BrokerUnavailable(f"mqtt.tls: the certificates cannot be used: {error}") from error
         await connection.open()
         opened = self._clock.monotonic()
         self._health.connected()
@@ -144,6 +149,7 @@ class Session:
         await self._hooks.ready()
         self._readback = None
         await connection.subscribe(self._hooks.filters, qos=1)
+        await connection.subscribe(self._hooks.request_filters, qos=1, as_published=True)
         for message in self._hooks.synchronise(readback):
             self._outbox.put(message)
         self._outbox.put(Message(self._topics.bridge_state, b"online", Rank.HELLO))
@@ -186,7 +192,8 @@ class Session:
     def _watch(self, payload: bytes, *, retained: bool) -> None:
         """The will of a half-dead earlier connection may come after our `online`; say it again."""
         if not retained and payload != b"online" and self._outbox.in_step:
-            _logger.info("somebody said %s on %s (a late will?): corrected", payload[:20], self._topics.bridge_state)
+            said = payload[:20].decode("utf-8", "replace")
+            _logger.info("somebody said %r on %s (a late will?): corrected", said, self._topics.bridge_state)
             self._outbox.publish(Message(self._topics.bridge_state, b"online", Rank.HELLO))
 
     async def _pump(self, connection: Connection) -> None:

@@ -15,9 +15,11 @@ ONLINE, OFFLINE = b"online", b"offline"
 class StateOutput:
     """Publishes users and the bridge. `about` is what `bridge/info` says beside the version and the sources."""
 
-    def __init__(self, topics: Topics, about: Mapping[str, object]) -> None:
+    def __init__(self, topics: Topics, about: Mapping[str, object], *, monitor: bool = True) -> None:
+        """Without `monitor` the source of monitor rows is off, and so is their topic."""
         self._topics = topics
         self._about = about
+        self._monitor = monitor
 
     def user(self, before: User | None, after: User | None) -> Iterator[Message]:
         """State first, for the lights; the large document last."""
@@ -31,7 +33,7 @@ class StateOutput:
             yield Message(self._topics.user_busy(dn), _BUSY[after.busy], Rank.BUSY)
         if before != after:
             yield Message(self._topics.user(dn), encode(document(after)), Rank.DOCUMENT)
-        if before is None or before.monitor != after.monitor:
+        if self._monitor and (before is None or before.monitor != after.monitor):
             yield Message(self._topics.user_monitor(dn), encode(after.monitor or "null"), Rank.DETAIL)
 
     def call(self, user: User, event: CallEvent) -> Iterator[Message]:

@@ -57,7 +57,9 @@ class Prompt:
     def _ring(self, dn: str, caller: str = _OUTSIDE) -> str:
         if dn not in self._pbx.users and dn not in self._pbx.queues:
             raise ExchangeError(f"there is no {dn}")
-        return f"{caller} calls {dn} (call {self._pbx.exchange.ring(caller, dn)})"
+        call = self._pbx.exchange.ring(caller, dn)
+        waits = not self._pbx.exchange.calls[call].devices
+        return f"{caller} calls {dn} (call {call})" + ("; nobody is logged in to it: queue 100 in" if waits else "")
 
     def _dial(self, dn: str, number: str) -> str:
         self._user(dn)

@@ -112,20 +112,23 @@ def test_the_address_of_the_pbx_is_taken_from_what_a_browser_shows(tmp_path: Pat
         (MINIMAL + "mqt: {}\n", ["config.yaml:5 mqt: unknown key; did you mean mqtt?"]),
         (
             MINIMAL + "groups: {sales: 101, 'a/b': []}\n",
-            ["config.yaml:5 groups: 'sales': a list is expected here, such as [\"101\"], not text"],
+            [
+                "config.yaml:5 groups.a/b: 'a/b' '/' has a meaning of its own in MQTT topics",
+                'config.yaml:5 groups.sales: a list is expected here, such as ["101"], not text',
+            ],
         ),
         (
             MINIMAL + "groups: {'a/b': ['101']}\n",
-            ["config.yaml:5 groups: 'a/b' '/' has a meaning of its own in MQTT topics"],
+            ["config.yaml:5 groups.a/b: 'a/b' '/' has a meaning of its own in MQTT topics"],
         ),
         (
             MINIMAL + "presence: {profiles: {Lunch: hungry}, busy: [ringing, sleepy], unregistered: maybe}\n",
             [
                 (
-                    "config.yaml:5 presence.busy: 'sleepy' is not one of available, away, do_not_disturb, ringing, "
+                    "config.yaml:5 presence.busy.1: 'sleepy' is not one of available, away, do_not_disturb, ringing, "
                     "dialing, on_call, on_hold, offline, unknown"
                 ),
-                "config.yaml:5 presence.profiles: 'Lunch': 'hungry' is not one of available, away, do_not_disturb",
+                "config.yaml:5 presence.profiles.Lunch: 'hungry' is not one of available, away, do_not_disturb",
                 "config.yaml:5 presence.unregistered: 'maybe' is not one of offline, ignore",
             ],
         ),
@@ -184,7 +187,10 @@ def test_the_address_of_the_pbx_is_taken_from_what_a_browser_shows(tmp_path: Pat
             MINIMAL + "  client_secret_file: x\n",
             ["config.yaml:5 pbx.client_secret_file: stands beside client_secret: keep one of them"],
         ),
-        (MINIMAL + "mqtt: {username: !secret x}\n", ["secrets.yaml: cannot be read: no such file or directory"]),
+        (
+            MINIMAL + "mqtt: {username: !secret x}\n",
+            ["config.yaml:5 mqtt.username: there is no secrets.yaml to read 'x'"],
+        ),
         (MINIMAL + "mqtt: {username: !env X}\n", ["config.yaml:5 mqtt.username: the environment has no X: set it"]),
         (MINIMAL + "mqtt: {username: !env [a]}\n", ["config.yaml:5 mqtt.username: write !secret NAME, !env NAME"]),
         (MINIMAL + "mqtt: {username: !file x}\n", ["config.yaml:5 mqtt.username: unknown tag !file"]),

@@ -119,3 +119,12 @@ def test_privacy_decides_what_is_shown() -> None:
     assert seen(inside, CallerId.MASKED) == ("102", None, None)
     assert seen(inside, CallerId.NONE) == (None, None, None)
     assert seen(short, CallerId.MASKED) == ("…", None, None)
+
+
+def test_another_source_may_spell_the_number_otherwise() -> None:
+    first, _ = story((leg(ON_CALL, party="+49301234567"),))
+    again = follow(first, (leg(ON_CALL, "4711", party="0301234567"),), 2000, other_source=True)
+    assert list(happenings(first, again)) == []
+    two, _ = story((leg(ON_CALL, party="1"), leg(ON_CALL, "2", party="2")))
+    switched = follow(two, (leg(ON_CALL, "8", party="2"), leg(ON_CALL, "9", party="3")), 2000, other_source=True)
+    assert sorted(each.call.id for each in happenings(two, switched)) == ["1", "9"]

@@ -225,3 +225,13 @@ def test_a_snapshot_is_what_is_retained(world: World) -> None:
     world.round(everybody(3) | {"101": State.RINGING}, total=3)
     snapshot = {message.topic: message.payload.decode() for message in world.engine.snapshot()}
     assert world.wire.retained == snapshot
+
+
+def test_a_refresh_lifts_the_guard_for_one_round_only(world: World) -> None:
+    world.round(everybody(10))
+    world.engine.refresh()
+    world.round(everybody(10))
+    for _ in range(130):
+        world.wait(5)
+        world.round(everybody(1))
+    assert len(world.wire.dns()) == 10

@@ -10,7 +10,7 @@ from bridge.domain.model import CallStatus, Direction, Labels, Remembered, State
 from bridge.domain.presence import profile_key
 from bridge.domain.privacy import CallerId
 from bridge.engine.core import ACTIVE_CALLS, CALL_CONTROL, MONITOR_STATUS, USERS
-from bridge.errors import SourceMissing, SourcePermissionError
+from bridge.errors import SourceMissing, SourcePermissionError, SourceUnavailable
 from tests.support.clock import FakeClock
 from tests.support.world import ALL, RULES, World, leg, user
 
@@ -433,4 +433,46 @@ def test_privacy_holds_in_documents_and_events(clock: FakeClock) -> None:
 def test_only_calls_of_users_count(world: World) -> None:
     world.polled({"10001": (leg(ON_CALL),), "8000": (leg(ON_CALL),)})
     assert [each.state for each in world.engine.users()] == [State.AVAILABLE, State.AVAILABLE]
+    assert world.wire.dns() == {"101", "102"}
+
+
+def test_a_call_source_that_is_not_reached_yet_is_no_reason_for_green(clock: FakeClock) -> None:
+    world = World(clock, sources=(USERS, CALL_CONTROL))
+    world.users(user("101"))
+    world.fail(SourceUnavailable("no answer"), CALL_CONTROL)
+    world.users(user("101"))
+    assert world.user("101").state is State.UNKNOWN
+    world.fail(SourcePermissionError("HTTP 403"), CALL_CONTROL)
+    assert world.user("101").state is State.AVAILABLE
+
+
+def test_a_source_that_is_gone_for_good_keeps_nobody(clock: FakeClock) -> None:
+    world = World(clock, sources=(USERS, MONITOR_STATUS), forget_after=60)
+    world.round({"101": None, "102": None})
+    world.users(user("101"), user("102"))
+    world.fail(SourceMissing("gone since 20.0.9"))
+    for _ in range(20):
+        world.wait(5)
+        world.users(user("101"))
+    assert world.wire.dns() == {"101"}
+
+
+def test_a_source_that_is_silent_for_long_keeps_its_users(clock: FakeClock) -> None:
+    world = World(clock, sources=(USERS, MONITOR_STATUS), forget_after=60)
+    world.users(user("101"), user("102"))
+    for _ in range(60):
+        world.round({"101": None})
+        world.fail(SourceUnavailable("HTTP 502"), USERS)
+        world.wait(5)
+    assert world.wire.dns() == {"101", "102"}
+
+
+def test_an_extension_that_is_back_starts_anew(clock: FakeClock) -> None:
+    world = World(clock, sources=(CALL_CONTROL,), forget_after=600)
+    world.snapshot({"101", "102"})
+    world.snapshot({"101"})
+    for _ in range(14):
+        world.wait(45)
+        world.snapshot({"101", "102"})
+    world.snapshot({"101"})
     assert world.wire.dns() == {"101", "102"}

@@ -1,6 +1,7 @@
 """Brokers come late, go away, forget, refuse and speak other versions; the retained topics are right afterwards."""
 
 import asyncio
+import signal
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
@@ -339,3 +340,13 @@ async def test_tls_with_a_ca_and_a_client_certificate(tmp_path: Path, pbx: Simul
         unknown_ca = write_config(tmp_path, pbx, url, broker.port, mqtt="tls: {enabled: true}")
         async with BridgeProcess.start(unknown_ca) as bridge:
             await bridge.says("TLS certificate is not trusted")
+
+
+async def test_certificates_that_are_none_are_told_and_tried_again(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
+) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate")
+    config = write_config(tmp_path, pbx, url, broker.port, mqtt=f"tls: {{enabled: true, ca: {tmp_path}/ca.pem}}")
+    async with BridgeProcess.start(config) as bridge:
+        await bridge.says("mqtt.tls: the certificates cannot be used")
+        assert await bridge.signal(signal.SIGTERM) == 0

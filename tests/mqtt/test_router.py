@@ -62,11 +62,31 @@ def test_a_bad_request_is_answered_with_an_error(payload: bytes, retained: bool,
     assert (result["status"], result["error"]) == ("error", error)
 
 
-def test_listeners_hear_their_topic_and_unknown_operations_are_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_listeners_hear_their_topic_and_what_nobody_listens_to_is_told(caplog: pytest.LogCaptureFixture) -> None:
     heard: list[bytes] = []
     router = Router(Topics("3cx", "hq", "ha"), {}, {"ha/status": heard.append}, Wire())
-    assert router.filters == ("3cx/bridge/state", "3cx/bridge/request/+", "ha/status")
+    assert router.filters == ("3cx/bridge/state", "ha/status")
+    assert router.request_filters == ("3cx/bridge/request/+",)
     router.receive("ha/status", b"online", False)
-    router.receive("3cx/bridge/request/dance", b"", False)
+    router.receive("3cx/elsewhere", b"", False)
     assert heard == [b"online"]
-    assert "nothing here answers to '3cx/bridge/request/dance'" in caplog.text
+    assert "nothing here answers to '3cx/elsewhere'" in caplog.text
+
+
+def test_an_unknown_request_is_answered_with_those_that_there_are() -> None:
+    wire = Wire()
+    router = Router(Topics("3cx", "hq", "ha"), {"refresh": lambda _: None}, {}, wire)
+    router.receive("3cx/bridge/request/dance", b"", False)
+    (message,) = wire.sent
+    assert message.topic == "3cx/bridge/response/dance"
+    assert json.loads(message.payload)["error"] == "there is no such request: there are refresh"
+
+
+def test_who_clears_a_command_asks_for_nothing() -> None:
+    asked: list[str] = []
+    router = Router(Topics("3cx", "hq", "ha"), {}, {}, Wire(), lambda dn, _: asked.append(dn))
+    assert router.request_filters == ("3cx/bridge/request/+", "3cx/users/+/set")
+    router.receive("3cx/users/101/set", b"", False)
+    router.receive("3cx/users/101/set", b"{}", True)
+    router.receive("3cx/users/101/set", b"{}", False)
+    assert asked == ["101"]

@@ -110,7 +110,7 @@ def test_every_topic_that_discovery_names_is_published_or_listened_to() -> None:
         named |= {entry["topic"] for entry in json.loads(payload)["availability"]}
         assert named <= published | {TOPICS.bridge_state, TOPICS.bridge_log_level}
         for command in (component["command_topic"] for component in found if "command_topic" in component):
-            assert any(topic_matches_sub(each, command) for each in router.filters)
+            assert any(topic_matches_sub(each, command) for each in router.request_filters)
 
 
 def test_unique_ids_are_unique_and_every_state_is_an_option() -> None:

@@ -1,12 +1,13 @@
 """The source `active_calls`: what the two display strings and the status of a call mean."""
 
 import pytest
+from aiohttp import web
 
 from bridge.domain.model import Calls, CallStatus, Direction, Leg
 from bridge.errors import SourceProtocolError
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx import parse
-from bridge.sources.threecx.active_calls import ActiveCalls
+from bridge.sources.threecx.active_calls import ActiveCalls, _by_number
 from bridge.sources.threecx.settings import ActiveCallsSettings
 from tests.support.clock import FakeClock
 from tests.support.threecx import at_work, settings, tools
@@ -139,3 +140,29 @@ async def test_it_relaxes_and_is_back_at_once(pbx: SimulatedPbx, url: str, clock
             assert (await reports.next(Calls)).good_for == 45.0
             source.relax(relaxed=False)
             assert (await reports.next(Calls)).good_for == 20.0
+
+
+async def test_a_call_that_slips_between_two_pages_is_not_over(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+    calls = [pbx.exchange.ring(f"030{number:07}", "101") for number in range(150)]
+
+    async def ends_meanwhile(request: web.Request) -> web.StreamResponse | None:
+        if request.query.get("$skip") == "100" and calls[0] in pbx.exchange.calls:
+            pbx.exchange.end(calls[0])
+        return None
+
+    async with tools(settings(url), clock) as (found, _):
+        async with at_work(ActiveCalls(found, ActiveCallsSettings(True, 3600.0))) as reports:
+            await reports.next(Calls)
+            pbx.intercept = ends_meanwhile
+            numbers = []
+            for _ in range(3):
+                reports.source.refresh()
+                numbers.append({leg.id for leg in (await reports.next(Calls)).legs["101"]})
+    still = {str(call) for call in calls[1:]}
+    assert [seen >= still for seen in numbers] == [True, True, True]
+    assert numbers[2] == still
+
+
+def test_a_number_on_both_sides_has_the_call_once() -> None:
+    call = parse.active_call({"Id": 1, "Caller": "101 Ada", "Callee": "101 Ada", "Status": "Routing"})
+    assert [leg.status for leg in _by_number([call])["101"]] == [RINGING]

@@ -80,7 +80,7 @@ async def test_wrong_credentials_are_sent_once_in_15_minutes_then_30(
             await xapi.version()
         assert first.value.retry_in == FIRST_WAIT
         for _ in range(10):
-            with pytest.raises(SourceAuthError, match="next login is tried in"):
+            with pytest.raises(SourceAuthError, match="no further login for 15 min"):
                 await xapi.version()
         assert pbx.tokens.refused == 1
         clock.turn(FIRST_WAIT)
@@ -229,3 +229,49 @@ async def test_something_that_is_no_3cx_is_told_apart(pbx: SimulatedPbx, url: st
     async with connected(settings(url), clock) as xapi:
         with pytest.raises(SourceProtocolError, match="address of a 3CX V20"):
             await xapi.version()
+
+
+async def test_a_pbx_that_refused_everything_while_it_started_is_forgiven_after_ten_minutes(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
+) -> None:
+    async def starting(request: web.Request) -> web.StreamResponse | None:
+        return None if request.path == "/connect/token" else web.Response(status=401)
+
+    async with connected(settings(url), clock) as xapi:
+        pbx.intercept = starting
+        with pytest.raises(SourcePermissionError):
+            await xapi.version()
+        pbx.intercept = None
+        pbx.tokens.drop()
+        with pytest.raises(SourcePermissionError):
+            await xapi.version()
+        granted = pbx.tokens.granted
+        clock.turn(600)
+        assert await xapi.version() == "20.0.8.1109"
+        assert pbx.tokens.granted == granted + 1
+
+
+@pytest.mark.parametrize("token", ["a b", "a\nb", "ä", ""])
+async def test_a_token_that_fits_in_no_header_is_refused(
+    pbx: SimulatedPbx, url: str, clock: FakeClock, token: str
+) -> None:
+    async def odd(request: web.Request) -> web.StreamResponse | None:
+        return web.json_response({"access_token": token}) if request.path == "/connect/token" else None
+
+    pbx.intercept = odd
+    async with connected(settings(url), clock) as xapi:
+        with pytest.raises(SourceProtocolError):
+            await xapi.version()
+
+
+def test_times_beyond_all_measure_are_none() -> None:
+    assert lifetime("x", 10**400, 0) == 60
+    claims = base64.urlsafe_b64encode(json.dumps({"iat": 0, "exp": 10**400}).encode()).decode().rstrip("=")
+    assert lifetime(f"h.{claims}.s", 3600, 0) == 3600
+
+
+def test_a_reload_with_the_same_credentials_keeps_the_memory(clock: FakeClock) -> None:
+    memory = Refusals(settings("http://pbx", "wrong"), None, clock.clock.wall)
+    memory.note()
+    assert memory.for_settings(settings("http://pbx", "wrong")).wait() == FIRST_WAIT
+    assert memory.for_settings(settings("http://pbx", "right")).wait() == 0

@@ -338,3 +338,37 @@ def test_a_participant_is_read(fields: dict[str, object], expected: tuple[object
     raw = {"id": 7, "callid": 1, "party_caller_id": "0301", "party_dn": "102", "party_caller_name": "Bob"} | fields
     found = parse.participant(json.dumps(raw).encode())
     assert (found.status, found.direction, found.party, found.internal, found.via) == expected
+
+
+async def test_a_failure_that_lasts_is_told_and_backed_off_from(
+    pbx: SimulatedPbx, url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call_control, "_LEAST_PAUSE", 0.01)
+
+    async def broken(request: web.Request) -> web.StreamResponse | None:
+        return web.Response(status=500) if request.path == "/callcontrol" else None
+
+    pbx.intercept = broken
+    async with following(url, clock) as reports:
+        failure = await reports.next(Failure)
+        assert isinstance(failure.error, SourceUnavailable)
+        assert len(pbx.requests_to("/callcontrol")) == 3
+
+
+async def test_a_401_at_the_door_is_a_missing_right(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+    async def closed(request: web.Request) -> web.StreamResponse | None:
+        return web.Response(status=401) if request.path == "/callcontrol/ws" else None
+
+    pbx.intercept = closed
+    async with following(url, clock) as reports:
+        failure = await reports.next(Failure)
+        assert isinstance(failure.error, SourcePermissionError)
+        assert "tick" in failure.reason
+        reports.source.refresh()
+        await reports.next(Failure)
+        assert (pbx.tokens.granted, len(pbx.requests_to("/callcontrol/ws"))) == (2, 3)
+
+
+def test_events_with_absurd_numbers_are_of_no_interest() -> None:
+    entity = f"/callcontrol/101/participants/{'9' * 5000}"
+    assert parse.event(json.dumps({"event": {"event_type": 0, "entity": entity}})).type is None

@@ -133,3 +133,12 @@ def test_the_count_is_taken_when_it_is_a_number() -> None:
     assert parse.page(b'{"value":[],"@odata.count":12}').total == 12
     assert parse.page(b'{"value":[],"@odata.count":"12"}').total is None
     assert parse.page(b'{"value":[]}').total is None
+
+
+def test_a_party_that_is_an_object_is_masked_too() -> None:
+    body = b'{"value":[{"DN":"101","Caller":{"Number":"+49301234567","Name":"Bob"},"Expiration":1e999}]}'
+    assert json.loads(parse.monitor_row(parse.page(body).rows[0]).json) == {
+        "DN": "101",
+        "Caller": {"Number": "…567", "Name": None},
+        "Expiration": None,
+    }

@@ -152,3 +152,16 @@ def test_what_is_not_told_is_not_known() -> None:
 def test_what_is_no_user_is_refused(raw: object) -> None:
     with pytest.raises(SourceProtocolError):
         parse.user_row(raw)
+
+
+async def test_labels_that_fail_for_a_while_hold_nobody_up(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+    async def failing(request: web.Request) -> web.StreamResponse | None:
+        return web.Response(status=500) if request.path.endswith("GetSystemParameters()") else None
+
+    pbx.intercept = failing
+    pbx.labels = {"Custom1Name": "Lunch"}
+    async with polling(url, clock) as reports:
+        assert (await reports.next(Round)).rows
+        pbx.intercept = None
+        reports.source.refresh()
+        assert (await reports.next(Labels)).labels == {"Custom 1": "Lunch"}

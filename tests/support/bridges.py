@@ -11,6 +11,7 @@ from pathlib import Path
 from bridge.app import Bridge
 from bridge.config import Config, load
 from bridge.simulator import SimulatedPbx
+from bridge.sources.threecx.refusals import Refusals
 
 CONFIG = """\
 pbx: {{name: hq, url: "{url}", client_id: {client_id}, client_secret: {client_secret}, timeout: 2s}}
@@ -81,7 +82,9 @@ def read_config(path: Path) -> Config:
 @asynccontextmanager
 async def running(path: Path, state_directory: Path | None = None) -> AsyncIterator[None]:
     """The bridge in this loop, for the length of the block; stopped as SIGTERM stops it."""
-    task = asyncio.create_task(Bridge(read_config(path), rng=Hasty(), state_directory=state_directory).run())
+    config = read_config(path)
+    refusals = Refusals(config.pbx, state_directory)
+    task = asyncio.create_task(Bridge(config, rng=Hasty(), refusals=refusals).run())
     try:
         yield
     finally:

@@ -10,6 +10,9 @@ from bridge.domain.clock import Clock
 from bridge.sources.threecx.auth import TokenAuth
 from bridge.sources.threecx.http import Answer, Http, TokenRefused
 
+FORGIVEN = 600.0
+"""Seconds after which a refusal of a fresh token is doubted."""
+
 
 class Access:
     """What XAPI and Call Control have in common: the server, the token, and when the PBX answered last."""
@@ -18,8 +21,8 @@ class Access:
         self._http = http
         self._auth = auth
         self._clock = clock
-        self._closed: set[str] = set()
-        """Paths that refused a fresh token: a missing right, which no renewal mends."""
+        self._closed: dict[str, float] = {}
+        """What refused a fresh token, and when (monotonic): a missing right, which no renewal mends."""
         self.answered_at = float("-inf")
         """When a request was answered last (monotonic)."""
 
@@ -30,13 +33,13 @@ class Access:
         right = right or path
         token = await self._auth.token()
         answer = await self._send(method, path, query, token, json)
-        if answer.status == HTTPStatus.UNAUTHORIZED and right not in self._closed:
+        if answer.status == HTTPStatus.UNAUTHORIZED and self._may_renew(right):
             fresh = await self._auth.renew(token)
             answer = await self._send(method, path, query, fresh, json)
             if answer.status == HTTPStatus.UNAUTHORIZED:
-                self._closed.add(right)
+                self._closed[right] = self._clock.monotonic()
         if answer.status < HTTPStatus.BAD_REQUEST:
-            self._closed.discard(right)
+            self._closed.pop(right, None)
         return answer
 
     @asynccontextmanager
@@ -46,20 +49,24 @@ class Access:
         try:
             socket = await self._http.websocket(path, _bearer(token), heartbeat)
         except TokenRefused:
-            if path in self._closed:
+            if not self._may_renew(path):
                 raise
             fresh = await self._auth.renew(token)
             try:
                 socket = await self._http.websocket(path, _bearer(fresh), heartbeat)
             except TokenRefused:
-                self._closed.add(path)
+                self._closed[path] = self._clock.monotonic()
                 raise
-        self._closed.discard(path)
+        self._closed.pop(path, None)
         self.answered_at = self._clock.monotonic()
         try:
             yield socket
         finally:
             await socket.close()
+
+    def _may_renew(self, right: str) -> bool:
+        """Whether another token is worth a try: not for what is closed; but a PBX that was starting is forgiven."""
+        return self._clock.monotonic() - self._closed.get(right, float("-inf")) >= FORGIVEN
 
     async def _send(self, method: str, path: str, query: str, token: str, json: Mapping[str, object] | None) -> Answer:
         target = f"{path}?{query}" if query else path

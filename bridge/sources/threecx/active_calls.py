@@ -1,8 +1,9 @@
 """The source `active_calls`: polls the list of all calls of the PBX."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 
-from bridge.domain.model import Calls, Leg
+from bridge.domain.model import Calls, Legs
 from bridge.ports import Report
 from bridge.sources.threecx import parse
 from bridge.sources.threecx.paging import Collection
@@ -28,6 +29,7 @@ class ActiveCalls:
         self._calls: Collection[parse.ActiveCall] = Collection(
             "ActiveCalls", tools.xapi.active_calls, parse.active_call, lambda call: call.id
         )
+        self._last: dict[str, parse.ActiveCall] = {}
         self._poll = Poll(NAME, settings.interval, tools, self._read)
 
     def refresh(self) -> None:
@@ -49,9 +51,18 @@ class ActiveCalls:
     async def _read(self) -> Calls:
         asked = self._tools.clock.monotonic()
         reading = await self._calls.read(_QUERY)
-        legs: defaultdict[str, tuple[Leg, ...]] = defaultdict(tuple)
-        for call in reading.items:
-            for number, leg in call.sides:
-                legs[number] += (leg,)
         now = max((call.now for call in reading.items if call.now is not None), default=None)
-        return Calls(NAME, legs, None, asked, good_for(self._poll.interval), now=now)
+        calls = {call.id: call for call in reading.items}
+        if reading.pages > 1:  # a call that ended between two pages made others slip: believe that once more
+            calls |= {call_id: call for call_id, call in self._last.items() if call_id not in calls}
+        self._last = {call.id: call for call in reading.items}
+        return Calls(NAME, _by_number(calls.values()), None, asked, good_for(self._poll.interval), now=now)
+
+
+def _by_number(calls: Iterable[parse.ActiveCall]) -> dict[str, Legs]:
+    """The calls of each number; a number that stands on both sides of a call has it once."""
+    found: defaultdict[str, Legs] = defaultdict(tuple)
+    for call in calls:
+        for number, leg in dict(call.sides).items():
+            found[number] += (leg,)
+    return found

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import binascii
 import json
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -24,6 +25,8 @@ TOKEN_PATH = "/connect/token"  # noqa: S105  # a path
 _REFUSALS = {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 _MINUTES_BELOW = 300
 _LEAST_LIFETIME = 60.0
+_LAST_DAY = 1e12
+"""Unix seconds, and then some: larger numbers are no times."""
 _EARLY = 0.1
 """The part of a token's life that is given away to be renewed in time."""
 
@@ -86,11 +89,12 @@ class TokenAuth:
     async def _login(self) -> Token:
         wait = self._refusals.wait()
         if wait > 0:
-            raise SourceAuthError(
+            earlier = (
                 f"the PBX refused client_id {self._settings.client_id!r} earlier; the next login is tried in "
-                f"{_minutes(wait)} or when the credentials change",
-                retry_in=wait,
+                f"{_minutes(wait)} or when the credentials change"
             )
+            self._refusals.last_message = self._refusals.last_message or earlier
+            raise SourceAuthError(self._refusals.last_message, retry_in=wait)
         answer = await self._http.request(
             "POST",
             TOKEN_PATH,
@@ -109,12 +113,12 @@ class TokenAuth:
     def _refused(self, answer: Answer) -> SourceAuthError:
         wait = self._refusals.note()
         said = parse.error_message(answer.body) or f"HTTP {answer.status}"
-        return SourceAuthError(
+        self._refusals.last_message = (
             f"the PBX refused client_id {self._settings.client_id!r} with this client_secret ({said}): compare both "
             f"with Integrations > API in the 3CX admin console; no further login for {_minutes(wait)}, "
-            "since a PBX blocks the address after a few bad ones",
-            retry_in=wait,
+            "since a PBX blocks the address after a few bad ones"
         )
+        return SourceAuthError(self._refusals.last_message, retry_in=wait)
 
     def _parse(self, answer: Answer) -> Token:
         try:
@@ -122,7 +126,7 @@ class TokenAuth:
             value, expires_in = body["access_token"], body.get("expires_in")
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             value, expires_in = None, None
-        if answer.status != HTTPStatus.OK or not isinstance(value, str) or not value.isascii() or not value:
+        if answer.status != HTTPStatus.OK or not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
             raise SourceProtocolError(
                 f"{self._settings.url}{TOKEN_PATH} answered HTTP {answer.status} without a token: "
                 "is pbx.url the address of a 3CX V20?"
@@ -147,7 +151,9 @@ def lifetime(token: str, expires_in: object, now: float) -> float:
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < _LAST_DAY else None
 
 
 def _claims(token: str) -> dict[str, object]:

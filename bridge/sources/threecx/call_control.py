@@ -31,7 +31,9 @@ NAME = "call_control"
 
 _LEAST_PAUSE = 1.0
 """Seconds between two readings of everything, however many events went missing."""
-_LOOK_AGAIN = {SourcePermissionError: 120.0, SourceMissing: 600.0}
+_PATIENCE = 3
+"""So many failures to read everything end a connection."""
+_LOOK_AGAIN = ((SourcePermissionError, 120.0), (SourceMissing, 600.0))
 
 _logger = logging.getLogger(__name__)
 
@@ -77,13 +79,18 @@ class CallControl:
 
     async def _keep_in_step(self, follower: "_Follower") -> None:
         """Read everything at the start, every `resync` seconds, and whenever events are missing."""
+        failed = 0
         while True:
             try:
                 await follower.read_everything(self._tools.clock.monotonic())
             except SourceUnavailable as error:
+                failed += 1
+                if failed == _PATIENCE:
+                    raise
                 _logger.debug("Call Control: %s", error)
-                await asyncio.sleep(_LEAST_PAUSE)
+                await asyncio.sleep(max(_LEAST_PAUSE, error.retry_in or 0.0))
                 continue
+            failed = 0
             self._backoff.reset()
             self._tools.troubles.recovered(NAME)
             await asyncio.sleep(_LEAST_PAUSE)
@@ -103,7 +110,9 @@ class CallControl:
         if isinstance(error, SourceAuthError):
             pause = error.retry_in
         else:
-            pause = _LOOK_AGAIN.get(type(error)) or self._backoff.next()
+            wish = error.retry_in if isinstance(error, SourceUnavailable) else None
+            seldom = next((seconds for kind, seconds in _LOOK_AGAIN if isinstance(error, kind)), None)
+            pause = seldom or max(self._backoff.next(), wish or 0.0)
         await wait_for(self._wake, pause)
 
 

@@ -124,7 +124,7 @@ class Http:
             raise SourceUnavailable(
                 f"no answer from {self._settings.url} within {self._settings.timeout:g} s"
             ) from None
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, UnicodeError) as error:
             raise SourceUnavailable(f"cannot reach {self._settings.url}: {_in_words(error)}") from error
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
@@ -184,6 +184,8 @@ def _in_words(error: Exception) -> str:
         )
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "the host name cannot be resolved"
+    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.strerror:
+        return error.os_error.strerror
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the connection was closed without an answer (is this machine's IP blocked in 3CX?)"
     return str(error) or type(error).__name__

@@ -26,6 +26,8 @@ class Reading(Generic[T]):
     """Whether the short last page was reached."""
     total: int | None
     """`@odata.count`, where the PBX gave one."""
+    pages: int
+    """Between two pages a row can slip from one to the other unseen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Collection(Generic[T]):
             if page.items and len(found) == known and not walk.ended:
                 raise SourceProtocolError(f"{self._name} gives the same page again: $skip is ignored")
         del self._pages[walk.pages :]
-        return Reading(tuple(found.values()), walk.ended, total)
+        return Reading(tuple(found.values()), walk.ended, total, walk.pages)
 
     def _page(self, number: int, body: bytes) -> _Page[T]:
         digest = hashlib.blake2b(body, digest_size=16).digest()
@@ -86,5 +88,5 @@ class Collection(Generic[T]):
         for raw in raw_rows:
             try:
                 yield self._item(raw)
-            except SourceProtocolError as error:
+            except (SourceProtocolError, RecursionError, ValueError) as error:
                 self._odd.failed(f"{self._name} gave {error}; it is left out")

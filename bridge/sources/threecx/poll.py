@@ -102,7 +102,7 @@ class Poll:
         report(Failure(self._name, error, reason))
         self._tools.health.poll_failed(self._name)
         expected = isinstance(error, SourceMissing) and not self._required
-        self._tools.troubles.failed(self._name, reason, logging.WARNING if expected else level_of(error))
+        self._tools.troubles.failed(self._name, reason, logging.INFO if expected else level_of(error))
         if type(error) in _LOOK_AGAIN:
             pause = _LOOK_AGAIN[type(error)]
         elif isinstance(error, SourceAuthError):

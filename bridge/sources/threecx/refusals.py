@@ -24,11 +24,21 @@ class Refusals:
 
     def __init__(self, settings: PbxSettings, directory: Path | None, wall: Callable[[], float] = time.time) -> None:
         self._wall = wall
+        self._name = settings.name
+        self._directory = directory
+        self.last_message: str | None = None
+        """What was said of the last refusal."""
         self._fingerprint = _fingerprint(settings)
         self._file = directory / f"refused-{settings.name}.json" if directory else None
         self._refused_at: float | None = None
         self._wait = 0.0
         self._load()
+
+    def for_settings(self, settings: PbxSettings) -> "Refusals":
+        """The same memory, or a new one where the credentials are others."""
+        if _fingerprint(settings) == self._fingerprint and settings.name == self._name:
+            return self
+        return Refusals(settings, self._directory, self._wall)
 
     def wait(self) -> float:
         """Seconds until the next login may be tried; 0 when it may be tried now."""

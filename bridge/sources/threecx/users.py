@@ -6,7 +6,14 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from bridge.domain.model import Labels, Round, UserRow
-from bridge.errors import SourceError, SourceMissing, SourcePermissionError, SourceProtocolError, SourceQueryError
+from bridge.errors import (
+    SourceError,
+    SourceMissing,
+    SourcePermissionError,
+    SourceProtocolError,
+    SourceQueryError,
+    SourceUnavailable,
+)
 from bridge.ports import Report
 from bridge.sources.threecx import parse
 from bridge.sources.threecx.odata import narrows
@@ -75,9 +82,13 @@ class Users:
         self._fields = list(parse.USER_FIELDS)
         build = self._tools.xapi.pbx_version
         with suppress(*_NOT_FOR_US):
-            build = self._tools.xapi.pbx_version or await self._tools.xapi.version()
-        with suppress(*_NOT_FOR_US):
+            build = build or await self._tools.xapi.version()
+        try:
             self._tell(Labels(parse.profile_labels(await self._tools.xapi.system_parameters())))
+        except SourceUnavailable:
+            return  # asked for again in the next round
+        except _NOT_FOR_US:
+            pass
         self._build = build
 
     def _explain(self, error: SourceError) -> str:

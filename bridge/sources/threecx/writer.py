@@ -52,6 +52,8 @@ class Writer:
                 await self._carry_out(command)
             except SourceError as error:
                 _logger.warning("could not change the user %s: %s", command.dn, error)
+            except Exception:  # whatever it was, the next command is another one
+                _logger.exception("changing the user %s failed in a way that should not happen", command.dn)
 
     async def _carry_out(self, command: Command) -> None:
         row = self._row(command.dn)

@@ -60,7 +60,7 @@ _PARTICIPANT_STATUS = {
     "hold": CallStatus.ON_HOLD,
     "held": CallStatus.ON_HOLD,
 }
-_PARTICIPANT_PATH = re.compile(r"/callcontrol/([^/]+)/participants/(\d+)")
+_PARTICIPANT_PATH = re.compile(r"/callcontrol/([^/]+)/participants/([0-9]{1,18})")
 _EXTERNAL = "wexternalline"
 _ROUTE_POINT = "wroutepoint"
 _NOT_VIA = {"", "none", "wexternalline", "wextension", _ROUTE_POINT}

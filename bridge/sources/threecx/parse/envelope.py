@@ -1,6 +1,7 @@
 """What all answers have in common: JSON, the envelope of a collection, errors, and tolerant reading of values."""
 
 import json
+import math
 from dataclasses import dataclass
 
 from bridge.errors import SourceProtocolError
@@ -45,9 +46,15 @@ def error_message(body: bytes) -> str | None:
 def load(body: bytes) -> object:
     """JSON, or SourceProtocolError."""
     try:
-        return json.loads(body, parse_constant=lambda _: None)
+        return json.loads(body, parse_constant=lambda _: None, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise SourceProtocolError(f"the PBX's answer is not JSON ({type(error).__name__})") from None
+
+
+def _finite(text: str) -> float | None:
+    """`1e999` would come out as a word that is no JSON."""
+    number = float(text)
+    return number if math.isfinite(number) else None
 
 
 def as_text(value: object) -> str | None:

@@ -15,6 +15,7 @@ _NAME_KEYS = ("Name", "DisplayName")
 _STATE_KEYS = ("State", "Status", "Presence")
 
 _SECRET_KEY = re.compile(r"(?i:pass|secret|token|auth|sipid|e-?mail|^pin)|(?i:pin)(?![a-z])")
+_PARTY = re.compile(r"(?i:caller|callee|party)")
 _PARTY_KEY = re.compile(r"(?i:caller|callee|party|phone|mobile)")
 
 # Words that some builds and proxies add to a row, case, blanks and underscores forgiven.
@@ -91,7 +92,8 @@ def _masked(value: object, caller_id: CallerId, key: str = "") -> object:
     if _SECRET_KEY.search(key) and value is not None:
         return "***"
     if isinstance(value, dict):
-        return {name: _masked(inner, caller_id, name) for name, inner in value.items()}
+        about_party = key if _PARTY.fullmatch(key) else ""
+        return {name: _masked(inner, caller_id, f"{about_party}{name}") for name, inner in value.items()}
     if isinstance(value, list):
         return [_masked(inner, caller_id, key) for inner in value]
     if isinstance(value, str | int) and not isinstance(value, bool) and _PARTY_KEY.search(key):
