@@ -1,12 +1,11 @@
 """Composition root: builds the parts from the configuration, runs them together, and stops them in order."""
 
 import asyncio
-import json
 import logging
 import os
 import random
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,13 +13,14 @@ from urllib.parse import urlsplit
 from bridge import log
 from bridge.aio import wait_for
 from bridge.config import Config, load
+from bridge.controls import Controls
 from bridge.domain.clock import Clock
-from bridge.domain.message import Message, Rank
+from bridge.domain.message import Message
 from bridge.domain.model import Failure, SourceReport, Update, UserCalls
 from bridge.domain.presence import DEFAULT_PROFILES, NO_PRESENCE
 from bridge.engine.commands import CommandDesk
 from bridge.engine.core import Engine, Policy
-from bridge.errors import BridgeError, ConfigError, SourceUnavailable
+from bridge.errors import ConfigError, SourceUnavailable
 from bridge.health import Health
 from bridge.log import Published, Troubles
 from bridge.mqtt.outbox import Outbox
@@ -29,9 +29,8 @@ from bridge.mqtt.router import Router
 from bridge.mqtt.session import Hooks, Session
 from bridge.outputs.hass.discovery import DiscoveryOutput
 from bridge.outputs.hass.gate import Gate
-from bridge.outputs.state import StateOutput, document, encode
+from bridge.outputs.state import StateOutput
 from bridge.ports import Output, Source
-from bridge.settings import LogLevel
 from bridge.sources.threecx import active_calls, call_control, monitor_status, parse, users
 from bridge.sources.threecx.access import Access
 from bridge.sources.threecx.active_calls import ActiveCalls
@@ -47,16 +46,13 @@ from bridge.sources.threecx.settings import Enabled, QueryOptions
 from bridge.sources.threecx.users import Users
 from bridge.sources.threecx.writer import Writer
 from bridge.sources.threecx.xapi import Xapi
-from bridge.topics import Topics, to_json
+from bridge.topics import Topics
 
 PATIENCE = 5.0
 """Seconds that the first publish waits for the first word of the PBX, to spare everybody a flash of `unknown`."""
 
 RESTART = 30.0
 """Seconds after which a source that failed by a fault of the bridge itself is started anew."""
-
-HEALTH_INTERVAL = 60.0
-"""Seconds from one `bridge/health` to the next."""
 
 _TICK = 1.0
 
@@ -101,9 +97,9 @@ class Bridge:
         listeners = {}
         if config.homeassistant.enabled:
             listeners[config.homeassistant.birth_topic] = self._homeassistant_spoke
-        operations = {"refresh": self._refresh, "log_level": self._set_log_level, "users": self._tell_users}
+        self._controls = Controls(self._topics, outbox, self._engine, self._health, self._refresh)
         setter = desk.receive if self._writable else None
-        self._router = Router(self._topics, operations, listeners, outbox, setter, self._gate.received)
+        self._router = Router(self._topics, self._controls.operations, listeners, outbox, setter, self._gate.received)
         self._session = Session(
             config.mqtt,
             self._topics,
@@ -123,14 +119,14 @@ class Bridge:
 
     async def run(self) -> None:
         """Work until cancelled; then say `offline` and go."""
-        with Published(self._publish_log, self._config.secrets()):
+        with Published(self._controls.publish_log, self._config.secrets()):
             await self._work()
 
     async def _work(self) -> None:
         async with self._http, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._session.run(), name="mqtt")
             tasks.create_task(self._keep_time(), name="clock")
-            tasks.create_task(self._tell_health(), name="health")
+            tasks.create_task(self._controls.tell_health(), name="health")
             tasks.create_task(self._greet_homeassistant(), name="birth")
             if self._writable:
                 tasks.create_task(self._writer.run(), name="commands")
@@ -206,7 +202,7 @@ class Bridge:
         if not self._synchronised:
             self._synchronised = True
             self._engine.adopt(retained.remembered(), same_options=retained.options == self._options)
-        wanted = (*self._engine.snapshot(), self._level(), self._condition())
+        wanted = (*self._engine.snapshot(), *self._controls.retained())
         return list(self._gate.passing(retained.difference(self._gate.allowed(wanted))))
 
     async def _keep_time(self) -> None:
@@ -229,33 +225,7 @@ class Bridge:
                 if self._topics.is_discovery(message.topic):
                     self._gate.publish(message)
 
-    def _level(self) -> Message:
-        return Message(self._topics.bridge_log_level, log.level().encode(), Rank.DETAIL)
-
-    def _condition(self) -> Message:
-        report = self._health.report(len(self._engine.users()))
-        return Message(self._topics.bridge_health, to_json(report).encode(), Rank.DETAIL)
-
-    async def _tell_health(self) -> None:
-        while True:
-            await asyncio.sleep(HEALTH_INTERVAL)
-            self._outbox.publish(self._condition())
-
-    def _publish_log(self, line: str) -> None:
-        self._outbox.publish(Message(self._topics.bridge_log, encode(line), Rank.DETAIL, retain=False))
-
-    def _set_log_level(self, request: Mapping[str, object]) -> object:
-        wanted = request.get("level")
-        if wanted not in tuple(LogLevel):
-            raise BridgeError(f'{wanted!r} is no level: write {{"level": "debug"}}, or {", ".join(LogLevel)}')
-        log.set_level(LogLevel(str(wanted)))
-        self._outbox.publish(self._level())
-        return {"level": log.level()}
-
-    def _tell_users(self, _request: Mapping[str, object]) -> object:
-        return [json.loads(document(user)) for user in self._engine.users()]
-
-    def _refresh(self, _request: Mapping[str, object]) -> object:
+    def _refresh(self) -> None:
         self._engine.refresh()
         deleted = self._gate.restore()
         for message in self._engine.snapshot() if deleted else ():
@@ -263,7 +233,6 @@ class Bridge:
                 self._gate.publish(message)
         for source in self._sources:
             source.refresh()
-        return None
 
 
 async def run(path: Path, config: Config) -> None:

@@ -2,6 +2,7 @@
 
 import difflib
 import ipaddress
+import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -209,6 +210,16 @@ def _check_files(tree: Tree, options: dict[str, Any]) -> None:
             section[name] = tree.path.parent / section[name]
             if not section[name].is_file():
                 tree.complain(key, f"there is no file {section[name]}")
+            elif name in {"verify_tls", "ca"}:
+                _check_certificate(tree, key, section[name])
+
+
+def _check_certificate(tree: Tree, key: Key, path: Path) -> None:
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error.strerror
+        tree.complain(key, f"{path} holds no certificates that can be used ({reason})")
 
 
 def _doubts(options: Mapping[str, Any], tree: Tree) -> Iterator[str]:

@@ -340,3 +340,10 @@ def test_any_file_is_read_or_refused_and_never_crashes(
     path.write_bytes(content)
     with pytest.raises(ConfigError):
         load(path, {})
+
+
+def test_a_certificate_that_is_none_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate")
+    found = mistakes(tmp_path, MINIMAL + "  verify_tls: ca.pem\nmqtt: {tls: {enabled: true, ca: ca.pem}}\n")
+    assert [line.partition(": ")[0] for line in found] == ["config.yaml:5 pbx.verify_tls", "config.yaml:6 mqtt.tls.ca"]
+    assert "holds no certificates that can be used" in found[0]

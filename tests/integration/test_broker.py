@@ -13,7 +13,7 @@ import trustme
 
 from bridge.simulator import SimulatedPbx
 from tests.support.bridges import BridgeProcess, running, write_config
-from tests.support.mosquitto import Mosquitto, program
+from tests.support.mosquitto import Mosquitto, free_port, program
 from tests.support.subscriber import Subscriber
 
 
@@ -342,11 +342,14 @@ async def test_tls_with_a_ca_and_a_client_certificate(tmp_path: Path, pbx: Simul
             await bridge.says("TLS certificate is not trusted")
 
 
-async def test_certificates_that_are_none_are_told_and_tried_again(
-    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
+async def test_certificates_that_are_spoilt_while_it_runs_do_not_end_it(
+    tmp_path: Path, pbx: SimulatedPbx, url: str
 ) -> None:
-    (tmp_path / "ca.pem").write_text("no certificate")
-    config = write_config(tmp_path, pbx, url, broker.port, mqtt=f"tls: {{enabled: true, ca: {tmp_path}/ca.pem}}")
+    ca = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(str(ca))
+    config = write_config(tmp_path, pbx, url, free_port(), mqtt=f"tls: {{enabled: true, ca: {ca}}}")
     async with BridgeProcess.start(config) as bridge:
+        await bridge.says("cannot connect to the MQTT broker")
+        ca.write_text("no certificate")
         await bridge.says("mqtt.tls: the certificates cannot be used")
         assert await bridge.signal(signal.SIGTERM) == 0

@@ -270,6 +270,8 @@ async def test_commands_that_are_off_retained_or_nonsense_are_refused(
         await bridge.says("3cx/users/102/set': a retained request is refused")
         await subscriber.publish("3cx/users/101/set", '{"profile": "Away"}')
         await bridge.says("changing the profile is switched off")
+        await subscriber.publish("3cx/users/100/set", '{"queue": "logged_in"}', retain=True)
+        await bridge.says("3cx/users/100/set': a retained request is refused")
         await subscriber.publish("3cx/users/101/set", "Away")
         await bridge.says("the request is neither empty nor JSON")
         await subscriber.publish("3cx/users/999/set", '{"queue": "logged_in"}')

@@ -1,0 +1,74 @@
+"""What the bridge tells about itself as a program, and what it can be asked under `bridge/request/`."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator, Mapping
+
+from bridge import log
+from bridge.domain.message import Message, Rank
+from bridge.engine.core import Engine
+from bridge.errors import BridgeError
+from bridge.health import Health
+from bridge.mqtt.router import Operation
+from bridge.outputs.state import document, encode
+from bridge.ports import Publisher
+from bridge.settings import LogLevel
+from bridge.topics import Topics, to_json
+
+HEALTH_INTERVAL = 60.0
+"""Seconds from one `bridge/health` to the next."""
+
+
+class Controls:
+    """Health, log and log level of the bridge; `refresh` has everything read anew."""
+
+    def __init__(
+        self, topics: Topics, publisher: Publisher, engine: Engine, health: Health, refresh: Callable[[], None]
+    ) -> None:
+        self._topics = topics
+        self._publisher = publisher
+        self._engine = engine
+        self._health = health
+        self._refresh = refresh
+
+    @property
+    def operations(self) -> Mapping[str, Operation]:
+        """What can be asked, by name."""
+        return {"refresh": self._read_anew, "users": self._tell_users, "log_level": self._set_log_level}
+
+    def retained(self) -> Iterator[Message]:
+        """What should be retained now."""
+        yield self._level()
+        yield self._condition()
+
+    async def tell_health(self) -> None:
+        """Publish `bridge/health` for ever."""
+        while True:
+            await asyncio.sleep(HEALTH_INTERVAL)
+            self._publisher.publish(self._condition())
+
+    def publish_log(self, line: str) -> None:
+        """A warning or an error, as JSON."""
+        self._publisher.publish(Message(self._topics.bridge_log, encode(line), Rank.DETAIL, retain=False))
+
+    def _level(self) -> Message:
+        return Message(self._topics.bridge_log_level, log.level().encode(), Rank.DETAIL)
+
+    def _condition(self) -> Message:
+        report = self._health.report(len(self._engine.users()))
+        return Message(self._topics.bridge_health, to_json(report).encode(), Rank.DETAIL)
+
+    def _read_anew(self, _request: Mapping[str, object]) -> object:
+        self._refresh()
+        return None
+
+    def _tell_users(self, _request: Mapping[str, object]) -> object:
+        return [json.loads(document(user)) for user in self._engine.users()]
+
+    def _set_log_level(self, request: Mapping[str, object]) -> object:
+        wanted = request.get("level")
+        if wanted not in tuple(LogLevel):
+            raise BridgeError(f'{wanted!r} is no level: write {{"level": "debug"}}, or {", ".join(LogLevel)}')
+        log.set_level(LogLevel(str(wanted)))
+        self._publisher.publish(self._level())
+        return {"level": log.level()}
