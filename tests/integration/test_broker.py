@@ -353,3 +353,37 @@ async def test_certificates_that_are_spoilt_while_it_runs_do_not_end_it(
         ca.write_text("no certificate")
         await bridge.says("mqtt.tls: the certificates cannot be used")
         assert await bridge.signal(signal.SIGTERM) == 0
+
+
+async def test_the_access_list_in_the_documentation_lets_everybody_do_just_what_they_need(
+    tmp_path: Path, pbx: SimulatedPbx, url: str
+) -> None:
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    rules = folder / "acl"
+    documented = Path(__file__).parents[2] / "docs" / "mosquitto.acl"
+    rules.write_text(documented.read_text().replace("3cx2mqtt_3cx", "3cx2mqtt_hq"))
+    rules.chmod(0o644)
+    config = {"mqtt": "username: bridge", "more": "commands: {queue: true}", "users_source": "interval: 500ms"}
+    async with Mosquitto(folder, options=("allow_anonymous true", f"acl_file {rules}")) as broker:
+        async with (
+            BridgeProcess.start(write_config(tmp_path, pbx, url, broker.port, **config)) as bridge,
+            Subscriber(broker.port, login=("homeassistant", "")) as home,
+            Subscriber(broker.port, login=("light-101", "")) as light,
+        ):
+            await home.until_latest("3cx/bridge/state", "online")
+            await home.until(lambda: "homeassistant/device/3cx2mqtt_hq/user_101/config" in home.latest)
+            await home.publish("3cx/users/101/set", '{"queue": "logged_in"}')
+            await home.until(lambda: home.json("3cx/users/101")["queue"] == "logged_in")
+            await light.until_latest("3cx/bridge/state", "online")
+            await light.publish("3cx/users/101/set", '{"queue": "logged_out"}')
+            await home.publish("homeassistant/device/3cx2mqtt_hq/user_100/config", "", retain=True)
+            await bridge.says("was deleted by somebody")
+            assert "does not let this login" not in bridge.log()
+            assert pbx.users["101"].queue == "LoggedIn"
+            assert set(light.latest) == {
+                "3cx/users/101/state",
+                "3cx/users/101/busy",
+                "3cx/bridge/state",
+                "3cx/bridge/pbx",
+            }
