@@ -26,13 +26,13 @@ class Stream:
     def __len__(self) -> int:
         return len(self._queues)
 
-    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+    async def serve(self, request: web.Request) -> web.StreamResponse:
         """One socket, from the upgrade to its end."""
         socket = web.WebSocketResponse()
         with suppress(ConnectionError):  # who asked has gone meanwhile
             await socket.prepare(request)
         if not socket.prepared:
-            return socket
+            return web.Response()
         queue: asyncio.Queue[str] = asyncio.Queue(_MOST_WAITING)
         self._queues[socket], self._sequences[socket] = queue, 0
         sender = asyncio.create_task(_send(socket, queue), name="call-control-events")
