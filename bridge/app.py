@@ -169,7 +169,10 @@ class Bridge:
             yield CallControl(tools, CallControlApi(access), config.call_control)
 
     def _report(self, update: Update) -> None:
+        was_online = self._engine.pbx_online
         self._engine.apply(update)
+        if self._settled.is_set() and self._engine.pbx_online and not was_online:
+            self._look_again()  # whoever still waits after a failure need not
         if self._active_calls is not None and not isinstance(update, UserCalls):
             self._active_calls.relax(relaxed=self._engine.pushed)
         if not self._settled.is_set() and self._engine.settled:

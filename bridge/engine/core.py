@@ -101,6 +101,11 @@ class Engine:
         return all(feed.spoken for feed in self._feeds.all if feed.on)
 
     @property
+    def pbx_online(self) -> bool:
+        """Whether the PBX answers."""
+        return self._last_answer is not None
+
+    @property
     def pushed(self) -> bool:
         """Whether the calls of every published user are pushed, so that polling them is a mere precaution."""
         control = self._feeds.control
@@ -338,7 +343,7 @@ class Engine:
     def _show(self, **changes: Any) -> None:
         """Publish what changed about the bridge itself."""
         before = self._bridge
-        after = replace(before, pbx_online=self._last_answer is not None, busy=self._busy, **changes)
+        after = replace(before, pbx_online=self.pbx_online, busy=self._busy, **changes)
         if before != after:
             self._bridge = after
             self._send(lambda output: output.bridge(before, after))
