@@ -7,6 +7,7 @@ from bridge.domain.model import CallEvent, CallEventType, CallStatus, Direction,
 from bridge.domain.privacy import CallerId, shown_name, shown_number
 
 _IMPORTANCE = (CallStatus.ON_CALL, CallStatus.ON_HOLD, CallStatus.RINGING, CallStatus.DIALING)
+"""Connected before held before ringing before dialing."""
 _CONNECTED = frozenset({CallStatus.ON_CALL, CallStatus.ON_HOLD})
 
 
@@ -69,8 +70,13 @@ def happenings(before: tuple[Call, ...], after: tuple[Call, ...]) -> Iterator[Ha
 
 
 def foremost(calls: tuple[Call, ...]) -> Call | None:
-    """The most important call: connected before held before ringing before dialing, then the oldest."""
-    return min(calls, key=lambda call: (_IMPORTANCE.index(call.status), call.since, call.id), default=None)
+    """The most important call, and of several the oldest."""
+    return min(calls, key=lambda call: (importance(call.status), call.since, call.id), default=None)
+
+
+def importance(status: CallStatus) -> int:
+    """The lower, the more a call with this status counts."""
+    return _IMPORTANCE.index(status)
 
 
 def shown(call: Call, mode: CallerId) -> ShownCall:

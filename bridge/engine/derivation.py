@@ -3,7 +3,7 @@
 import logging
 
 from bridge.domain.calls import Call, follow, foremost, shown
-from bridge.domain.model import CallStatus, State, User
+from bridge.domain.model import CallStatus, State, User, UserRow
 from bridge.domain.presence import (
     NO_NEWS,
     NO_PRESENCE,
@@ -49,7 +49,7 @@ class Derivation:
     def user(self, dn: str, known: Known, now: int) -> User:
         """What is to be published about the user; `since` holds while the state holds, silence left out."""
         profile = known.profile if self._feeds.users.fresh else None
-        presence = derive(self._facts(known))
+        presence = derive(self._facts(known, profile))
         call = foremost(known.calls) if known.calls else None
         return User(
             number=dn,
@@ -66,11 +66,10 @@ class Derivation:
             monitor=self._monitor(known),
         )
 
-    def _facts(self, known: Known) -> Facts:
+    def _facts(self, known: Known, profile: UserRow | None) -> Facts:
         """A monitor row's state word counts where no source is on that would know better."""
         call_word, name, registered = self._words(known)
         if self._feeds.users.on:
-            profile = known.profile if self._feeds.users.fresh else None
             name, registered = (profile.profile, profile.registered) if profile else (None, None)
         calls: frozenset[CallStatus] | None
         if any(feed.on for feed in self._feeds.calls):

@@ -12,9 +12,7 @@ import aiohttp
 from bridge.aio import Backoff, wait_for
 from bridge.domain.model import Calls, Failure, UserCalls
 from bridge.errors import (
-    SourceAuthError,
     SourceError,
-    SourceMissing,
     SourcePermissionError,
     SourceProtocolError,
     SourceUnavailable,
@@ -24,7 +22,7 @@ from bridge.ports import Report
 from bridge.sources.threecx import parse
 from bridge.sources.threecx.call_control_api import CallControlApi
 from bridge.sources.threecx.participants import Key, Participants
-from bridge.sources.threecx.poll import Tools, good_for
+from bridge.sources.threecx.poll import Tools, good_for, pause_after
 from bridge.sources.threecx.settings import CallControlSettings, Enabled
 
 NAME = "call_control"
@@ -33,7 +31,6 @@ _LEAST_PAUSE = 1.0
 """Seconds between two readings of everything, however many events went missing."""
 _PATIENCE = 3
 """So many failures to read everything end a connection."""
-_LOOK_AGAIN = ((SourcePermissionError, 120.0), (SourceMissing, 600.0))
 
 _logger = logging.getLogger(__name__)
 
@@ -107,13 +104,7 @@ class CallControl:
         report(Failure(NAME, error, reason))
         needed = self._settings.enabled is Enabled.TRUE and not isinstance(error, SourceUnavailable)
         self._tools.troubles.failed(NAME, reason, logging.ERROR if needed else logging.WARNING)
-        if isinstance(error, SourceAuthError):
-            pause = error.retry_in
-        else:
-            wish = error.retry_in if isinstance(error, SourceUnavailable) else None
-            seldom = next((seconds for kind, seconds in _LOOK_AGAIN if isinstance(error, kind)), None)
-            pause = seldom or max(self._backoff.next(), wish or 0.0)
-        await wait_for(self._wake, pause)
+        await wait_for(self._wake, pause_after(error, self._backoff))
 
 
 class _Follower:

@@ -9,13 +9,12 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import replace
 
+from bridge.domain.calls import importance
 from bridge.domain.model import CallStatus, Leg, Legs
 from bridge.sources.threecx.parse import Extension, Participant
 
 Key = tuple[str, int]
 """A DN and the number of one of its participants."""
-
-_ORDER = (CallStatus.ON_CALL, CallStatus.ON_HOLD, CallStatus.RINGING, CallStatus.DIALING)
 
 
 class Participants:
@@ -102,7 +101,7 @@ class Participants:
 
 
 def _further(status: CallStatus, than: CallStatus | None) -> bool:
-    return than is None or _ORDER.index(status) < _ORDER.index(than)
+    return than is None or importance(status) < importance(than)
 
 
 def _leg(participant: Participant) -> Leg:

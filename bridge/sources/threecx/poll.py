@@ -25,7 +25,7 @@ from bridge.sources.threecx.xapi import Xapi
 
 _LONGEST_BACKOFF = 30.0
 _LEAST_TRUST = 20.0
-_LOOK_AGAIN = {SourceMissing: 600.0, SourcePermissionError: 120.0, SourceQueryError: 60.0}
+_LOOK_AGAIN = ((SourceMissing, 600.0), (SourcePermissionError, 120.0), (SourceQueryError, 60.0))
 """Seconds after which to look whether an administrator has changed what the bridge cannot; a change of the PBX's
 version is noticed sooner."""
 
@@ -103,14 +103,18 @@ class Poll:
         self._tools.health.poll_failed(self._name)
         expected = isinstance(error, SourceMissing) and not self._required
         self._tools.troubles.failed(self._name, reason, logging.INFO if expected else level_of(error))
-        if type(error) in _LOOK_AGAIN:
-            pause = _LOOK_AGAIN[type(error)]
-        elif isinstance(error, SourceAuthError):
-            pause = error.retry_in
-        else:
-            wish = error.retry_in if isinstance(error, SourceUnavailable) else None
-            pause = max(self._backoff.next(), wish or 0.0)
-        await wait_for(self._wake, pause)
+        await wait_for(self._wake, pause_after(error, self._backoff))
+
+
+def pause_after(error: SourceError, backoff: Backoff) -> float:
+    """Seconds to wait before the next attempt, as the class of the error says."""
+    if isinstance(error, SourceAuthError):
+        return error.retry_in
+    for kind, seconds in _LOOK_AGAIN:
+        if isinstance(error, kind):
+            return seconds
+    wish = error.retry_in if isinstance(error, SourceUnavailable) else None
+    return max(backoff.next(), wish or 0.0)
 
 
 def level_of(error: SourceError) -> int:

@@ -16,8 +16,6 @@ from bridge.sources.threecx.odata import query_string
 from bridge.sources.threecx.settings import QueryOptions
 from bridge.sources.threecx.xapi import Xapi
 
-NAME = "commands"
-
 READ_BACK = (1.0, 2.0)
 """Seconds to wait before looking for the change, one time after the other."""
 _MOST_WAITING = 100
