@@ -1,16 +1,17 @@
 """What the bridge tells about itself as a program, and what it can be asked under `bridge/request/`."""
 
 import asyncio
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
 
 from bridge import log
+from bridge.domain.finding import Finding
 from bridge.domain.message import Message, Rank
 from bridge.engine.core import Engine
 from bridge.errors import BridgeError
 from bridge.health import Health
 from bridge.mqtt.router import Operation
-from bridge.outputs.state import document, encode
+from bridge.outputs.state import documents, encode
 from bridge.ports import Publisher
 from bridge.settings import LogLevel
 from bridge.topics import Topics, to_json
@@ -20,21 +21,33 @@ HEALTH_INTERVAL = 60.0
 
 
 class Controls:
-    """Health, log and log level of the bridge; `refresh` has everything read anew."""
+    """Health, log and log level of the bridge; `refresh` has all read anew, `findings` says how the PBX stands."""
 
     def __init__(
-        self, topics: Topics, publisher: Publisher, engine: Engine, health: Health, refresh: Callable[[], None]
+        self,
+        topics: Topics,
+        publisher: Publisher,
+        engine: Engine,
+        health: Health,
+        refresh: Callable[[], None],
+        findings: Callable[[], Iterable[Finding]],
     ) -> None:
         self._topics = topics
         self._publisher = publisher
         self._engine = engine
         self._health = health
         self._refresh = refresh
+        self._findings = findings
 
     @property
     def operations(self) -> Mapping[str, Operation]:
         """What can be asked, by name."""
-        return {"refresh": self._read_anew, "users": self._tell_users, "log_level": self._set_log_level}
+        return {
+            "refresh": self._read_anew,
+            "users": self._tell_users,
+            "log_level": self._set_log_level,
+            "check": self._check,
+        }
 
     def retained(self) -> Iterator[Message]:
         """What should be retained now."""
@@ -63,7 +76,10 @@ class Controls:
         return None
 
     def _tell_users(self, _request: Mapping[str, object]) -> object:
-        return [json.loads(document(user)) for user in self._engine.users()]
+        return documents(self._engine.users())
+
+    def _check(self, _request: Mapping[str, object]) -> object:
+        return [asdict(finding) for finding in self._findings()]
 
     def _set_log_level(self, request: Mapping[str, object]) -> object:
         wanted = request.get("level")

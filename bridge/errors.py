@@ -1,5 +1,8 @@
 """What can go wrong, classed by what the caller does about it.
 
+Each class also says with which exit code a command ends that fails by it: 78 wrong configuration, 77 credentials
+refused, 69 not reachable, 1 anything else.
+
 BridgeError
 ├─ ConfigError              print every problem, exit 78
 ├─ SourceError              `answered`: the PBX itself gave a well-formed answer
@@ -17,9 +20,15 @@ BridgeError
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+EXIT_UNREACHABLE = 69
+EXIT_REFUSED = 77
+EXIT_CONFIG = 78
+
 
 class BridgeError(Exception):
     """Base of everything the bridge raises on purpose; its text is fit for a person to read."""
+
+    exit_code = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,8 @@ class Problem:
 class ConfigError(BridgeError):
     """The configuration cannot be used; carries every problem found, in file order."""
 
+    exit_code = EXIT_CONFIG
+
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = tuple(problems)
@@ -53,6 +64,8 @@ class SourceError(BridgeError):
 class SourceUnavailable(SourceError):
     """No usable answer; `retry_in` seconds is the PBX's own wish (Retry-After), if it had one."""
 
+    exit_code = EXIT_UNREACHABLE
+
     def __init__(self, message: str, *, retry_in: float | None = None, answered: bool = False) -> None:
         super().__init__(message)
         self.retry_in = retry_in
@@ -61,6 +74,8 @@ class SourceUnavailable(SourceError):
 
 class SourceAuthError(SourceError):
     """The PBX refused client_id and client_secret; no login may be tried for `retry_in` seconds."""
+
+    exit_code = EXIT_REFUSED
 
     def __init__(self, message: str, *, retry_in: float) -> None:
         super().__init__(message)
@@ -74,9 +89,10 @@ class SourcePermissionError(SourceError):
 
 
 class SourceQueryError(SourceError):
-    """HTTP 400: `pbx_message` is the PBX's own wording."""
+    """HTTP 400: `pbx_message` is the PBX's own wording. An option such as `filter` is at fault."""
 
     answered = True
+    exit_code = EXIT_CONFIG
 
     def __init__(self, message: str, *, pbx_message: str) -> None:
         super().__init__(message)
@@ -100,6 +116,10 @@ class BrokerError(BridgeError):
 class BrokerUnavailable(BrokerError):
     """Not reachable, or the connection broke."""
 
+    exit_code = EXIT_UNREACHABLE
+
 
 class BrokerAuthError(BrokerError):
     """The broker refused the login."""
+
+    exit_code = EXIT_REFUSED

@@ -31,6 +31,11 @@ def set_level(wanted: LogLevel) -> None:
     logging.getLogger("bridge").setLevel(wanted.upper())
 
 
+def silence() -> None:
+    """Log nothing: what went wrong is told in another way."""
+    logging.getLogger("bridge").setLevel(logging.CRITICAL + 1)
+
+
 class Published(logging.Handler):
     """Hands warnings and errors on as JSON text, secrets taken out; use as a context manager."""
 

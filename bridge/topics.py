@@ -69,6 +69,11 @@ class Topics:
         """Where the bridge sends itself a message to see that the broker lets it through. Never retained."""
         return f"{self.base}/bridge/check"
 
+    @property
+    def discovery_check(self) -> str:
+        """The same under the discovery prefix, where Home Assistant does not look."""
+        return f"{self.discovery_prefix}/device/{self.device_prefix}/check"
+
     def request(self, operation: str) -> str:
         """Where others ask the bridge to do something."""
         return f"{self.base}/bridge/request/{operation}"
@@ -132,6 +137,10 @@ class Topics:
     def own_filters(self) -> tuple[str, ...]:
         """Topic filters that match everything this bridge may have left retained."""
         return (*filters_under(self.base), self.discovery("+"))
+
+    def signature_filters(self) -> tuple[str, ...]:
+        """Topic filters for the `bridge/info` of whatever base topic, of one level or two, this bridge once had."""
+        return ("+/bridge/info", "+/+/bridge/info")
 
     def is_discovery(self, topic: str) -> bool:
         """Whether `topic` is one that Home Assistant looks for devices of this bridge in."""

@@ -31,6 +31,7 @@ from bridge.sources.threecx.settings import (
     pbx_settings,
     users_source_settings,
 )
+from bridge.topics import Topics
 
 VARIABLE_PREFIX = "THREECX2MQTT_"
 _OTHER_VARIABLES = {f"{VARIABLE_PREFIX}CONFIG"}
@@ -58,6 +59,11 @@ class Config:
     """Sentences for people: legal, but perhaps not meant."""
     options: Mapping[str, Any] = field(repr=False)
     tree: Tree = field(repr=False)
+
+    @property
+    def topics(self) -> Topics:
+        """The topics of this bridge."""
+        return Topics(self.mqtt.base_topic, self.pbx.name, self.homeassistant.discovery_prefix)
 
     def place(self, key: str) -> str:
         """Where the option (`sources.monitor_status.filter`) was written: `config.yaml:14`, or a variable's name."""

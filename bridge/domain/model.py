@@ -71,6 +71,8 @@ class UserRow:
     profile: str | None
     """The current profile's name, as the PBX writes it."""
     queue: Queue | None
+    department: int | None
+    """The id of the primary department; `Departments` has the names."""
     special: bool
     """No person, or not in use: API client, fax, AI agent, disabled."""
 
@@ -157,6 +159,8 @@ class User:
     """The most important one."""
     calls: int | None
     """How many."""
+    department: str | None
+    """Where they belong: Home Assistant's suggestion for an area."""
     monitor: str | None
     """The row of GetMonitorStatus() as JSON; `{}` when the PBX says it has none for this user."""
 
@@ -261,7 +265,14 @@ class Labels:
     labels: Mapping[str, str]
 
 
-Update = Round | Calls | UserCalls | Failure | Answered | Labels
+@dataclass(frozen=True, slots=True)
+class Departments:
+    """The departments of this PBX: id → name."""
+
+    names: Mapping[int, str]
+
+
+Update = Round | Calls | UserCalls | Failure | Answered | Labels | Departments
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +282,7 @@ class Remembered:
     name: str | None
     state: State
     since: int
+    department: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,11 @@ class CommandsSettings:
     profile: bool
     queue: bool
 
+    @property
+    def any(self) -> bool:
+        """Whether anything may be changed at all."""
+        return self.profile or self.queue
+
 
 class CommandDesk:
     """Turns a request into a Command, or refuses it with a BridgeError that says why."""

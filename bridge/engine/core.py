@@ -12,6 +12,7 @@ from bridge.domain.model import (
     Answered,
     Bridge,
     Calls,
+    Departments,
     Failure,
     Labels,
     Remembered,
@@ -124,6 +125,10 @@ class Engine:
                 self._apply_failure(update)
             case Labels():
                 self._apply_labels(update)
+            case Departments():
+                if update.names != self._feeds.departments:
+                    self._feeds.departments = update.names
+                    self._publish(self._roster)
             case Answered():
                 self._answered()
                 self._show(pbx_version=update.version or self._bridge.pbx_version)

@@ -63,6 +63,7 @@ class Derivation:
             queue=profile.queue if profile else None,
             call=shown(call, self._caller_id) if call else None,
             calls=None if known.calls is None else len(known.calls),
+            department=self._department(known),
             monitor=self._monitor(known),
         )
 
@@ -106,6 +107,13 @@ class Derivation:
         if self._feeds.users.on or known.monitor is None:
             return NO_NEWS
         return NO_PRESENCE if known.monitor.state is None else UNKNOWN_WORD
+
+    def _department(self, known: Known) -> str | None:
+        """The last one that was known: nobody moves because the PBX is silent."""
+        if known.profile is not None and self._feeds.departments is not None:
+            number = known.profile.department
+            known.department = None if number is None else self._feeds.departments.get(number)
+        return known.department
 
     def _monitor(self, known: Known) -> str | None:
         feed = self._feeds.monitor

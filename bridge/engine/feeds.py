@@ -104,6 +104,8 @@ class Feeds:
     control: CallFeed
     labels: Mapping[str, str] = field(default_factory=dict)
     """Of the PBX's custom profiles."""
+    departments: Mapping[int, str] | None = None
+    """Names by id; None while nobody has told."""
     in_charge: tuple[CallFeed, ...] = ()
     """The sources of calls to ask about a user, one after the other until one covers the user: the latest first."""
 
@@ -146,6 +148,7 @@ class Known:
     """What is known about one user."""
 
     name: str | None = None
+    department: str | None = None
     monitor: MonitorRow | None = None
     profile: UserRow | None = None
     doubted: bool = False

@@ -51,7 +51,7 @@ class WrongProtocol(BrokerUnavailable):
 class Connection:
     """A live connection. `lost` ends with the error that ended it."""
 
-    def __init__(self, settings: MqttSettings, protocol: Protocol, will: Message, receive: Receive) -> None:
+    def __init__(self, settings: MqttSettings, protocol: Protocol, will: Message | None, receive: Receive) -> None:
         self._settings = settings
         self._protocol = protocol
         self._receive = receive
@@ -159,7 +159,7 @@ class Connection:
     def _place(self) -> str:
         return f"the MQTT broker {self._settings.host}:{self._settings.port}"
 
-    def _new_client(self, protocol: Protocol, will: Message) -> Client:
+    def _new_client(self, protocol: Protocol, will: Message | None) -> Client:
         settings = self._settings
         client = Client(
             CallbackAPIVersion.VERSION2,
@@ -168,11 +168,12 @@ class Connection:
             reconnect_on_failure=False,
         )
         client.max_inflight_messages_set(0)  # the window is kept here, where waiting values can still be replaced
-        client.will_set(will.topic, will.payload, qos=1, retain=will.retain)
+        if will is not None:
+            client.will_set(will.topic, will.payload, qos=1, retain=will.retain)
         if settings.username is not None:
             client.username_pw_set(settings.username, settings.password)
         if settings.tls.enabled:
-            client.tls_set_context(tls_context(settings))
+            client.tls_set_context(_tls_context(settings))
         client.connect_timeout = CONNECT_TIMEOUT
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
@@ -310,16 +311,19 @@ async def _first_of(*futures: asyncio.Future[Any], timeout: float | None = None)
     await asyncio.wait(futures, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
 
 
-def tls_context(settings: MqttSettings) -> ssl.SSLContext:
+def _tls_context(settings: MqttSettings) -> ssl.SSLContext:
     """TLS 1.2 or newer, verified against `tls.ca` or the system's CAs; a client certificate where one is set."""
     tls = settings.tls
-    context = ssl.create_default_context(cafile=tls.ca)
+    try:
+        context = ssl.create_default_context(cafile=tls.ca)
+        if tls.cert is not None:
+            context.load_cert_chain(tls.cert, tls.key)
+    except OSError as error:
+        raise BrokerUnavailable(f"mqtt.tls: the certificates cannot be used: {error}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if tls.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if tls.cert is not None:
-        context.load_cert_chain(tls.cert, tls.key)
     return context
 
 

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeGuard
 
@@ -35,6 +36,8 @@ class Readback:
         self._running: set[str] = set()
         """Base topics whose `bridge/state` is online."""
         self._former_bases: set[str] = set()
+        self._areas: dict[str, str] = {}
+        """Departments by DN, as Home Assistant was told them."""
 
     def add(self, topic: str, payload: bytes) -> None:
         """Take in one retained message."""
@@ -43,6 +46,7 @@ class Readback:
             if not self._owns(content):
                 return
             self._note_base(content)
+            self._note_area(content)
         self._digests[topic] = hash(payload)
         if topic.endswith(_INFO):
             self._infos[topic.removesuffix(_INFO)] = _object(payload) or {}
@@ -63,13 +67,13 @@ class Readback:
 
     def elsewhere(self) -> tuple[str, ...]:
         """Filters for what an earlier configuration may have left: another base topic, another discovery prefix."""
-        filters = [each for base in sorted(self._former_bases) for each in filters_under(base)]
-        config = self._infos.get(self._topics.base, {}).get("config")
-        section = config.get("homeassistant") if self.owner == self._topics.pbx_name and _is_object(config) else None
-        prefix = section.get("discovery_prefix") if _is_object(section) else None
-        if _is_topic(prefix) and prefix != self._topics.discovery_prefix:
-            filters.append(self._topics.discovery("+", prefix=str(prefix)))
-        return tuple(filters)
+        signed = {base for base in self._infos if self._owner_of(base) == self._topics.pbx_name}
+        bases = (self._former_bases | signed) - {self._topics.base}
+        prefixes = {self._prefix_in(base) for base in signed} - {None, self._topics.discovery_prefix}
+        return (
+            *(each for base in sorted(bases) for each in filters_under(base)),
+            *(self._topics.discovery("+", prefix=prefix) for prefix in sorted(filter(None, prefixes))),
+        )
 
     def remembered(self) -> dict[str, Remembered]:
         """The users that this bridge had published, by DN; documents that make no sense are left out."""
@@ -79,7 +83,7 @@ class Readback:
         for topic, payload in self._documents.items():
             dn, past = self._topics.document_of(topic), _remembered(_object(payload))
             if dn is not None and past is not None:
-                found[dn] = past
+                found[dn] = replace(past, department=self._areas.get(dn))
         return found
 
     def difference(self, wanted: Iterable[Message]) -> Iterator[Message]:
@@ -112,9 +116,7 @@ class Readback:
         return True
 
     def _owner_of(self, base: str) -> str | None:
-        pbx = self._infos.get(base, {}).get("pbx")
-        name = pbx.get("name") if isinstance(pbx, dict) else None
-        return name if isinstance(name, str) else None
+        return _owner(self._infos.get(base, {}))
 
     def _owns(self, content: dict[str, object]) -> bool:
         origin, device = content.get("origin"), content.get("device")
@@ -126,6 +128,19 @@ class Readback:
             isinstance(identifier, str) and identifier.startswith(prefix) for identifier in identifiers
         )
 
+    def _prefix_in(self, base: str) -> str | None:
+        """The discovery prefix that was in force when `bridge/info` was written."""
+        config = self._infos[base].get("config")
+        section = config.get("homeassistant") if _is_object(config) else None
+        prefix = section.get("discovery_prefix") if _is_object(section) else None
+        return prefix if isinstance(prefix, str) and _is_topic(prefix) else None
+
+    def _note_area(self, content: dict[str, object]) -> None:
+        device = content.get("device")
+        dn, area = (device.get("serial_number"), device.get("suggested_area")) if _is_object(device) else (None, None)
+        if isinstance(dn, str) and isinstance(area, str):
+            self._areas[dn] = area
+
     def _note_base(self, content: dict[str, object]) -> None:
         """The bridge's own device names a topic under the base topic of its time."""
         components = content.get("components")
@@ -135,6 +150,17 @@ class Readback:
             base = topic.removesuffix(_PBX)
             if _is_topic(base) and base != self._topics.base:
                 self._former_bases.add(base)
+
+
+def owner_in(info: bytes) -> str | None:
+    """The `pbx.name` that a payload of `bridge/info` names, or None."""
+    return _owner(_object(info) or {})
+
+
+def _owner(info: dict[str, object]) -> str | None:
+    pbx = info.get("pbx")
+    name = pbx.get("name") if _is_object(pbx) else None
+    return name if isinstance(name, str) else None
 
 
 def _is_object(value: object) -> TypeGuard[dict[str, object]]:

@@ -87,6 +87,8 @@ class Session:
         outbox.on_put = self._wake.set
         self._heard = asyncio.Event()
         self._readback: Readback | None = None
+        self._signatures = topics.signature_filters()
+        """Looked for once: no configuration changes meanwhile, and some brokers cut off who asks for so much."""
         self._echo: bytes | None = None
         self._trouble = Recurring(_logger)
         self._quick_closes = 0
@@ -114,10 +116,7 @@ class Session:
 
     async def _one_connection(self, protocol: Protocol) -> None:
         """From connect to loss; always raises, in the end what the connection was lost by."""
-        try:
-            connection = Connection(self._settings, protocol, self._offline, self._received)
-        except OSError as error:
-            raise BrokerUnavailable(f"mqtt.tls: the certificates cannot be used: {error}") from error
+        connection = Connection(self._settings, protocol, self._offline, self._received)
         await connection.open()
         opened = self._clock.monotonic()
         self._health.connected()
@@ -143,7 +142,8 @@ class Session:
 
     async def _serve(self, connection: Connection) -> None:
         self._readback = readback = Readback(self._topics)
-        await self._read_back(connection, self._topics.own_filters())
+        signatures, self._signatures = self._signatures, ()
+        await self._read_back(connection, (*self._topics.own_filters(), *signatures))
         if elsewhere := readback.elsewhere():
             await self._read_back(connection, (*elsewhere, self._topics.bridge_check))
         await self._hooks.ready()

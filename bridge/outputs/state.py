@@ -1,7 +1,9 @@
 """The bridge's own topics: a document and a few flat topics per user and group, and what it says about itself."""
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from bridge import __version__
 from bridge.domain.message import Message, Rank
@@ -117,6 +119,11 @@ def document(user: User) -> str:
     )
     row = "null" if user.monitor in {None, "{}"} else user.monitor
     return f'{known[:-1]},"monitor":{row}}}'
+
+
+def documents(users: Iterable[User]) -> list[dict[str, Any]]:
+    """The documents as JSON values."""
+    return [json.loads(encode(document(user))) for user in users]
 
 
 def _call(call: ShownCall) -> dict[str, object]:

@@ -74,6 +74,8 @@ class SimulatedPbx:
         """Whether the API client's role may read users; 403 otherwise."""
         self.may_read_calls = True
         """The same for active calls."""
+        self.may_read_departments = True
+        """The same for departments; 401 otherwise, whatever the token."""
         self.may_control_calls = True
         """Whether the API client has the box for Call Control ticked; 403 otherwise."""
         self.peers: set[str] | None = None
@@ -86,6 +88,7 @@ class SimulatedPbx:
         self.requests: deque[Request] = deque(maxlen=_KEPT_REQUESTS)
         self.users: dict[str, SimulatedUser] = {}
         self.queues = {"8000": "Support"}
+        self.departments = {0: "DEFAULT", 1: "Sales", 2: "Support"}
         self.stream = Stream()
         self.exchange = Exchange(self.users, self.queues, self._notice, clock)
         self._monitored: _Table = _Table(self._monitor_row)
@@ -143,6 +146,7 @@ class SimulatedPbx:
         add("GET", f"{_XAPI}/Defs/Pbx.GetSystemParameters()", self._authorised(self._parameters))
         add("GET", f"{_XAPI}/Users/Pbx.GetMonitorStatus()", self._authorised(self._monitor_status))
         add("GET", f"{_XAPI}/Users", self._authorised(self._list_users))
+        add("GET", f"{_XAPI}/Groups", self._authorised(self._groups))
         add("GET", f"{_XAPI}/ActiveCalls", self._authorised(self._active_calls))
         add("PATCH", f"{_XAPI}/{{user:Users\\(\\d+\\)}}", self._update_user)
         add("GET", "/callcontrol", self._authorised(self._call_control))
@@ -229,6 +233,12 @@ class SimulatedPbx:
         rows = self._listed.rows(self.users)
         collection = Collection("Pbx.User", known, _LISTING, {"Number": rows})
         return self._collection(request, rows, collection, may=self.may_read_users)
+
+    def _groups(self, request: web.Request) -> web.Response:
+        if not self.may_read_departments:
+            return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"})
+        rows = [{"Id": number, "Name": name} for number, name in self.departments.items()]
+        return self._collection(request, rows, Collection("Pbx.Group", {"Id": int, "Name": str}, _LISTING), may=True)
 
     def _active_calls(self, request: web.Request) -> web.Response:
         collection = Collection("Pbx.ActiveCall", _CALL, _LISTING)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 _FIRST = ("Ada", "Bruno", "Chloé", "Dmitri", "Elif", "Finn", "Grace", "Håkon", "Inês", "Jürgen", "Kofi", "Łucja", "Mei")
 _LAST = ("Example", "O'Brien", "Müller", "Nowak", "da Silva", "Øster", "Tanaka", "Ng", "Petrović", "Quist", "Sánchez")
 _FIRST_ID = 20
+_DEPARTMENTS = 3
+"""0 is the one that everybody is in who is in no other."""
 
 _WORDS = {"Available": "Available", "Away": "Away", "Out of office": "DND", "Custom 1": "Available", "Custom 2": "DND"}
 
@@ -19,6 +21,7 @@ class SimulatedUser:
     registered: bool = True
     profile: str = "Available"
     queue: str = "LoggedOut"
+    department: int = 0
     enabled: bool = True
     tags: list[str] = field(default_factory=list)
     devices: int = 1
@@ -40,6 +43,7 @@ class SimulatedUser:
             "IsRegistered": self.registered,
             "CurrentProfileName": self.profile,
             "QueueStatus": self.queue,
+            "PrimaryGroupId": self.department,
             "Tags": self.tags,
             "AIAgent": "AI" in self.tags,
             "AuthPassword": "never-select-me",
@@ -57,7 +61,10 @@ class SimulatedUser:
 def people(count: int) -> list[SimulatedUser]:
     """`count` users numbered 100, 101, …; from 1000 or 10000 on where three or four digits do not suffice."""
     first = next(start for start in (100, 1000, 10_000) if count <= start * 9)
-    return [SimulatedUser(str(first + index), _name(index), _FIRST_ID + index) for index in range(count)]
+    return [
+        SimulatedUser(str(first + index), _name(index), _FIRST_ID + index, department=index % _DEPARTMENTS)
+        for index in range(count)
+    ]
 
 
 def _name(index: int) -> str:

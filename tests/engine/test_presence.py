@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bridge.domain.model import CallStatus, Direction, Labels, Remembered, State
+from bridge.domain.model import CallStatus, Departments, Direction, Labels, Remembered, State
 from bridge.domain.presence import profile_key
 from bridge.domain.privacy import CallerId
 from bridge.engine.core import ACTIVE_CALLS, CALL_CONTROL, MONITOR_STATUS, USERS
@@ -476,3 +476,19 @@ def test_an_extension_that_is_back_starts_anew(clock: FakeClock) -> None:
         world.snapshot({"101", "102"})
     world.snapshot({"101"})
     assert world.wire.dns() == {"101", "102"}
+
+
+def test_a_department_holds_while_nobody_tells_and_across_a_restart(world: World) -> None:
+    assert world.user("101").department is None
+    world.users(user("101", department=1), user("102", department=9))
+    world.engine.apply(Departments({1: "Sales"}))
+    assert (world.user("101").department, world.user("102").department) == ("Sales", None)
+    world.wait(600)
+    assert world.user("101").department == "Sales"
+    world.restart()
+    world.engine.adopt({"101": Remembered("Ada", State.AVAILABLE, 0, "Sales")}, same_options=True)
+    assert world.user("101").department == "Sales"
+    world.users(user("101", department=1))
+    assert world.user("101").department == "Sales"
+    world.engine.apply(Departments({}))
+    assert world.user("101").department is None

@@ -97,3 +97,35 @@ def test_users_are_remembered_from_their_documents() -> None:
     }
     assert of(retained).options == {"a": 1}
     assert of({}).options is None
+
+
+def test_another_base_topic_that_is_signed_as_ours_is_looked_into_and_so_is_its_discovery_prefix() -> None:
+    def info(name: str, prefix: str) -> str:
+        return json.dumps({"pbx": {"name": name}, "config": {"homeassistant": {"discovery_prefix": prefix}}})
+
+    retained = {
+        "3cx/bridge/info": info("hq", "homeassistant"),
+        "phones/hq/bridge/info": info("hq", "ha"),
+        "branch/bridge/info": info("branch", "hb"),
+        "zigbee2mqtt/bridge/info": "{}",
+    }
+    assert of(retained).elsewhere() == (
+        "phones/hq/bridge/#",
+        "phones/hq/users/#",
+        "phones/hq/groups/#",
+        "ha/device/3cx2mqtt_hq/+/config",
+    )
+    wanted = {topic: payload for topic, payload in retained.items() if not topic.startswith("phones")}
+    assert published(of(retained), wanted) == {"phones/hq/bridge/info": ""}
+
+
+def test_departments_are_remembered_from_what_home_assistant_was_told() -> None:
+    device = {"identifiers": ["3cx2mqtt_hq_user_1"], "serial_number": "1", "suggested_area": "Sales"}
+    document = {"name": "Ada", "state": "away", "since": "2026-11-22T10:00:00Z"}
+    retained = OWNED | {
+        DISCOVERY: json.dumps({"origin": {"name": "3cx2mqtt"}, "device": device}),
+        "3cx/users/1": json.dumps(document),
+        "3cx/users/2": json.dumps(document),
+    }
+    remembered = of(retained).remembered()
+    assert {dn: past.department for dn, past in remembered.items()} == {"1": "Sales", "2": None}

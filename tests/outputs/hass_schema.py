@@ -55,6 +55,7 @@ _EVENT = _component(
     "event",
     event_types={"type": "array", "items": _TEXT, "minItems": 1, "uniqueItems": True},
     availability={"const": []},
+    enabled_by_default={"type": "boolean"},
 )
 _SELECT = _component(
     "select",

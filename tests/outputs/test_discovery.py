@@ -35,6 +35,7 @@ USER = User(
     queue=Queue.LOGGED_IN,
     call=None,
     calls=0,
+    department="Sales",
     monitor='{"DN":"101","Expiration":0}',
 )
 BRIDGE = Bridge(True, "20.0.8", (SourceReport("monitor_status", True),), (("101", "Ada Example"),), 0, 1)
@@ -148,10 +149,23 @@ def test_events_have_no_availability_so_that_they_never_come_back() -> None:
     assert components(user_payload()[1])["call"]["availability"] == []
 
 
-def test_only_a_new_name_changes_the_payload_and_a_gone_user_clears_it() -> None:
+def test_callers_in_clear_are_left_to_be_enabled_by_whoever_wants_a_history_of_them() -> None:
+    discreet = DiscoveryOutput(TOPICS, "https://pbx.example.com:5001", callers_in_clear=True)
+    _, payload = the_one(discreet.user(None, USER))
+    assert components(payload)["call"]["enabled_by_default"] is False
+    assert [error.message for error in VALIDATOR.iter_errors(json.loads(payload))] == []
+    assert not any("enabled_by_default" in component for component in components(user_payload()[1]).values())
+
+
+def test_no_department_suggests_no_area() -> None:
+    assert "suggested_area" not in json.loads(user_payload(replace(USER, department=None))[1])["device"]
+
+
+def test_only_name_and_department_change_the_payload_and_a_gone_user_clears_it() -> None:
     output = DiscoveryOutput(TOPICS, "https://pbx.example.com:5001")
     assert list(output.user(USER, replace(USER, state=State.AWAY, since=5))) == []
     assert len(list(output.user(USER, replace(USER, name="Ada Lovelace")))) == 1
+    assert len(list(output.user(USER, replace(USER, department="Support")))) == 1
     (cleared,) = output.user(USER, None)
     assert (cleared.topic, cleared.payload, cleared.retain) == (user_payload()[0], b"", True)
     assert list(output.bridge(BRIDGE, replace(BRIDGE, busy=3))) == []

@@ -88,6 +88,17 @@ def test_the_echo_of_our_own_removal_is_no_deletion(door: Door, clock: FakeClock
     assert door.gate.restore() == {DEVICE}
 
 
+def test_after_a_connect_the_same_goes_at_once_and_something_else_after_the_pause(door: Door, clock: FakeClock) -> None:
+    door.publish("Ada")
+    state = Message("3cx/users/101/state", b"away", Rank.STATE)
+    same, other = (Message(DEVICE, payload, Rank.DISCOVERY) for payload in (b"Ada", b"Ada L"))
+    assert list(door.gate.passing([same, state])) == [same, state]
+    assert list(door.gate.passing([other, state])) == [state]
+    clock.turn(APART)
+    door.gate.tick()
+    assert door.wire.retained[DEVICE] == "Ada L"
+
+
 def test_nothing_that_waited_is_sent_after_the_broker_was_away(door: Door, clock: FakeClock) -> None:
     door.publish("Ada")
     door.publish("Ada L")

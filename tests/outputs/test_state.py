@@ -7,7 +7,7 @@ from bridge.outputs.state import StateOutput, document
 from bridge.topics import Topics
 
 OUTPUT = StateOutput(Topics("3cx", "hq", "homeassistant"), {"pbx": {"name": "hq", "host": "pbx.example.com"}})
-USER = User("101", None, State.UNKNOWN, None, 1_795_341_600, "no news from the PBX", None, None, None, None, None, None)
+USER = User("101", None, State.UNKNOWN, None, 1_795_341_600, "no news from the PBX", *7 * (None,))
 BRIDGE = Bridge(False, None, (SourceReport("monitor_status", False, "why"),), (), 0, None)
 
 

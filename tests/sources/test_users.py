@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from bridge.domain.model import Failure, Labels, Queue, Round, UserRow
+from bridge.domain.model import Departments, Failure, Labels, Queue, Round, UserRow
 from bridge.errors import SourceProtocolError, SourceQueryError
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx import parse
@@ -142,9 +142,9 @@ def test_who_is_no_person_is_known_by_tags(fields: dict[str, object], special: b
 
 
 def test_what_is_not_told_is_not_known() -> None:
-    assert parse.user_row({"Number": 101}) == UserRow("101", None, None, None, None, None, special=False)
+    assert parse.user_row({"Number": 101}) == UserRow("101", *6 * (None,), special=False)
     odd = {"Number": "101", "IsRegistered": "yes", "QueueStatus": "Perhaps", "Id": True, "CurrentProfileName": " "}
-    assert parse.user_row(odd) == UserRow("101", None, None, None, None, None, special=False)
+    assert parse.user_row(odd) == UserRow("101", *6 * (None,), special=False)
     assert parse.user_row({"Number": "1", "FirstName": "Ada", "LastName": "Example"}).name == "Ada Example"
 
 
@@ -165,3 +165,68 @@ async def test_labels_that_fail_for_a_while_hold_nobody_up(pbx: SimulatedPbx, ur
         pbx.intercept = None
         reports.source.refresh()
         assert (await reports.next(Labels)).labels == {"Custom 1": "Lunch"}
+
+
+async def test_departments_are_read_once_but_for_the_one_that_3cx_has_made(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
+) -> None:
+    async with polling(url, clock) as reports:
+        assert (await reports.next(Departments)).names == {1: "Sales", 2: "Support"}
+        found = await reports.next(Round)
+        assert [row(found, dn).department for dn in pbx.users] == [0, 1, 2]
+        reports.source.refresh()
+        await reports.next(Round)
+        assert len(pbx.requests_to("/Groups")) == 1
+
+
+async def test_a_new_department_is_looked_up_but_not_all_the_time(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
+) -> None:
+    async with polling(url, clock) as reports:
+        await reports.next(Round)
+        pbx.departments[7] = "Night shift"
+        pbx.change("100", department=7)
+        reports.source.refresh()
+        await reports.next(Round)
+        assert len(pbx.requests_to("/Groups")) == 1
+        clock.turn(600.0)
+        reports.source.refresh()
+        await reports.next(Round)
+        assert len(pbx.requests_to("/Groups")) == 2
+        pbx.change("101", department=99)
+        reports.source.refresh()
+        await reports.next(Round)
+        assert len(pbx.requests_to("/Groups")) == 2
+
+
+async def test_who_may_not_read_departments_does_without(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+    pbx.may_read_departments = False
+    async with polling(url, clock) as reports:
+        found = await reports.next(Round)
+        assert len(found.rows) == 3
+        clock.turn(600.0)
+        reports.source.refresh()
+        await reports.next(Round)
+        assert {request.path for request in pbx.requests_to("/Groups")} == {"/xapi/v1/Groups"}
+        assert len(pbx.requests_to("/Groups")) == 2
+        assert pbx.tokens.granted == 2
+
+
+@pytest.mark.parametrize(
+    ("raw", "found"),
+    [
+        ({"Id": 1, "Name": "Sales"}, (1, "Sales")),
+        ({"Id": 0, "Name": "DEFAULT"}, (0, None)),
+        ({"Id": 0, "Name": "__DEFAULT__"}, (0, None)),
+        ({"Id": 3, "Name": " "}, (3, None)),
+        ({"Id": 3}, (3, None)),
+    ],
+)
+def test_a_department_has_an_id_and_perhaps_a_name(raw: object, found: object) -> None:
+    assert parse.department(raw) == found
+
+
+@pytest.mark.parametrize("raw", [None, [], {}, {"Id": "1"}, {"Id": True}])
+def test_what_is_no_department_is_refused(raw: object) -> None:
+    with pytest.raises(SourceProtocolError):
+        parse.department(raw)

@@ -153,7 +153,7 @@ class World:
 
 
 def user(dn: str = "101", profile: str | None = "Available", registered: bool | None = True, **more: Any) -> UserRow:
-    fields: dict[str, Any] = {"id": 1, "name": None, "queue": Queue.LOGGED_OUT, "special": False}
+    fields: dict[str, Any] = {"id": 1, "name": None, "queue": Queue.LOGGED_OUT, "department": None, "special": False}
     return UserRow(dn, registered=registered, profile=profile, **(fields | more))
 
 

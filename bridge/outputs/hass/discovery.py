@@ -15,6 +15,7 @@ from bridge.outputs.hass.entities import (
     QUEUE_SWITCH,
     USER,
     Entity,
+    call_event,
     profile_select,
 )
 from bridge.outputs.state import encode
@@ -28,25 +29,34 @@ class DiscoveryOutput:
     different payloads for one device follow each other closely.
 
     `profiles` are the ones that may be chosen, where changing them is allowed; `queue` allows to log in and out.
+    `callers_in_clear`: Home Assistant would keep a history of numbers and names, so that is left to be enabled there.
     """
 
-    def __init__(self, topics: Topics, pbx_url: str, *, profiles: tuple[str, ...] = (), queue: bool = False) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        pbx_url: str,
+        *,
+        profiles: tuple[str, ...] = (),
+        queue: bool = False,
+        callers_in_clear: bool = False,
+    ) -> None:
         self._topics = topics
         self._pbx_url = pbx_url
         self._slug = "3cx" if topics.pbx_name == "3cx" else f"3cx_{_slug(topics.pbx_name)}"
         select = profile_select(profiles)
         profile, no_profile = (select, PROFILE) if profiles else (PROFILE, select)
         login, no_login = (QUEUE_SWITCH, QUEUE) if queue else (QUEUE, QUEUE_SWITCH)
-        self._user_entities = (*USER, profile, login)
+        self._user_entities = (*USER, call_event(enabled=not callers_in_clear), profile, login)
         self._removed = {entity.key: {"platform": entity.platform} for entity in (no_profile, no_login)}
         """What an earlier configuration may have had instead: a platform alone makes Home Assistant let go of it."""
 
     def user(self, before: User | None, after: User | None) -> Iterator[Message]:
-        """A device per user; only name and number are in it."""
+        """A device per user; only name, number and department are in it."""
         if after is None:
             if before is not None:
                 yield Message(self._user_topic(before), b"", Rank.BRIDGE)
-        elif before is None or before.name != after.name:
+        elif before is None or (before.name, before.department) != (after.name, after.department):
             yield Message(self._user_topic(after), encode(self._user_payload(after)), Rank.DISCOVERY)
 
     def call(self, _user: User, _event: CallEvent) -> Iterator[Message]:
@@ -69,7 +79,7 @@ class DiscoveryOutput:
 
     def _user_payload(self, user: User) -> str:
         prefix = f"{self._topics.device_prefix}_{object_id('user', user.number)}"
-        device = {
+        device: dict[str, object] = {
             "identifiers": [prefix],
             "name": user.name or f"Extension {user.number}",
             "manufacturer": "3CX",
@@ -77,6 +87,8 @@ class DiscoveryOutput:
             "serial_number": user.number,
             "via_device": f"{self._topics.device_prefix}_bridge",
         }
+        if user.department is not None:
+            device["suggested_area"] = user.department
         slug = _slug(user.number)
         components = self._components(self._user_entities, prefix, user.number, slug) | self._removed
         return self._payload(device, components, self._both)

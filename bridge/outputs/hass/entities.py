@@ -87,18 +87,19 @@ USER = (
         },
         Topics.user_monitor,
     ),
-    Entity(
-        "call",
-        "event",
-        {
-            "name": "Call",
-            "icon": "mdi:phone-ring",
-            "event_types": [kind.value for kind in CallEventType],
-            "availability": [],  # an event that comes back with the connection would happen a second time
-        },
-        Topics.user_call,
-    ),
 )
+
+
+def call_event(*, enabled: bool) -> Entity:
+    """What happens to calls; not `enabled`: it is there for whoever enables it in Home Assistant."""
+    options: dict[str, object] = {
+        "name": "Call",
+        "icon": "mdi:phone-ring",
+        "event_types": [kind.value for kind in CallEventType],
+        "availability": [],  # an event that comes back with the connection would happen a second time
+    }
+    return Entity("call", "event", options if enabled else {**options, "enabled_by_default": False}, Topics.user_call)
+
 
 PROFILE = Entity(
     "profile",

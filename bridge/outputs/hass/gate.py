@@ -20,7 +20,8 @@ class Gate:
         self._publisher = publisher
         self._topics = topics
         self._monotonic = monotonic
-        self._sent: dict[str, float] = {}
+        self._sent: dict[str, tuple[float, int]] = {}
+        """When what was sent last, the payload as its hash."""
         self._waiting: dict[str, Message] = {}
         self._deleted: set[str] = set()
         self._own_clears: set[str] = set()
@@ -50,12 +51,15 @@ class Gate:
         return (message for message in messages if message.topic not in self._deleted)
 
     def passing(self, messages: Iterable[Message]) -> Iterator[Message]:
-        """Let all of them through, which go out after a connect and make up for what waited before."""
+        """Those that may go out now, right after a connect; they make up for what waited before."""
         self._waiting.clear()
         self._own_clears.clear()
         for message in messages:
-            self._note(message)
-            yield message
+            if self._topics.is_discovery(message.topic) and self._is_too_soon(message):
+                self._waiting[message.topic] = message
+            else:
+                self._note(message)
+                yield message
 
     def received(self, topic: str, payload: bytes) -> None:
         """Somebody else emptied a discovery topic: that is how Home Assistant deletes a device."""
@@ -76,15 +80,22 @@ class Gate:
 
     def _send_if_due(self, topic: str) -> None:
         message = self._waiting[topic]
-        if message.payload and self._monotonic() - self._sent.get(topic, float("-inf")) < APART:
+        if self._is_too_soon(message):
             return
         del self._waiting[topic]
         if self._publisher.in_step:
             self._note(message)
             self._publisher.publish(message)
 
+    def _is_too_soon(self, message: Message) -> bool:
+        """Whether this is something new for a device that was told something else a moment ago."""
+        if not message.payload or message.topic not in self._sent:
+            return False
+        when, payload = self._sent[message.topic]
+        return hash(message.payload) != payload and self._monotonic() - when < APART
+
     def _note(self, message: Message) -> None:
         if self._topics.is_discovery(message.topic):
-            self._sent[message.topic] = self._monotonic()
+            self._sent[message.topic] = self._monotonic(), hash(message.payload)
             if not message.payload:
                 self._own_clears.add(message.topic)

@@ -2,10 +2,11 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
-from bridge.domain.model import Labels, Round, UserRow
+from bridge.domain.model import Departments, Labels, Round, UserRow
 from bridge.errors import (
     SourceError,
     SourceMissing,
@@ -19,7 +20,7 @@ from bridge.sources.threecx import parse
 from bridge.sources.threecx.odata import narrows
 from bridge.sources.threecx.paging import Collection, Reading
 from bridge.sources.threecx.poll import Poll, Tools, explain_query, good_for
-from bridge.sources.threecx.settings import UsersSourceSettings
+from bridge.sources.threecx.settings import QueryOptions, UsersSourceSettings
 
 NAME = "users"
 KEY = f"sources.{NAME}"
@@ -29,6 +30,8 @@ _UNKNOWN_PROPERTY = re.compile(r"property named '(\w+)'")
 _NOT_FOR_US = (SourceMissing, SourcePermissionError, SourceQueryError, SourceProtocolError)
 """Answers to questions that a bridge can do without."""
 _UNSEEN = "unseen"
+_DEPARTMENTS_APART = 600.0
+_ALL_BY_ID = QueryOptions(count=False, orderby="Id")
 
 _logger = logging.getLogger(__name__)
 
@@ -45,7 +48,10 @@ class Users:
         self._poll = Poll(NAME, settings.interval, tools, self._read, self._explain)
         self._fields = list(parse.USER_FIELDS)
         self._build: str | None = _UNSEEN
-        self._tell: Callable[[Labels], None] = lambda _: None
+        self._departments: AbstractSet[int] = frozenset()
+        """The ids of those that are known; none where this client may not read them."""
+        self._departments_asked = float("-inf")
+        self._tell: Callable[[Labels | Departments], None] = lambda _: None
 
     def refresh(self) -> None:
         """Start the next round now."""
@@ -62,6 +68,7 @@ class Users:
             await self._another_build()
         reading = await self._read_known_fields()
         rows = {row.dn: row for row in reading.items}
+        await self._look_for_new_departments(reading.items)
         complete = reading.ended and bool(rows) and not narrows(query)
         return Round(NAME, rows, complete, reading.total, good_for(self._settings.interval))
 
@@ -78,18 +85,31 @@ class Users:
                 _logger.info("this 3CX does not know the field %s of users; it is done without", named[1])
 
     async def _another_build(self) -> None:
-        """The first round, or the PBX was upgraded: all fields are tried again, and labels are read."""
+        """The first round, or the PBX was upgraded: all fields are tried again, labels and departments are read."""
         self._fields = list(parse.USER_FIELDS)
         build = self._tools.xapi.pbx_version
         with suppress(*_NOT_FOR_US):
             build = build or await self._tools.xapi.version()
-        try:
-            self._tell(Labels(parse.profile_labels(await self._tools.xapi.system_parameters())))
-        except SourceUnavailable:
-            return  # asked for again in the next round
-        except _NOT_FOR_US:
-            pass
-        self._build = build
+        with suppress(SourceUnavailable):  # else asked for again in the next round
+            with suppress(*_NOT_FOR_US):
+                self._tell(Labels(parse.profile_labels(await self._tools.xapi.system_parameters())))
+            await self._read_departments()
+            self._build = build
+
+    async def _read_departments(self) -> None:
+        self._departments_asked = self._tools.clock.monotonic()
+        collection = Collection("Groups", self._tools.xapi.departments, parse.department, lambda row: row[0])
+        with suppress(*_NOT_FOR_US):
+            names = dict((await collection.read(_ALL_BY_ID, parse.DEPARTMENT_FIELDS)).items)
+            self._departments = names.keys()
+            self._tell(Departments({number: name for number, name in names.items() if name is not None}))
+
+    async def _look_for_new_departments(self, rows: Iterable[UserRow]) -> None:
+        """Somebody is in a department that was not there when they were read."""
+        pause_is_over = self._tools.clock.monotonic() - self._departments_asked >= _DEPARTMENTS_APART
+        if pause_is_over and self._departments and {row.department for row in rows} - {None} - self._departments:
+            with suppress(SourceUnavailable):
+                await self._read_departments()
 
     def _explain(self, error: SourceError) -> str:
         if isinstance(error, SourceQueryError):

@@ -35,6 +35,10 @@ class Xapi:
         """One page of Users as JSON text. Without `$select` it would hold passwords."""
         return (await self._get(f"{_ROOT}/Users", query)).body
 
+    async def departments(self, query: str) -> bytes:
+        """One page of Groups, as XAPI calls departments, as JSON text."""
+        return (await self._get(f"{_ROOT}/Groups", query)).body
+
     async def active_calls(self, query: str) -> bytes:
         """One page of ActiveCalls as JSON text."""
         return (await self._get(f"{_ROOT}/ActiveCalls", query)).body

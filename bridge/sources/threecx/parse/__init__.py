@@ -19,8 +19,10 @@ from bridge.sources.threecx.parse.envelope import Page, error_message, page
 from bridge.sources.threecx.parse.monitor import MAX_ROW_BYTES, monitor_row
 from bridge.sources.threecx.parse.users import (
     CHANGEABLE,
+    DEPARTMENT_FIELDS,
     USER_FIELDS,
     USER_KEY,
+    department,
     profile_labels,
     user_changes,
     user_row,
@@ -28,6 +30,7 @@ from bridge.sources.threecx.parse.users import (
 
 __all__ = [
     "CHANGEABLE",
+    "DEPARTMENT_FIELDS",
     "MAX_ROW_BYTES",
     "USER_FIELDS",
     "USER_KEY",
@@ -38,6 +41,7 @@ __all__ = [
     "Page",
     "Participant",
     "active_call",
+    "department",
     "error_message",
     "event",
     "extensions",

@@ -1,4 +1,4 @@
-"""Rows of Users, what may be written to them, and the labels of custom profiles."""
+"""Rows of Users, what may be written to them, departments, and the labels of custom profiles."""
 
 from bridge.domain.model import Queue, UserRow
 from bridge.errors import SourceProtocolError
@@ -15,6 +15,7 @@ USER_FIELDS = (
     "IsRegistered",
     "CurrentProfileName",
     "QueueStatus",
+    "PrimaryGroupId",
     "Tags",
     "AIAgent",
 )
@@ -22,6 +23,10 @@ USER_FIELDS = (
 
 CHANGEABLE = (USER_KEY, "Id", "CurrentProfileName", "QueueStatus")
 """Enough to see whether a change was made."""
+
+DEPARTMENT_FIELDS = ("Id", "Name")
+_EVERYBODY = "default"
+"""The department of those who were put into none: `DEFAULT`, in older builds `__DEFAULT__`."""
 
 _NO_PERSON = {"principal", "faxserver", "ai"}
 """Tags of API clients, fax servers and AI agents."""
@@ -40,14 +45,14 @@ def user_row(raw: object) -> UserRow:
     tags = raw.get("Tags")
     words = tags if isinstance(tags, list) else str(tags or "").split(",")
     special = bool({str(word).strip().casefold() for word in words} & _NO_PERSON)
-    user_id = raw.get("Id")
     return UserRow(
         dn=dn,
-        id=user_id if isinstance(user_id, int) and not isinstance(user_id, bool) else None,
+        id=_integer(raw.get("Id")),
         name=as_text(raw.get("DisplayName")) or " ".join(part for part in parts if part) or None,
         registered=_boolean(raw.get("IsRegistered")),
         profile=as_text(raw.get("CurrentProfileName")),
         queue=_QUEUE.get(str(raw.get("QueueStatus")).casefold()),
+        department=_integer(raw.get("PrimaryGroupId")),
         special=special or raw.get("AIAgent") is True or raw.get("Enabled") is False,
     )
 
@@ -72,6 +77,19 @@ def profile_labels(body: bytes) -> dict[str, str]:
 
 
 _LABELS = {"Custom 1": "Custom1Name", "Custom 2": "Custom2Name"}
+
+
+def department(raw: object) -> tuple[int, str | None]:
+    """Id and name of one row of Groups, as XAPI calls departments; no name for the one that 3CX itself has made."""
+    number = _integer(raw.get("Id")) if isinstance(raw, dict) else None
+    if number is None or not isinstance(raw, dict):
+        raise SourceProtocolError("a department without an Id")
+    name = as_text(raw.get("Name"))
+    return number, None if name is None or name.strip("_").casefold() == _EVERYBODY else name
+
+
+def _integer(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _boolean(value: object) -> bool | None:

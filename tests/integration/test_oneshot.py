@@ -1,0 +1,269 @@
+"""`check` and `users`: what they say and with which code they end, with a bridge running and without."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bridge import oneshot
+from bridge.domain.finding import Finding, Verdict, gravest
+from bridge.simulator import SimulatedPbx
+from tests.support.bridges import read_config, running, write_config
+from tests.support.mosquitto import Mosquitto, free_port, program
+from tests.support.subscriber import Subscriber
+
+EVERY_SOURCE = {
+    "users_source": "interval: 500ms",
+    "active_calls": "interval: 500ms",
+    "call_control": "enabled: auto",
+}
+
+
+async def check(path: Path, *, force: bool = False) -> list[Finding]:
+    return [finding async for finding in oneshot.check(read_config(path), force=force)]
+
+
+def verdicts(findings: list[Finding]) -> list[tuple[str, str]]:
+    return [(finding.about, finding.verdict.value) for finding in findings]
+
+
+def the(findings: list[Finding], verdict: Verdict) -> Finding:
+    """The only finding with this verdict."""
+    (found,) = [finding for finding in findings if finding.verdict is verdict]
+    return found
+
+
+async def command(*arguments: str | Path) -> tuple[int | None, str, str]:
+    """Run `3cx2mqtt` with these arguments; gives exit code, output and errors."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bridge", *map(str, arguments)), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    output, errors = await asyncio.wait_for(process.communicate(), 30)
+    return process.returncode, output.decode(), errors.decode()
+
+
+async def test_a_check_tries_broker_token_version_and_every_source(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
+) -> None:
+    findings = await check(write_config(tmp_path, pbx, url, broker.port, **EVERY_SOURCE))
+    assert verdicts(findings) == [
+        ("broker", "ok"),
+        ("topics", "ok"),
+        ("topics", "ok"),
+        ("token", "ok"),
+        ("version", "ok"),
+        ("monitor_status", "ok"),
+        ("users", "ok"),
+        ("active_calls", "ok"),
+        ("call_control", "ok"),
+    ]
+    assert findings[4].message == "3CX 20.0.8.1109"
+    assert pbx.tokens.granted == 1
+
+
+async def test_what_is_only_used_where_it_can_be_is_missed_by_nobody(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
+) -> None:
+    pbx.version, pbx.may_control_calls = "20.0.10.51", False
+    findings = await check(write_config(tmp_path, pbx, url, broker.port, **EVERY_SOURCE))
+    assert {finding.exit_code for finding in findings} == {0}
+    assert "not used: this 3CX 20.0.10.51 has no GetMonitorStatus()" in findings[5].message
+    assert the(findings, Verdict.WARN).about == "call_control"
+    assert "tick 'Call Control API Access'" in the(findings, Verdict.WARN).message
+
+
+async def test_extensions_that_are_not_monitored_are_told(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
+) -> None:
+    pbx.peers = {"100", "101"}
+    findings = await check(write_config(tmp_path, pbx, url, broker.port, **EVERY_SOURCE))
+    assert "does not cover 1 of 3 users (102)" in the(findings, Verdict.WARN).message
+
+
+async def test_rows_without_presence_are_told(tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto) -> None:
+    pbx.rows = "official"
+    findings = await check(write_config(tmp_path, pbx, url, broker.port))
+    assert "monitor status tells no presence" in the(findings, Verdict.WARN).message
+
+
+async def test_wrong_credentials_are_told_once_with_77_whatever_else_is_wrong(
+    tmp_path: Path, pbx: SimulatedPbx, url: str
+) -> None:
+    path = write_config(tmp_path, pbx, url, free_port(), client_secret="wrong", **EVERY_SOURCE)
+    code, output, errors = await command("check", "-c", path)
+    assert code == 77
+    assert [line[:14] for line in output.splitlines()] == ["ok    configur", "FAIL  broker: ", "FAIL  token: t"]
+    assert "compare both with Integrations > API" in output
+    assert errors == ""
+    assert pbx.tokens.refused == 1
+    code, output, errors = await command("users", "-c", path)
+    assert (code, output) == (77, "")
+    assert "refused client_id 'busylights'" in errors
+
+
+async def test_a_pbx_or_a_broker_that_cannot_be_reached_is_69(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:
+    findings = await check(write_config(tmp_path, pbx, f"http://127.0.0.1:{free_port()}", free_port()))
+    assert [(finding.about, finding.exit_code) for finding in findings] == [("broker", 69), ("token", 69)]
+
+
+async def test_a_rejected_filter_is_a_mistake_in_the_configuration(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
+) -> None:
+    path = write_config(tmp_path, pbx, url, broker.port, source='filter: "Nope eq 1"')
+    failed = the(await check(path), Verdict.FAIL)
+    assert (failed.about, failed.exit_code) == ("monitor_status", 78)
+    assert f"{path}:3 sources.monitor_status.filter: the PBX rejected the query" in failed.message
+    assert "Could not find a property named 'Nope'" in failed.message
+
+
+async def test_a_missing_right_is_told_with_what_to_do(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
+) -> None:
+    pbx.may_read_calls = False
+    failed = the(await check(write_config(tmp_path, pbx, url, broker.port, **EVERY_SOURCE)), Verdict.FAIL)
+    assert (failed.about, failed.exit_code) == ("active_calls", 1)
+    assert "give it a role that may read users and calls" in failed.message
+
+
+async def test_offline_looks_at_the_configuration_alone(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:
+    path = write_config(tmp_path, pbx, "https://192.0.2.1", free_port())
+    path.write_text(path.read_text().replace("timeout: 2s", "timeout: 2s, verify_tls: false"))
+    code, output, _ = await command("check", "--offline", "-c", path)
+    assert code == 0
+    first, second = output.splitlines()
+    assert first == f"ok    configuration: {path} is valid"
+    assert second.startswith(f"warn  configuration: {path}:1 pbx.verify_tls: anybody in between")
+    path.write_text(path.read_text().replace("timeout: 2s", "timeout: never") + "weather: fine\n")
+    code, output, errors = await command("check", "--offline", "-c", path)
+    assert (code, output) == (78, "")
+    assert [line.split(": ")[0] for line in errors.splitlines()] == [f"{path}:1 pbx.timeout", f"{path}:12 weather"]
+
+
+async def test_a_running_bridge_is_asked_and_not_disturbed(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    path = write_config(tmp_path, pbx, url, broker.port, **EVERY_SOURCE)
+    async with running(path):
+        await subscriber.until_latest("3cx/bridge/state", "online")
+        pbx.exchange.ring("0301234567", "101")
+        await subscriber.until_latest("3cx/users/101/state", "ringing")
+        findings = await check(path)
+        assert ("bridge", "ok") in verdicts(findings)
+        assert verdicts(findings)[-6:] == [
+            ("token", "ok"),
+            ("version", "ok"),
+            ("monitor_status", "ok"),
+            ("users", "ok"),
+            ("active_calls", "ok"),
+            ("call_control", "ok"),
+        ]
+        found, findings = await oneshot.users(read_config(path))
+        assert found == [subscriber.json(f"3cx/users/{dn}") for dn in pbx.users]
+        assert findings == []
+        assert pbx.tokens.granted == 1
+        assert set(subscriber.payloads("3cx/bridge/state")) == {"online"}
+        await check(path, force=True)
+        assert pbx.tokens.granted > 1
+    async with Subscriber(broker.port) as later:
+        await later.until_latest("3cx/bridge/state", "offline")
+        assert not [topic for topic in later.latest if topic.endswith("/check")]
+
+
+async def test_the_running_bridge_s_troubles_are_told(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    path = write_config(tmp_path, pbx, url, broker.port, client_secret="wrong")
+    async with running(path):
+        await subscriber.until_latest("3cx/bridge/state", "online")
+        findings = await check(path)
+        assert (findings[-1].about, findings[-1].exit_code) == ("token", 77)
+        assert pbx.tokens.refused == 1
+
+
+async def test_a_bridge_that_is_said_to_run_and_does_not_answer_is_no_reason_to_log_in(
+    tmp_path: Path,
+    pbx: SimulatedPbx,
+    url: str,
+    broker: Mosquitto,
+    subscriber: Subscriber,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bridge.mqtt.visit._ANSWER", 0.2)
+    await subscriber.publish("3cx/bridge/state", "online", retain=True)
+    await subscriber.publish("3cx/bridge/info", '{"pbx":{"name":"hq"}}', retain=True)
+    path = write_config(tmp_path, pbx, url, broker.port)
+    failed = the(await check(path), Verdict.FAIL)
+    assert (failed.about, failed.exit_code) == ("bridge", 69)
+    assert "--force" in failed.message
+    with pytest.raises(oneshot.NoAnswer):
+        await oneshot.users(read_config(path))
+    assert pbx.tokens.granted == 0
+    found, _ = await oneshot.users(read_config(path), force=True)
+    assert [user["number"] for user in found] == ["100", "101", "102"]
+
+
+async def test_topics_of_another_pbx_s_bridge_are_told(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    await subscriber.publish("3cx/bridge/state", "online", retain=True)
+    await subscriber.publish("3cx/bridge/info", '{"pbx":{"name":"branch"}}', retain=True)
+    failed = the(await check(write_config(tmp_path, pbx, url, broker.port)), Verdict.FAIL)
+    assert "belongs to the bridge of the PBX 'branch': set another mqtt.base_topic" in failed.message
+
+
+async def test_what_the_broker_forbids_is_told_though_it_acknowledges_it(
+    tmp_path: Path, pbx: SimulatedPbx, url: str
+) -> None:
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    rules = folder / "acl"
+    rules.write_text("user bridge\ntopic readwrite 3cx/#\n")
+    rules.chmod(0o644)
+    async with Mosquitto(folder, options=("allow_anonymous true", f"acl_file {rules}")) as broker:
+        path = write_config(tmp_path, pbx, url, broker.port, mqtt="username: bridge")
+        failed = the(await check(path), Verdict.FAIL)
+    assert failed.exit_code == 1
+    assert "allow this login to write homeassistant/#" in failed.message
+
+
+async def test_a_broker_that_refuses_the_login_is_77(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    passwords = folder / "passwords"
+    subprocess.run([program("mosquitto_passwd"), "-b", "-c", passwords, "bridge", "right"], check=True)
+    passwords.chmod(0o644)
+    async with Mosquitto(folder, options=("allow_anonymous false", f"password_file {passwords}")) as broker:
+        path = write_config(tmp_path, pbx, url, broker.port, mqtt="username: bridge, password: wrong, protocol: 3.1.1")
+        findings = await check(path)
+    assert (findings[0].about, findings[0].exit_code) == ("broker", 77)
+    assert gravest(finding.exit_code for finding in findings) == 77
+
+
+async def test_users_are_shown_in_columns_or_as_json_and_move_no_cursor(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
+) -> None:
+    pbx.change("100", name="Eve\x1b[2J")
+    pbx.change("102", profile="Away", registered=False, queue="LoggedIn")
+    pbx.exchange.ring("0301234567", "101")
+    path = write_config(tmp_path, pbx, url, broker.port, **EVERY_SOURCE)
+    code, output, errors = await command("users", "-c", path)
+    assert (code, errors) == (0, "")
+    assert output.splitlines() == [
+        "NUMBER  NAME           STATE      PROFILE    QUEUE       REGISTERED  CALL",
+        "100     Eve?[2J        available  Available  logged_out  yes         -",
+        "101     Bruno O'Brien  ringing    Available  logged_out  yes         ringing inbound …567",
+        "102     Chloé Müller   away       Away       logged_in   no          -",
+    ]
+    code, output, _ = await command("users", "--json", "-c", path)
+    assert code == 0
+    assert [user["state"] for user in json.loads(output)] == ["available", "ringing", "away"]
+
+
+@pytest.mark.parametrize(
+    ("met", "code"), [([], 0), ([0, 0], 0), ([1, 69], 69), ([69, 77, 1], 77), ([1, 77, 69, 78], 78), ([1, 0], 1)]
+)
+def test_what_has_to_be_mended_first_decides_the_exit_code(met: list[int], code: int) -> None:
+    assert gravest(met) == code

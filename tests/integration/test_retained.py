@@ -1,0 +1,319 @@
+"""Whatever happens to users, options, PBX and broker: what the broker retains is what is true now, and nothing more."""
+
+import asyncio
+import json
+import re
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from bridge.simulator import SimulatedPbx
+from bridge.topics import object_id
+from tests.support.bridges import running, write_config
+from tests.support.mosquitto import Mosquitto
+from tests.support.subscriber import Subscriber
+
+PEOPLE = ("100", "1 01", "é+", "103", "HD9")
+"""One who cannot be a topic and one who is no person are among them."""
+PUBLISHABLE = {"100", "1 01", "103"}
+NAMES = ("Ada", "Bruno", 'Chloé "C" </b>')
+
+PASSING = re.compile("/bridge/(check|log|request/.*|response/.*)$")
+"""Topics that nothing is retained under."""
+
+NOT_OURS = '{"origin":{"name":"somebody"},"device":{"identifiers":["3cx2mqtt_hq_mine"]}}'
+
+Step = tuple[str, Any]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What decides which topics there are."""
+
+    base: str = "3cx"
+    prefix: str = "homeassistant"
+    discovery: bool = True
+    writing: bool = False
+    monitor: bool = True
+    group: bool = False
+    excluded: str = ""
+
+    def text(self) -> dict[str, str]:
+        """As `write_config` takes it."""
+        more = [f"commands: {{profile: {_yes(self.writing)}, queue: {_yes(self.writing)}}}"]
+        more += ["groups: {sales: ['1*']}"] if self.group else []
+        return {
+            "mqtt": f"base_topic: {self.base}, max_rate: 0",
+            "homeassistant": f"enabled: {_yes(self.discovery)}, discovery_prefix: {self.prefix}",
+            "source": "interval: 500ms" if self.monitor else "enabled: false",
+            "users_source": "interval: 500ms",
+            "users": f"forget_after: 0s, exclude: [{self.excluded!r}]" if self.excluded else "forget_after: 0s",
+            "more": "\n".join(more),
+        }
+
+
+def _yes(value: object) -> str:
+    return "true" if value else "false"
+
+
+OPTIONS = st.builds(
+    Options,
+    base=st.sampled_from(["3cx", "phones", "phones/hq"]),
+    prefix=st.sampled_from(["homeassistant", "ha"]),
+    discovery=st.booleans(),
+    writing=st.booleans(),
+    monitor=st.booleans(),
+    group=st.booleans(),
+    excluded=st.sampled_from(["", "", "1 01"]),
+)
+CHANGE = st.one_of(
+    st.tuples(st.just("come"), st.sampled_from(PEOPLE)),
+    st.tuples(st.just("go"), st.sampled_from(PEOPLE)),
+    st.tuples(st.just("rename"), st.tuples(st.sampled_from(PEOPLE), st.sampled_from(NAMES))),
+    st.tuples(st.just("move"), st.tuples(st.sampled_from(PEOPLE), st.sampled_from([0, 1, 2]))),
+    st.tuples(st.just("profile"), st.tuples(st.sampled_from(PEOPLE), st.sampled_from(["Available", "Away"]))),
+)
+CHANGES = st.lists(CHANGE, max_size=3)
+STEP = st.one_of(
+    st.tuples(st.just("changes"), CHANGES),
+    st.tuples(st.just("outage"), CHANGES),
+    st.tuples(st.just("broker"), CHANGES),
+    st.tuples(st.just("restart"), st.tuples(CHANGES, OPTIONS)),
+)
+
+
+@dataclass
+class Office:
+    """A PBX whose people are changed, and what the broker should retain because of them."""
+
+    pbx: SimulatedPbx
+    down: bool = False
+    refused: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the PBX was asked while it was down."""
+    options: Options = field(default_factory=Options)
+
+    def change(self, change: Step) -> None:
+        """Let one thing happen, where it can."""
+        kind, detail = change
+        dn = detail if isinstance(detail, str) else detail[0]
+        if kind == "come":
+            if dn not in self.pbx.users:
+                self.pbx.add_user(dn, NAMES[0])
+        elif dn not in self.pbx.users:
+            return
+        elif kind == "go":
+            if len(self.pbx.users) > 1:  # a PBX without any user is not believed
+                self.pbx.remove_user(dn)
+        else:
+            self.pbx.change(dn, **{{"rename": "name", "move": "department"}.get(kind, kind): detail[1]})
+
+    def published(self) -> list[str]:
+        """The DNs that there should be topics for."""
+        return sorted(self.pbx.users.keys() & PUBLISHABLE - {self.options.excluded})
+
+    def topics(self) -> set[str]:
+        """Everything that should be retained."""
+        return {*self._own(), *self._discovery()}
+
+    def _own(self) -> Iterator[str]:
+        base = self.options.base
+        for name in ("state", "pbx", "info", "users", "users_busy", "count", "health", "log_level"):
+            yield f"{base}/bridge/{name}"
+        for dn in self.published():
+            yield f"{base}/users/{dn}"
+            for name in ("state", "busy", *(["monitor"] if self.options.monitor else [])):
+                yield f"{base}/users/{dn}/{name}"
+        if self.options.group:
+            yield f"{base}/groups/sales"
+            yield f"{base}/groups/sales/busy"
+
+    def _discovery(self) -> Iterator[str]:
+        if self.options.discovery:
+            ids = [object_id("user", dn) for dn in self.published()]
+            for each in ("bridge", *ids, *(["group_sales"] if self.options.group else [])):
+                yield self.device(each)
+
+    def device(self, name: str) -> str:
+        """The discovery topic of a device."""
+        return f"{self.options.prefix}/device/3cx2mqtt_hq/{name}/config"
+
+    def is_true(self, retained: dict[str, str]) -> bool:
+        """Whether the retained topics and what they say is the present state of things."""
+        if retained.keys() != self.topics():
+            return False
+        roster = json.loads(retained[f"{self.options.base}/bridge/users"])
+        return [entry["number"] for entry in roster] == self.published() and all(
+            self._user_is_true(dn, retained) for dn in self.published()
+        )
+
+    def _user_is_true(self, dn: str, retained: dict[str, str]) -> bool:
+        user = self.pbx.users[dn]
+        state = "away" if user.profile == "Away" else "available"
+        document = json.loads(retained[f"{self.options.base}/users/{dn}"])
+        if (document["state"], document["name"]) != (state, user.name):
+            return False
+        if not self.options.discovery:
+            return True
+        device = json.loads(retained[self.device(object_id("user", dn))])
+        area = {1: "Sales", 2: "Support"}.get(user.department)
+        return (device["device"]["name"], device["device"].get("suggested_area")) == (user.name, area) and (
+            "command_topic" in device["components"]["queue_switch"]
+        ) is self.options.writing
+
+
+@pytest.fixture(autouse=True)
+def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Devices may change as often as they like, so that the test need not wait."""
+    monkeypatch.setattr("bridge.outputs.hass.gate.APART", 0.05)
+    monkeypatch.setattr("bridge.app._TICK", 0.05)
+
+
+@settings(
+    max_examples=15,
+    deadline=None,
+    phases=[Phase.reuse, Phase.generate],  # shrinking takes minutes, and the sequences are short
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.lists(STEP, min_size=3, max_size=8), OPTIONS)
+def test_what_is_retained_is_what_is_true_and_nothing_of_others_is_touched(
+    steps: Sequence[Step], options: Options
+) -> None:
+    asyncio.run(live(steps, options))
+
+
+async def live(steps: Sequence[Step], options: Options) -> None:
+    """One sequence of events, with a broker of its own."""
+    pbx = SimulatedPbx(users=1, version="20.0.8.1109")
+    office = Office(pbx, options=options)
+
+    async def unless_down(_: web.Request) -> web.StreamResponse | None:
+        if not office.down:
+            return None
+        office.refused.set()
+        return web.Response(status=503)
+
+    pbx.intercept = unless_down
+    with tempfile.TemporaryDirectory() as folder:
+        async with AsyncExitStack() as stack:
+            broker = await stack.enter_async_context(Mosquitto(Path(folder)))
+            url = await stack.enter_async_context(pbx.serve())
+            foreign = await leave_foreign_topics(Path(folder), broker.port)
+            life = Life(office, broker, Path(folder), url, foreign)
+            await life.begin()
+            try:
+                for kind, detail in steps:
+                    await life.steps[kind](detail)
+                    await life.until_true()
+            finally:
+                await life.end()
+            assert {
+                name: payload for name, payload in (await retained(broker.port)).items() if name in foreign
+            } == foreign
+
+
+class Life:
+    """The bridge through all of it."""
+
+    def __init__(self, office: Office, broker: Mosquitto, folder: Path, url: str, foreign: dict[str, str]) -> None:
+        self._office = office
+        self._broker = broker
+        self._folder = folder
+        self._url = url
+        self._foreign = foreign
+        self._bridge = AsyncExitStack()
+        self.steps: dict[str, Callable[[Any], Awaitable[None]]] = {
+            "changes": self._change,
+            "outage": self._outage,
+            "broker": self._restart_broker,
+            "restart": self._restart,
+        }
+
+    async def begin(self) -> None:
+        path = write_config(self._folder, self._office.pbx, self._url, self._broker.port, **self._office.options.text())
+        await self._bridge.enter_async_context(running(path))
+        await self.until_true()
+
+    async def end(self) -> None:
+        await self._bridge.aclose()
+
+    async def until_true(self) -> None:
+        """A subscriber who comes now finds, soon, just what is true."""
+        async with Subscriber(self._broker.port) as subscriber:
+            await subscriber.publish(f"{self._office.options.base}/bridge/request/refresh", "{}")
+            try:
+                await subscriber.until(lambda: self._office.is_true(self._ours(subscriber.latest)), timeout=5)
+            except AssertionError:
+                there, wanted = self._ours(subscriber.latest), self._office.topics()
+                raise AssertionError(
+                    f"{self._office.options}: missing {sorted(wanted - there.keys())}, "
+                    f"left over {sorted(there.keys() - wanted)}, there {there}"
+                ) from None
+
+    def _ours(self, latest: dict[str, str]) -> dict[str, str]:
+        return {
+            topic: payload
+            for topic, payload in latest.items()
+            if topic not in self._foreign and not PASSING.search(topic)
+        }
+
+    async def _change(self, changes: Sequence[Step]) -> None:
+        for change in changes:
+            self._office.change(change)
+
+    async def _outage(self, changes: Sequence[Step]) -> None:
+        """The PBX is down, changes, and comes back."""
+        self._office.down = True
+        self._office.refused.clear()
+        await asyncio.wait_for(self._office.refused.wait(), 5)
+        await self._change(changes)
+        self._office.down = False
+
+    async def _restart_broker(self, changes: Sequence[Step]) -> None:
+        """The broker starts over and has forgotten everything, other people's topics too."""
+        await self._broker.stop()
+        await self._change(changes)
+        await self._broker.start()
+        async with Subscriber(self._broker.port) as subscriber:
+            for topic, payload in self._foreign.items():
+                await subscriber.publish(topic, payload, retain=True)
+
+    async def _restart(self, detail: tuple[Sequence[Step], Options]) -> None:
+        """The bridge is stopped, things change, and it starts with other options."""
+        changes, options = detail
+        await self._bridge.aclose()
+        await self._change(changes)
+        self._office.options = options
+        await self.begin()
+
+
+async def leave_foreign_topics(folder: Path, port: int) -> dict[str, str]:
+    """Another PBX's bridge was here, and others who use the same words; gives what they left."""
+    other = SimulatedPbx(users=2)
+    path = folder / "branch"
+    path.mkdir()
+    async with other.serve() as url:
+        config = write_config(path, other, url, port, mqtt="base_topic: branch, client_id: branch")
+        config.write_text(config.read_text().replace("name: hq", "name: hq2"))
+        async with running(config), Subscriber(port) as subscriber:
+            await subscriber.until_latest("branch/bridge/state", "online")
+            await subscriber.publish("zigbee2mqtt/bridge/info", '{"version":"2"}', retain=True)
+            await subscriber.publish("homeassistant/device/3cx2mqtt_hq/mine/config", NOT_OURS, retain=True)
+            await subscriber.publish("3cx/other", "stays", retain=True)
+            await subscriber.publish("phones/desk", "stays", retain=True)
+    return await retained(port)
+
+
+async def retained(port: int) -> dict[str, str]:
+    """Everything that the broker retains now."""
+    async with Subscriber(port) as fresh:
+        await fresh.publish("test/end", "")
+        await fresh.until(lambda: bool(fresh.payloads("test/end")))
+        return dict(fresh.latest)
