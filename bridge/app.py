@@ -115,7 +115,8 @@ class Bridge:
             "options": self._options,
             "config": config.public(),
         }
-        yield StateOutput(self._topics, about, monitor=config.monitor_status.enabled is not Enabled.FALSE)
+        monitor = config.monitor_status.enabled is not Enabled.FALSE
+        yield StateOutput(self._topics, about, monitor=monitor)
         if config.homeassistant.enabled:
             profiles = tuple(DEFAULT_PROFILES) if config.commands.profile else ()
             yield DiscoveryOutput(
@@ -123,6 +124,7 @@ class Bridge:
                 config.pbx.url,
                 profiles=profiles,
                 queue=config.commands.queue,
+                monitor=monitor,
                 callers_in_clear=config.caller_id is CallerId.FULL,
             )
 

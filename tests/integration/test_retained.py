@@ -164,9 +164,11 @@ class Office:
             return True
         device = json.loads(retained[self.device(object_id("user", dn))])
         area = {1: "Sales", 2: "Support"}.get(user.department)
+        components = device["components"]
         return (device["device"]["name"], device["device"].get("suggested_area")) == (user.name, area) and (
-            "command_topic" in device["components"]["queue_switch"]
-        ) is self.options.writing
+            "command_topic" in components["queue_switch"],
+            "state_topic" in components["monitored"],
+        ) == (self.options.writing, self.options.monitor)
 
 
 @pytest.fixture(autouse=True)

@@ -157,6 +157,16 @@ def test_callers_in_clear_are_left_to_be_enabled_by_whoever_wants_a_history_of_t
     assert not any("enabled_by_default" in component for component in components(user_payload()[1]).values())
 
 
+def test_without_the_source_of_monitor_rows_monitored_goes() -> None:
+    output = DiscoveryOutput(TOPICS, "https://pbx.example.com:5001", monitor=False)
+    _, payload = the_one(output.user(None, USER))
+    assert components(payload)["monitored"] == {"platform": "binary_sensor"}
+    assert components(user_payload()[1])["monitored"]["state_topic"] == "3cx/users/101/monitor"
+    assert not any(
+        message.topic.endswith("/monitor") for message in StateOutput(TOPICS, {}, monitor=False).user(None, USER)
+    )
+
+
 def test_no_department_suggests_no_area() -> None:
     assert "suggested_area" not in json.loads(user_payload(replace(USER, department=None))[1])["device"]
 

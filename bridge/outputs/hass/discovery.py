@@ -10,6 +10,7 @@ from bridge.domain.model import Bridge, CallEvent, Group, User
 from bridge.outputs.hass.entities import (
     BRIDGE,
     GROUP,
+    MONITORED,
     PROFILE,
     QUEUE,
     QUEUE_SWITCH,
@@ -28,7 +29,8 @@ class DiscoveryOutput:
     Payloads are byte-identical while nothing changes: Home Assistant ignores repeats, and loses components when two
     different payloads for one device follow each other closely.
 
-    `profiles` are the ones that may be chosen, where changing them is allowed; `queue` allows to log in and out.
+    `profiles` are the ones that may be chosen, where changing them is allowed; `queue` allows to log in and out;
+    without `monitor` the source of monitor rows is off.
     `callers_in_clear`: Home Assistant would keep a history of numbers and names, so that is left to be enabled there.
     """
 
@@ -39,6 +41,7 @@ class DiscoveryOutput:
         *,
         profiles: tuple[str, ...] = (),
         queue: bool = False,
+        monitor: bool = True,
         callers_in_clear: bool = False,
     ) -> None:
         self._topics = topics
@@ -47,8 +50,9 @@ class DiscoveryOutput:
         select = profile_select(profiles)
         profile, no_profile = (select, PROFILE) if profiles else (PROFILE, select)
         login, no_login = (QUEUE_SWITCH, QUEUE) if queue else (QUEUE, QUEUE_SWITCH)
-        self._user_entities = (*USER, call_event(enabled=not callers_in_clear), profile, login)
-        self._removed = {entity.key: {"platform": entity.platform} for entity in (no_profile, no_login)}
+        monitored, no_monitored = ((MONITORED,), ()) if monitor else ((), (MONITORED,))
+        self._user_entities = (*USER, *monitored, call_event(enabled=not callers_in_clear), profile, login)
+        self._removed = {entity.key: {"platform": entity.platform} for entity in (*no_monitored, no_profile, no_login)}
         """What an earlier configuration may have had instead: a platform alone makes Home Assistant let go of it."""
 
     def user(self, before: User | None, after: User | None) -> Iterator[Message]:

@@ -76,17 +76,18 @@ USER = (
         },
         Topics.user,
     ),
-    Entity(
-        "monitored",
-        "binary_sensor",
-        {
-            "name": "Monitored",
-            "icon": "mdi:eye",
-            "value_template": "{{ None if value_json is none else 'ON' if value_json else 'OFF' }}",
-            **_DIAGNOSTIC,
-        },
-        Topics.user_monitor,
-    ),
+)
+
+MONITORED = Entity(
+    "monitored",
+    "binary_sensor",
+    {
+        "name": "Monitored",
+        "icon": "mdi:eye",
+        "value_template": "{{ None if value_json is none else 'ON' if value_json else 'OFF' }}",
+        **_DIAGNOSTIC,
+    },
+    Topics.user_monitor,
 )
 
 
