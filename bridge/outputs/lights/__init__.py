@@ -1,0 +1,1 @@
+"""Smart lights that follow users: the bridge sends each its own commands."""
