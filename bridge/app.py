@@ -25,10 +25,11 @@ from bridge.intake import Intake, policy
 from bridge.log import Published
 from bridge.mqtt.outbox import Outbox
 from bridge.mqtt.readback import Readback
-from bridge.mqtt.router import Router
+from bridge.mqtt.router import CommandTopic, Router
 from bridge.mqtt.session import Hooks, Session
 from bridge.outputs.hass.discovery import DiscoveryOutput
 from bridge.outputs.hass.gate import Gate
+from bridge.outputs.lights.board import LightBoard
 from bridge.outputs.state import StateOutput
 from bridge.ports import Output
 from bridge.sources.threecx import monitor_status, users
@@ -62,6 +63,9 @@ class Bridge:
         self._options = _options(config)
         self._outbox = outbox = Outbox()
         self._gate = Gate(outbox, self._topics, self._clock.monotonic)
+        self._lights = LightBoard(self._topics, config.lights, outbox, self._clock)
+        self._relight = asyncio.Event()
+        self._lights.on_change = self._relight.set
         self._engine = Engine(policy(config), self._outputs(), self._gate, self._clock)
         self._born = asyncio.Event()
         self._synchronised = False
@@ -69,14 +73,14 @@ class Bridge:
         refusals = refusals or Refusals(config.pbx, None, self._clock.wall)
         self._intake = Intake(config, self._engine, self._clock, self._rng, self._health, refusals)
         desk = CommandDesk(config.commands, lambda dn: self._engine.row(dn) is not None, self._intake.write)
-        listeners = {}
+        listeners = dict(self._lights.listeners)
         if config.homeassistant.enabled:
             listeners[config.homeassistant.birth_topic] = self._homeassistant_spoke
         self._controls = Controls(
             self._topics, outbox, self._engine, self._health, self._refresh, self._intake.findings
         )
-        setter = desk.receive if config.commands.any else None
-        self._router = Router(self._topics, self._controls.operations, listeners, outbox, setter, self._gate.received)
+        commands = tuple(self._command_topics(desk))
+        self._router = Router(self._topics, self._controls.operations, listeners, outbox, commands, self._gate.received)
         self._session = Session(
             config.mqtt,
             self._topics,
@@ -88,6 +92,7 @@ class Bridge:
                 request_filters=self._router.request_filters,
                 kept_filters=(self._topics.discovery("+"),),
                 receive=self._router.receive,
+                farewell=self._lights.farewell,
             ),
             self._clock,
             self._rng,
@@ -106,9 +111,19 @@ class Bridge:
             tasks.create_task(self._keep_time(), name="clock")
             tasks.create_task(self._controls.tell_health(), name="health")
             tasks.create_task(self._greet_homeassistant(), name="birth")
+            if self._config.lights:
+                tasks.create_task(self._keep_lights(), name="lights")
+
+    def _command_topics(self, desk: CommandDesk) -> Iterable[CommandTopic]:
+        topics = self._topics
+        if self._config.commands.any:
+            yield CommandTopic((topics.user_set("+"),), topics.user_of_set, desk.receive)
+        if self._config.lights:
+            yield CommandTopic((topics.light_set("+"), topics.lights_set), topics.light_of_set, self._lights.receive)
 
     def _outputs(self) -> Iterable[Output]:
         config = self._config
+        yield self._lights  # first: nothing is more urgent than a light
         host = urlsplit(config.pbx.url).hostname or ""
         about = {
             "pbx": {"name": config.pbx.name, "host": host},
@@ -125,10 +140,12 @@ class Bridge:
                 profiles=profiles,
                 queue=config.commands.queue,
                 monitor=monitor,
+                lights=[light.name for light in config.lights],
                 callers_in_clear=config.caller_id is CallerId.FULL,
             )
 
     async def _ready(self) -> None:
+        self._lights.reconnected()
         await wait_for(self._intake.settled, PATIENCE)
 
     def _synchronise(self, retained: Readback) -> Iterable[Message]:
@@ -142,7 +159,9 @@ class Bridge:
         if not self._synchronised:
             self._synchronised = True
             self._engine.adopt(retained.remembered(), same_options=retained.options == self._options)
-        wanted = (*self._engine.snapshot(), *self._controls.retained())
+            self._lights.adopt(retained.lights())
+        wanted = (*self._engine.snapshot(), *self._controls.retained(), *self._lights.retained())
+        self._relight.set()
         return list(self._gate.passing(retained.difference(self._gate.allowed(wanted))))
 
     async def _keep_time(self) -> None:
@@ -151,7 +170,14 @@ class Bridge:
             self._engine.tick()
             self._gate.tick()
 
-    def _homeassistant_spoke(self, payload: bytes) -> None:
+    async def _keep_lights(self) -> None:
+        """Send commands to the lights when they are due."""
+        while True:
+            wait = self._lights.tick() - self._clock.monotonic()
+            await wait_for(self._relight, max(0.0, min(wait, _TICK)))
+            self._relight.clear()
+
+    def _homeassistant_spoke(self, payload: bytes, _retained: bool) -> None:  # noqa: FBT001  # as the router calls it
         if payload == self._config.homeassistant.birth_payload.encode():
             self._born.set()
 

@@ -19,6 +19,7 @@ from bridge.config import load
 from bridge.errors import BridgeError
 from bridge.simulator import Rows, SimulatedPbx
 from bridge.simulator.life import live
+from bridge.simulator.lights import COMMAND_FILTERS, Look, SimulatedLights
 from bridge.simulator.prompt import HELP, Prompt
 
 _PEOPLE = 8
@@ -56,11 +57,15 @@ What to look for:
   {base}/users/100              all that is known about the user, as JSON       (for Node-RED)
   {base}/users/100/call         a call rings, is answered, ends                 (as it happens)
   {base}/bridge/state           online while the bridge runs; the broker says offline when it dies
+  {base}/lights/ada/state       what a busy light shows, and why
   homeassistant/device/#     what lets Home Assistant show all of them by itself
+
+Three simulated lights hang on the broker, and the bridge drives them: `ada` (Zigbee2MQTT) and `bruno` (Tasmota) follow
+100 and 101, `office` (WLED) shows the most important state of everybody.
 
 The configuration in use: {config}
 
-Now the users' states and calls, as they arrive at a subscriber of this broker (Ctrl-C ends the demo):
+Now the users' states and calls and the lights, as they arrive at a subscriber of this broker (Ctrl-C ends the demo):
 """
 
 _CONFIG = """\
@@ -73,6 +78,10 @@ sources:
   users: {{interval: 1s}}
   monitor_status: {{interval: 1s}}
 mqtt: {{host: 127.0.0.1, port: {port}, base_topic: {base}, protocol: 3.1.1}}
+lights:
+  - {{name: ada, driver: zigbee2mqtt, topic: zigbee2mqtt/ada, users: ["100"]}}
+  - {{name: bruno, driver: tasmota, topic: bruno, users: ["101"]}}
+  - {{name: office, driver: wled, topic: wled/office, users: ["*"]}}
 """
 
 
@@ -167,21 +176,36 @@ async def _broker() -> AsyncIterator[int]:
 
 
 async def _watch(port: int, names: dict[str, str]) -> None:
-    """A subscriber like any other: prints each state that the broker delivers."""
+    """A subscriber like any other: prints each state that the broker delivers, and what the lights look like."""
     from amqtt.client import MQTTClient  # noqa: PLC0415  # an optional extra
     from amqtt.mqtt.constants import QOS_0  # noqa: PLC0415  # the same
 
     client = MQTTClient()
     await client.connect(f"mqtt://127.0.0.1:{port}/")
-    await client.subscribe([(f"{_BASE}/users/+/{topic}", QOS_0) for topic in ("state", "call")])
+    filters = [*(f"{_BASE}/users/+/{topic}" for topic in ("state", "call")), *COMMAND_FILTERS]
+    await client.subscribe([(each, QOS_0) for each in filters])
+    lights = SimulatedLights()
     try:
         while True:
             message = await client.deliver_message()
-            if message is not None and message.data is not None:
-                dn = message.topic.split("/")[-2]
-                _print_now(f"{message.topic:<21} {names.get(dn, ''):<15} {_readable(message.data.decode())}")
+            if message is None or message.data is None:
+                continue
+            topic, payload = message.topic, message.data.decode()
+            if topic.startswith(f"{_BASE}/"):
+                _print_now(f"{topic:<21} {names.get(topic.split('/')[-2], ''):<15} {_readable(payload)}")
+            elif (seen := lights.obey(topic, payload)) is not None:
+                _print_now(_lit(*seen))
     finally:
         await client.disconnect()
+
+
+def _lit(name: str, look: Look) -> str:
+    """A light as a lamp in its colour, where the terminal has colours."""
+    shade, blinks = look
+    lamp = "(off)" if shade is None else f"({shade.hex}{', blinking' if blinks else ''})"
+    if shade is not None and sys.stdout.isatty():
+        lamp = f"\x1b[38;2;{shade.red};{shade.green};{shade.blue}m●\x1b[0m {lamp}"
+    return f"{f'light {name}':<37} {lamp}"
 
 
 def _readable(payload: str) -> str:

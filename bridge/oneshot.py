@@ -1,4 +1,4 @@
-"""The commands that look and go: `check` and `users`.
+"""The commands that look and go: `check`, `users` and `light-test`.
 
 Only one token per 3CX API client is valid at a time, so a bridge that is running is asked by MQTT; the PBX itself is
 asked only where none is running, or where the user insists.
@@ -6,8 +6,9 @@ asked only where none is running, or where the user insists.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from bridge.aio import wait_for
@@ -15,13 +16,15 @@ from bridge.app import state_directory
 from bridge.config import Config
 from bridge.domain.clock import Clock
 from bridge.domain.finding import Finding, Verdict, fail, ok, warn
-from bridge.domain.message import Message
+from bridge.domain.message import Message, Rank
 from bridge.engine.core import Engine
 from bridge.errors import EXIT_UNREACHABLE, BridgeError, BrokerError, BrokerUnavailable
 from bridge.health import Health
 from bridge.intake import Intake, policy
 from bridge.mqtt.readback import owner_in
 from bridge.mqtt.visit import Visit, visiting
+from bridge.outputs.lights.board import as_message
+from bridge.outputs.lights.lamp import Lamp
 from bridge.outputs.state import documents
 from bridge.sources.threecx.refusals import Refusals
 
@@ -70,6 +73,38 @@ async def users(config: Config, *, force: bool = False) -> tuple[Documents, list
     async with _own_intake(config) as (engine, intake):
         findings += [finding for finding in intake.findings() if finding.verdict is not Verdict.OK]
         return documents(engine.users()), findings
+
+
+async def light_test(config: Config, name: str, tell: Callable[[str], None], seconds: float = 2.0) -> None:
+    """Show each state's look on a light; the bridge that is running leaves it alone for so long."""
+    light = next((light for light in config.lights if light.name == name), None)
+    if light is None:
+        there_are = (
+            f"there are {', '.join(light.name for light in config.lights)}" if config.lights else "there are none"
+        )
+        raise BridgeError(f"there is no light {name!r} in lights: {there_are}")
+    topics = config.topics
+    async with visiting(config.mqtt, topics, "light-test") as visit:
+        document = await visit.retained(topics.light_state(name)) or b"{}"
+        paused = b'"paused":true' in document
+        pause = Message(topics.light_set(name), b'{"pause":true}', Rank.STATE, retain=False)
+        await visit.publish([pause])
+        try:
+            await _walk(visit, Lamp(replace(light, hours=None, after_call=0.0)), tell, seconds)
+        finally:
+            if not paused:
+                await visit.publish([replace(pause, payload=b'{"pause":false}')])
+
+
+async def _walk(visit: Visit, lamp: Lamp, tell: Callable[[str], None], seconds: float) -> None:
+    clock = Clock()
+    for state, look in lamp.settings.looks.items():
+        tell(f"{state:<15} {look}")
+        end = clock.monotonic() + seconds
+        lamp.follow(lamp.name, state, clock.monotonic())
+        while (now := clock.monotonic()) < end:
+            await visit.publish(map(as_message, lamp.due(now, clock.wall())))
+            await asyncio.sleep(max(0.0, min(lamp.next_time(now, clock.wall()), end) - now))
 
 
 def as_table(found: Iterable[Mapping[str, Any]]) -> Iterator[str]:

@@ -4,14 +4,15 @@ A configuration file yields text, null, lists and mappings, nothing else: what a
 type of its key. Values that are already of the right type pass, so that defaults go the same way.
 """
 
+import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from voluptuous import Invalid, MultipleInvalid, Optional
+from voluptuous import Invalid, Marker, MultipleInvalid, Optional, Required
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -188,6 +189,54 @@ class MapOf:
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """A mapping with keys of the program's choice where a section cannot stand: in a list, or where null may be."""
+
+    fields: Mapping[Marker, Option]
+
+    def __call__(self, value: object) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise Invalid(f"keys and values are expected here, not {_kind(value)}")
+        names = [str(marker) for marker in self.fields]
+        items: list[tuple[str, Callable[[object], Any], object]] = [
+            (str(name), _Refusal(unknown_key(str(name), names)), None) for name in value if name not in names
+        ]
+        for marker, option in self.fields.items():
+            name = str(marker)
+            if name in value:
+                items.append((name, option, value[name]))
+            elif isinstance(marker, Optional):
+                items.append((name, option, marker.default()))  # type: ignore[operator]  # every option has one
+            else:
+                items.append((name, _Refusal(f"is required: add {name}"), None))
+        return dict(zip(names, _each(items), strict=True))
+
+    def json_schema(self) -> JsonSchema:
+        properties = {
+            str(marker): option.json_schema() | {"description": marker.description}
+            for marker, option in self.fields.items()
+        }
+        required = [str(marker) for marker in self.fields if isinstance(marker, Required)]
+        return {"type": "object", "additionalProperties": False, "properties": properties, "required": required}
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Takes no value at all."""
+
+    message: str
+
+    def __call__(self, _value: object) -> Any:
+        raise Invalid(self.message)
+
+
+def unknown_key(name: str, known: Sequence[str]) -> str:
+    """What to say of a key that nobody knows."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"unknown key; did you mean {close[0]}?" if close else f"unknown key; known here: {', '.join(known)}"
+
+
+@dataclass(frozen=True, slots=True)
 class File:
     """The path of a file; the loader resolves it against the configuration's folder and sees that it is there."""
 
@@ -200,7 +249,7 @@ class File:
         return {"type": "string", "minLength": 1}
 
 
-def _each(items: Iterable[tuple[str, Option, object]]) -> list[Any]:
+def _each(items: Iterable[tuple[str, Callable[[object], Any], object]]) -> list[Any]:
     """Every (place, option, value) converted, or MultipleInvalid with all that is wrong."""
     converted, errors = [], []
     for place, option, value in items:

@@ -114,6 +114,31 @@ class Topics:
         """`ON` while anybody in the group is busy."""
         return f"{self.base}/groups/{name}/busy"
 
+    def light_state(self, name: str) -> str:
+        """What a light shows and why, as JSON."""
+        return f"{self.base}/lights/{name}/state"
+
+    def light_set(self, name: str) -> str:
+        """Where others pause a light or give it another look."""
+        return f"{self.base}/lights/{name}/set"
+
+    @property
+    def lights_set(self) -> str:
+        """The same for all lights."""
+        return f"{self.base}/lights/set"
+
+    def light_of_state(self, topic: str) -> str | None:
+        """The light whose `state` topic this is, or None when it is another topic."""
+        name = topic.removeprefix(f"{self.base}/lights/").removesuffix("/state")
+        return name if self.light_state(name) == topic and "/" not in name else None
+
+    def light_of_set(self, topic: str) -> str | None:
+        """The light whose `set` topic this is, "" for all of them, or None when it is another topic."""
+        if topic == self.lights_set:
+            return ""
+        name = topic.removeprefix(f"{self.base}/lights/").removesuffix("/set")
+        return name if self.light_set(name) == topic and "/" not in name else None
+
     def document_of(self, topic: str) -> str | None:
         """The DN whose JSON document lives under `topic`, or None when it is another topic."""
         prefix = f"{self.base}/users/"
@@ -153,7 +178,7 @@ class Topics:
 
 def filters_under(base: str) -> tuple[str, ...]:
     """Topic filters for all that a bridge retains under its base topic."""
-    return (f"{base}/bridge/#", f"{base}/users/#", f"{base}/groups/#")
+    return (f"{base}/bridge/#", f"{base}/users/#", f"{base}/groups/#", f"{base}/lights/#")
 
 
 def object_id(kind: str, number: str) -> str:

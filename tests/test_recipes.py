@@ -63,7 +63,7 @@ def as_read_by_the_device(path: Path) -> str:
     return text
 
 
-def known_topics(number: str, group: str) -> set[str]:
+def known_topics(number: str, group: str, light: str) -> set[str]:
     topics = TOPICS
     return {
         topics.bridge_state,
@@ -86,13 +86,17 @@ def known_topics(number: str, group: str) -> set[str]:
         topics.user_set(number),
         topics.group(group),
         topics.group_busy(group),
+        topics.light_state(light),
+        topics.light_set(light),
+        topics.lights_set,
     }
 
 
 def is_known(mention: str) -> bool:
     """Whether the bridge has this topic, or one that this filter or beginning of a topic matches."""
-    number, group = (re.search(f"/{kind}/([^/+#]+)", mention) for kind in ("users", "groups"))
-    topics = known_topics(number[1] if number else "101", group[1] if group else "sales")
+    usual = {"users": "101", "groups": "sales", "lights": "desk"}
+    named = {kind: re.search(f"/{kind}/([^/+#]+)", mention) for kind in usual}
+    topics = known_topics(*(match[1] if (match := named[kind]) else usual[kind] for kind in usual))
     if mention.endswith("/"):
         return any(topic.startswith(mention) for topic in topics)
     return any(topic_matches_sub(mention, topic) for topic in topics)

@@ -1,6 +1,5 @@
 """From file and environment to settings, or to the list of everything that is wrong."""
 
-import difflib
 import ipaddress
 import ssl
 from collections.abc import Iterator, Mapping
@@ -20,7 +19,9 @@ from bridge.engine.settings import UsersSettings, presence_rules
 from bridge.errors import ConfigError, Problem
 from bridge.mqtt.settings import MqttSettings, contradictions, mqtt_settings
 from bridge.outputs.hass.settings import HassSettings
-from bridge.settings import LogSettings
+from bridge.outputs.lights import settings as lights
+from bridge.outputs.lights.settings import LightSettings
+from bridge.settings import LogSettings, unknown_key
 from bridge.sources.threecx.settings import (
     ActiveCallsSettings,
     CallControlSettings,
@@ -54,6 +55,7 @@ class Config:
     commands: CommandsSettings
     mqtt: MqttSettings
     homeassistant: HassSettings
+    lights: tuple[LightSettings, ...]
     log: LogSettings
     warnings: tuple[str, ...]
     """Sentences for people: legal, but perhaps not meant."""
@@ -90,9 +92,12 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
         _check_files(tree, options)
         for key, message in contradictions(options["mqtt"]):
             tree.complain(("mqtt", *key.split(".")), message)
+        for key, message in lights.contradictions(options["lights"], options["groups"]):
+            tree.complain(("lights", *key.split(".")), message)
     if tree.problems or options is None:
         raise ConfigError(sorted(tree.problems, key=_in_file_order))
     pbx, sources = pbx_settings(options["pbx"]), options["sources"]
+    rules, groups = presence_rules(options["presence"]), options["groups"]
     return Config(
         pbx=pbx,
         monitor_status=monitor_status_settings(sources["monitor_status"]),
@@ -100,12 +105,13 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
         active_calls=ActiveCallsSettings(**sources["active_calls"]),
         call_control=CallControlSettings(**sources["call_control"]),
         users=UsersSettings(**options["users"]),
-        groups=options["groups"],
-        rules=presence_rules(options["presence"]),
+        groups=groups,
+        rules=rules,
         caller_id=options["privacy"]["caller_id"],
         commands=CommandsSettings(**options["commands"]),
         mqtt=mqtt_settings(options["mqtt"], pbx.name),
         homeassistant=HassSettings(**options["homeassistant"]),
+        lights=lights.light_settings(options["lights"], options["palette"], groups, rules.busy),
         log=LogSettings(**options["log"]),
         warnings=(*warnings, *_doubts(options, tree)),
         options=options,
@@ -191,13 +197,10 @@ def _with_sections(values: dict[str, Any], above: Key = ()) -> dict[str, Any]:
 
 
 def _in_words(key: Key, error: Invalid) -> tuple[Key, str]:
-    if key not in OPTIONS and OPTIONS.get(key[:-1]) is not None and not isinstance(OPTIONS[key[:-1]], dict):
-        return key, error.msg  # an item of a list or a mapping
+    if any(not isinstance(OPTIONS.get(key[:length], {}), dict) for length in range(1, len(key))):
+        return key, error.msg  # within a list or a mapping
     if key not in OPTIONS:
-        siblings = [known[-1] for known in OPTIONS if known[:-1] == key[:-1]]
-        close = difflib.get_close_matches(key[-1], siblings, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(siblings)}"
-        return key, f"unknown key; {hint}"
+        return key, unknown_key(key[-1], [known[-1] for known in OPTIONS if known[:-1] == key[:-1]])
     if isinstance(error, RequiredFieldInvalid):
         file = f" or {key[-1]}_file" if is_secret(OPTIONS.get(key)) else ""
         return key, f"is required: add {key[-1]}{file}"

@@ -12,6 +12,7 @@ from bridge.config.tree import Key
 from bridge.engine.settings import COMMANDS_SCHEMA, GROUPS, PRESENCE_SCHEMA, PRIVACY_SCHEMA, USERS_SCHEMA
 from bridge.mqtt.settings import MQTT_SCHEMA
 from bridge.outputs.hass.settings import HASS_SCHEMA
+from bridge.outputs.lights.settings import LIGHTS, PALETTE_OPTION
 from bridge.settings import LOG_SCHEMA, JsonSchema, ListOf, MapOf, Nullable, Text
 from bridge.sources.threecx.settings import (
     ACTIVE_CALLS_SCHEMA,
@@ -35,6 +36,8 @@ SCHEMA: dict[Marker, Any] = {
     Optional("groups", default={}, description="Users taken together: name → DNs or globs"): GROUPS,
     Optional("presence", default={}, description="Which state follows from what"): PRESENCE_SCHEMA,
     Optional("privacy", default={}, description="What is not shown"): PRIVACY_SCHEMA,
+    Optional("palette", default={}, description="What each state looks like on lights: state → look"): PALETTE_OPTION,
+    Optional("lights", default=[], description="Lights that follow users"): LIGHTS,
     Optional("mqtt", default={}, description="The MQTT broker"): MQTT_SCHEMA,
     Optional("homeassistant", default={}, description="MQTT discovery for Home Assistant"): HASS_SCHEMA,
     Optional("commands", default={}, description="Writing to the PBX: off unless switched on"): COMMANDS_SCHEMA,

@@ -132,9 +132,13 @@ class _Reader:
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, key)
         if isinstance(node, yaml.SequenceNode):
-            return [self._value(item, (*key, str(index))) for index, item in enumerate(node.value)]
+            return [self._item(item, (*key, str(index))) for index, item in enumerate(node.value)]
         plain = isinstance(node, yaml.ScalarNode) and node.style is None
         return None if plain and node.value in _NULLS else node.value
+
+    def _item(self, node: yaml.Node, key: Key) -> Any:
+        self._tree.places[key] = f"{self._tree.path}:{node.start_mark.line + 1}"
+        return self._value(node, key)
 
     def _mapping(self, node: yaml.MappingNode, key: Key) -> dict[str, Any]:
         values: dict[str, Any] = {}

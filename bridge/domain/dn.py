@@ -3,12 +3,21 @@
 A DN need not be numeric: 3CX takes any client id as the DN of an API client.
 """
 
+import re
 import unicodedata
+from collections.abc import Iterable
+from fnmatch import translate
 
 MAX_BYTES = 64
 _WILDCARDS = "+#/"
 _RESERVED = range(0xFDD0, 0xFDF0)
 _PLANE_END = 0xFFFE
+
+
+def pattern(globs: Iterable[str]) -> re.Pattern[str] | None:
+    """Matches what any of the globs matches, case and all; None where there are none."""
+    joined = "|".join(translate(glob) for glob in globs)
+    return re.compile(joined) if joined else None
 
 
 def why_unpublishable(dn: str) -> str | None:

@@ -2,8 +2,12 @@
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 
 MOST = 255
+"""Of a channel of a colour."""
+MOST_BRIGHT = 100
+"""Percent."""
 
 NAMES = {
     "red": "#ff0000",
@@ -20,6 +24,15 @@ NAMES = {
     "white": "#ffffff",
 }
 """Colours as LEDs show them; the names are CSS's, `green` is full green."""
+
+
+class LightWord(StrEnum):
+    """Why a light shows what it shows, where that is no state of a user."""
+
+    OFF = "off"
+    """Out of hours."""
+    OVERRIDE = "override"
+    PAUSED = "paused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +53,22 @@ class Color:
         return Color(*(_part(channel, percent) for channel in (self.red, self.green, self.blue)))
 
 
+BLACK = Color(0, 0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """What a light shows. `brightness` is in percent, 1 to 100, and means nothing while the light is off."""
 
     color: Color | None
     """None: off."""
-    brightness: int = 100
+    brightness: int = MOST_BRIGHT
     blink: bool = False
+
+    def __str__(self) -> str:
+        if self.color is None:
+            return "off"
+        return f"{self.color.hex} at {self.brightness} %{', blinking' if self.blink else ''}"
 
 
 OFF = Look(None)

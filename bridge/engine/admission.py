@@ -1,11 +1,8 @@
 """Who is published: the rules of `users:` and what MQTT allows as a topic level."""
 
 import logging
-import re
-from collections.abc import Iterable
-from fnmatch import translate
 
-from bridge.domain.dn import why_unpublishable
+from bridge.domain.dn import pattern, why_unpublishable
 from bridge.engine.settings import UsersSettings
 
 _HOT_DESK = "HD"
@@ -40,9 +37,3 @@ class Admission:
         if self._include is not None and not self._include.match(dn):
             return False
         return self._special or not dn.startswith(_HOT_DESK)
-
-
-def pattern(globs: Iterable[str]) -> re.Pattern[str] | None:
-    """Matches what any of the globs matches, case and all; None where there are none."""
-    joined = "|".join(translate(glob) for glob in globs)
-    return re.compile(joined) if joined else None

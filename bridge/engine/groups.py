@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from bridge.domain.dn import pattern
 from bridge.domain.model import Group, User
-from bridge.engine.admission import pattern
 
 
 class Groups:

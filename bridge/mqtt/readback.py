@@ -31,6 +31,7 @@ class Readback:
         self._topics = topics
         self._digests: dict[str, int] = {}
         self._documents: dict[str, bytes] = {}
+        self._lights: dict[str, bytes] = {}
         self._infos: dict[str, dict[str, object]] = {}
         """What `bridge/info` says, by base topic."""
         self._running: set[str] = set()
@@ -54,6 +55,8 @@ class Readback:
             self._running.add(topic.removesuffix(_STATE))
         elif self._topics.document_of(topic) is not None:
             self._documents[topic] = payload
+        elif (light := self._topics.light_of_state(topic)) is not None:
+            self._lights[light] = payload
 
     @property
     def owner(self) -> str | None:
@@ -85,6 +88,13 @@ class Readback:
             if dn is not None and past is not None:
                 found[dn] = replace(past, department=self._areas.get(dn))
         return found
+
+    def lights(self) -> dict[str, dict[str, object]]:
+        """What this bridge's lights showed, by name."""
+        if self.owner != self._topics.pbx_name:
+            return {}
+        found = {name: _object(payload) for name, payload in self._lights.items()}
+        return {name: document for name, document in found.items() if document is not None}
 
     def difference(self, wanted: Iterable[Message]) -> Iterator[Message]:
         """What to publish so that the broker retains `wanted`, and the clearing of what is no longer true.

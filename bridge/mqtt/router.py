@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from bridge.domain.message import Message, Rank
 from bridge.errors import BridgeError
@@ -12,12 +13,25 @@ from bridge.topics import Topics, to_json
 MAX_REQUEST = 4096
 
 Setter = Callable[[str, Mapping[str, object]], None]
-"""Takes a user's DN and what is asked for; refuses by raising BridgeError."""
+"""Takes whom or what it is about, and what is asked for; refuses by raising BridgeError."""
+
+Listener = Callable[[bytes, bool], None]
+"""Takes a payload, and whether the broker had retained it."""
 
 Operation = Callable[[Mapping[str, object]], object]
 """Does what a request asks for; returns what to answer, as JSON. Refuses by raising BridgeError."""
 
 _logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandTopic:
+    """Topics under which something can be changed."""
+
+    filters: tuple[str, ...]
+    about: Callable[[str], str | None]
+    """From a topic to whom or what it is about; None where it is another topic."""
+    set: Setter
 
 
 class Router:
@@ -27,17 +41,17 @@ class Router:
         self,
         topics: Topics,
         operations: Mapping[str, Operation],
-        listeners: Mapping[str, Callable[[bytes], None]],
+        listeners: Mapping[str, Listener],
         publisher: Publisher,
-        setter: Setter | None = None,
+        commands: Sequence[CommandTopic] = (),
         discovery: Callable[[str, bytes], None] = lambda _topic, _payload: None,
     ) -> None:
-        """Without a `setter` nobody listens to `users/<dn>/set`; `discovery` hears of Home Assistant's topics."""
+        """`discovery` hears of Home Assistant's topics."""
         self._topics = topics
         self._operations = {topics.request(name): (name, operation) for name, operation in operations.items()}
         self._listeners = listeners
         self._publisher = publisher
-        self._setter = setter
+        self._commands = commands
         self._discovery = discovery
 
     @property
@@ -48,18 +62,17 @@ class Router:
     @property
     def request_filters(self) -> tuple[str, ...]:
         """The same for requests, which must not be retained."""
-        commands = () if self._setter is None else (self._topics.user_set("+"),)
-        return (self._topics.request("+"), *commands)
+        return (self._topics.request("+"), *(each for command in self._commands for each in command.filters))
 
     def receive(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # as Receive demands
         """Deal with one message."""
         if topic in self._listeners:
-            self._listeners[topic](payload)
+            self._listeners[topic](payload, retained)
         elif topic in self._operations:
             self._answer(*self._operations[topic], payload, retained=retained)
-        elif self._setter is not None and (dn := self._topics.user_of_set(topic)) is not None:
+        elif any(command.about(topic) is not None for command in self._commands):
             if payload:  # else somebody cleared a retained command
-                self._set(self._setter, dn, payload, retained=retained)
+                self._set(topic, payload, retained=retained)
         elif self._topics.is_discovery(topic):
             self._discovery(topic, payload)
         elif topic.startswith(self._topics.request("")):
@@ -71,11 +84,14 @@ class Router:
         known = ", ".join(name for name, _ in self._operations.values())
         raise BridgeError(f"there is no such request: there are {known}")
 
-    def _set(self, setter: Setter, dn: str, payload: bytes, *, retained: bool) -> None:
+    def _set(self, topic: str, payload: bytes, *, retained: bool) -> None:
         try:
-            setter(dn, _request(payload, retained=retained))
+            request = _request(payload, retained=retained)
+            for command in self._commands:
+                if (about := command.about(topic)) is not None:
+                    command.set(about, request)
         except BridgeError as error:
-            _logger.warning("%s: %s", ascii(self._topics.user_set(dn)), error)
+            _logger.warning("%s: %s", ascii(topic), error)
 
     def _answer(self, name: str, operation: Operation, payload: bytes, *, retained: bool) -> None:
         answer: dict[str, object] = {"status": "ok", "data": None, "error": None, "transaction": None}

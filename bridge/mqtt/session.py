@@ -59,6 +59,8 @@ class Hooks:
     kept_filters: Sequence[str]
     """Those of the bridge's own topics that `receive` goes on to hear of after they were read back."""
     receive: Receive
+    farewell: Callable[[], Iterable[Message]]
+    """What to say ahead of the last `offline`."""
 
 
 class Session:
@@ -220,7 +222,8 @@ class Session:
         self._outbox.clear()  # our own `offline` comes back to us and must not be corrected
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL):
-                connection.publish(self._offline, self._settings.qos)
+                for message in (*self._hooks.farewell(), self._offline):
+                    connection.publish(message, self._settings.qos)
                 await connection.delivered()
         connection.close()
 

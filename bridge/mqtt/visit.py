@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -46,6 +46,15 @@ class Visit:
         answers = self._topics.response(operation)
         answer = await self._first(answers, lambda payload, _: transaction.encode() in payload, _ANSWER, request)
         return None if answer is None else dict(json.loads(answer))
+
+    async def publish(self, messages: Iterable[Message]) -> None:
+        """Publish and wait until the broker has all of them; BrokerError where the connection was lost."""
+        for message in messages:
+            self._connection.publish(message, qos=1)
+        async with asyncio.timeout(_ANSWER):
+            await self._connection.delivered()
+        if self._connection.lost.done():
+            raise self._connection.lost.result()
 
     async def _first(
         self, topic: str, wanted: Wanted, patience: float, publish: tuple[str, bytes] | None = None

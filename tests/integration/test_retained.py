@@ -26,7 +26,7 @@ PEOPLE = ("100", "1 01", "é+", "103", "HD9")
 PUBLISHABLE = {"100", "1 01", "103"}
 NAMES = ("Ada", "Bruno", 'Chloé "C" </b>')
 
-PASSING = re.compile("/bridge/(check|log|request/.*|response/.*)$")
+PASSING = re.compile("/bridge/(check|log|request/.*|response/.*)$|^wled/desk/api$")
 """Topics that nothing is retained under."""
 
 NOT_OURS = '{"origin":{"name":"somebody"},"device":{"identifiers":["3cx2mqtt_hq_mine"]}}'
@@ -44,12 +44,14 @@ class Options:
     writing: bool = False
     monitor: bool = True
     group: bool = False
+    light: bool = False
     excluded: str = ""
 
     def text(self) -> dict[str, str]:
         """As `write_config` takes it."""
         more = [f"commands: {{profile: {_yes(self.writing)}, queue: {_yes(self.writing)}}}"]
         more += ["groups: {sales: ['1*']}"] if self.group else []
+        more += ["lights: [{name: desk, driver: wled, topic: wled/desk, users: ['1*']}]"] if self.light else []
         return {
             "mqtt": f"base_topic: {self.base}, max_rate: 0",
             "homeassistant": f"enabled: {_yes(self.discovery)}, discovery_prefix: {self.prefix}",
@@ -72,6 +74,7 @@ OPTIONS = st.builds(
     writing=st.booleans(),
     monitor=st.booleans(),
     group=st.booleans(),
+    light=st.booleans(),
     excluded=st.sampled_from(["", "", "1 01"]),
 )
 CHANGE = st.one_of(
@@ -134,12 +137,15 @@ class Office:
         if self.options.group:
             yield f"{base}/groups/sales"
             yield f"{base}/groups/sales/busy"
+        if self.options.light:
+            yield f"{base}/lights/desk/state"
 
     def _discovery(self) -> Iterator[str]:
         if self.options.discovery:
-            ids = [object_id("user", dn) for dn in self.published()]
-            for each in ("bridge", *ids, *(["group_sales"] if self.options.group else [])):
-                yield self.device(each)
+            ids = ["bridge", *(object_id("user", dn) for dn in self.published())]
+            ids += ["group_sales"] if self.options.group else []
+            ids += ["light_desk"] if self.options.light else []
+            yield from map(self.device, ids)
 
     def device(self, name: str) -> str:
         """The discovery topic of a device."""

@@ -5,7 +5,7 @@ import pytest
 
 from bridge.domain.message import Message
 from bridge.errors import BridgeError
-from bridge.mqtt.router import MAX_REQUEST, Router
+from bridge.mqtt.router import MAX_REQUEST, CommandTopic, Router
 from bridge.topics import Topics
 
 
@@ -63,13 +63,15 @@ def test_a_bad_request_is_answered_with_an_error(payload: bytes, retained: bool,
 
 
 def test_listeners_hear_their_topic_and_what_nobody_listens_to_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    heard: list[bytes] = []
-    router = Router(Topics("3cx", "hq", "ha"), {}, {"ha/status": heard.append}, Wire())
+    heard: list[tuple[bytes, bool]] = []
+    listeners = {"ha/status": lambda payload, retained: heard.append((payload, retained))}
+    router = Router(Topics("3cx", "hq", "ha"), {}, listeners, Wire())
     assert router.filters == ("3cx/bridge/state", "ha/status")
     assert router.request_filters == ("3cx/bridge/request/+",)
     router.receive("ha/status", b"online", False)
     router.receive("3cx/elsewhere", b"", False)
-    assert heard == [b"online"]
+    router.receive("ha/status", b"offline", True)
+    assert heard == [(b"online", False), (b"offline", True)]
     assert "nothing here answers to '3cx/elsewhere'" in caplog.text
 
 
@@ -84,7 +86,9 @@ def test_an_unknown_request_is_answered_with_those_that_there_are() -> None:
 
 def test_who_clears_a_command_asks_for_nothing() -> None:
     asked: list[str] = []
-    router = Router(Topics("3cx", "hq", "ha"), {}, {}, Wire(), lambda dn, _: asked.append(dn))
+    topics = Topics("3cx", "hq", "ha")
+    commands = [CommandTopic((topics.user_set("+"),), topics.user_of_set, lambda dn, _: asked.append(dn))]
+    router = Router(topics, {}, {}, Wire(), commands)
     assert router.request_filters == ("3cx/bridge/request/+", "3cx/users/+/set")
     router.receive("3cx/users/101/set", b"", False)
     router.receive("3cx/users/101/set", b"{}", True)

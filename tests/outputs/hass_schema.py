@@ -67,6 +67,7 @@ _SELECT = _component(
 _SWITCH = _component(
     "switch",
     required=("state_topic", "command_topic"),
+    entity_category={"const": "config"},
     **dict.fromkeys(("payload_on", "payload_off", "state_on", "state_off"), _TEXT),
     **_COMMAND,
 )

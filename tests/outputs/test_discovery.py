@@ -15,7 +15,7 @@ from paho.mqtt.client import topic_matches_sub
 from bridge.domain.message import Message
 from bridge.domain.model import Bridge, CallEvent, CallEventType, Group, Queue, SourceReport, State, User
 from bridge.mqtt.outbox import Outbox
-from bridge.mqtt.router import Router
+from bridge.mqtt.router import CommandTopic, Router
 from bridge.outputs.hass.discovery import DiscoveryOutput
 from bridge.outputs.state import StateOutput
 from bridge.topics import Topics
@@ -69,7 +69,13 @@ def bridge_payload() -> tuple[str, bytes]:
     return the_one(DiscoveryOutput(TOPICS, "https://pbx.example.com:5001").bridge(None, BRIDGE))
 
 
+def light_payload() -> tuple[str, bytes]:
+    _, light = DiscoveryOutput(TOPICS, "https://pbx.example.com:5001", lights=["desk-ada"]).bridge(None, BRIDGE)
+    return light.topic, light.payload
+
+
 ALL = {
+    "light_desk-ada": light_payload,
     "user_101": user_payload,
     "user_101_writable": writable_payload,
     "group_sales": group_payload,
@@ -104,12 +110,16 @@ def test_every_topic_that_discovery_names_is_published_or_listened_to() -> None:
     output = StateOutput(TOPICS, {})
     published = {message.topic for message in (*output.user(None, USER), *output.bridge(None, BRIDGE))}
     published |= {message.topic for message in (*output.group(None, GROUP), *output.call(USER, EVENT))}
-    router = Router(TOPICS, {"refresh": lambda _: None}, {}, Outbox(), lambda _dn, _request: None)
+    commands = [
+        CommandTopic((TOPICS.user_set("+"),), TOPICS.user_of_set, lambda _dn, _request: None),
+        CommandTopic((TOPICS.light_set("+"),), TOPICS.light_of_set, lambda _light, _request: None),
+    ]
+    router = Router(TOPICS, {"refresh": lambda _: None}, {}, Outbox(), commands)
     for _, payload in (render() for render in ALL.values()):
         found = components(payload).values()
         named = {component["state_topic"] for component in found if "state_topic" in component}
         named |= {entry["topic"] for entry in json.loads(payload)["availability"]}
-        assert named <= published | {TOPICS.bridge_state, TOPICS.bridge_log_level}
+        assert named <= published | {TOPICS.bridge_state, TOPICS.bridge_log_level, TOPICS.light_state("desk-ada")}
         for command in (component["command_topic"] for component in found if "command_topic" in component):
             assert any(topic_matches_sub(each, command) for each in router.request_filters)
 
@@ -121,6 +131,7 @@ def test_unique_ids_are_unique_and_every_state_is_an_option() -> None:
     assert writable < ids
     once = [*components(user_payload()[1]).values(), *components(bridge_payload()[1]).values()]
     once += components(group_payload()[1]).values()
+    once += components(light_payload()[1]).values()
     found = [component["unique_id"] for component in once if "unique_id" in component]
     assert len(found) == len(set(found))
     assert set(found) == ids - writable

@@ -10,6 +10,7 @@ from bridge.domain.model import Bridge, CallEvent, Group, User
 from bridge.outputs.hass.entities import (
     BRIDGE,
     GROUP,
+    LIGHT,
     MONITORED,
     PROFILE,
     QUEUE,
@@ -30,7 +31,7 @@ class DiscoveryOutput:
     different payloads for one device follow each other closely.
 
     `profiles` are the ones that may be chosen, where changing them is allowed; `queue` allows to log in and out;
-    without `monitor` the source of monitor rows is off.
+    without `monitor` the source of monitor rows is off. `lights` are the names of those that the bridge drives.
     `callers_in_clear`: Home Assistant would keep a history of numbers and names, so that is left to be enabled there.
     """
 
@@ -42,10 +43,12 @@ class DiscoveryOutput:
         profiles: tuple[str, ...] = (),
         queue: bool = False,
         monitor: bool = True,
+        lights: Iterable[str] = (),
         callers_in_clear: bool = False,
     ) -> None:
         self._topics = topics
         self._pbx_url = pbx_url
+        self._lights = tuple(lights)
         self._slug = "3cx" if topics.pbx_name == "3cx" else f"3cx_{_slug(topics.pbx_name)}"
         select = profile_select(profiles)
         profile, no_profile = (select, PROFILE) if profiles else (PROFILE, select)
@@ -74,9 +77,12 @@ class DiscoveryOutput:
             yield Message(topic, encode(self._group_payload(after)), Rank.DISCOVERY)
 
     def bridge(self, before: Bridge | None, _after: Bridge) -> Iterator[Message]:
-        """The bridge's own device; ahead of the users' devices, which refer to it."""
+        """The bridge's own device, ahead of the others, which refer to it; and a device per light."""
         if before is None:
             yield Message(self._topics.discovery("bridge"), encode(self._bridge_payload()), Rank.DISCOVERY)
+            for light in self._lights:
+                topic = self._topics.discovery(object_id("light", light))
+                yield Message(topic, encode(self._light_payload(light)), Rank.DISCOVERY)
 
     def _user_topic(self, user: User) -> str:
         return self._topics.discovery(object_id("user", user.number))
@@ -108,6 +114,18 @@ class DiscoveryOutput:
         }
         components = self._components(GROUP, prefix, group.name, f"group_{_slug(group.name)}")
         return self._payload(device, components, self._both)
+
+    def _light_payload(self, light: str) -> str:
+        prefix = f"{self._topics.device_prefix}_{object_id('light', light)}"
+        device = {
+            "identifiers": [prefix],
+            "name": light,
+            "manufacturer": ORIGIN,
+            "model": "Busy light",
+            "via_device": f"{self._topics.device_prefix}_bridge",
+        }
+        components = self._components(LIGHT, prefix, light, f"light_{_slug(light)}")
+        return self._payload(device, components, (self._topics.bridge_state,))
 
     @property
     def _both(self) -> tuple[str, str]:

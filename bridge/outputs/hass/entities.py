@@ -9,6 +9,7 @@ select and the sensor that stands for it where writing is off have keys of their
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from bridge.domain.light import LightWord
 from bridge.domain.model import CallEventType, State
 from bridge.settings import LogLevel
 from bridge.topics import Topics
@@ -30,6 +31,7 @@ class Entity:
     """Where it sends what somebody wants."""
 
 
+_STATES = [state.value for state in State if state is not State.UNKNOWN]
 _CONNECTIVITY = {"payload_on": "online", "payload_off": "offline", "device_class": "connectivity"}
 _DIAGNOSTIC = {"entity_category": "diagnostic"}
 
@@ -47,7 +49,7 @@ USER = (
             "name": None,
             "icon": "mdi:phone",
             "device_class": "enum",
-            "options": [state.value for state in State if state is not State.UNKNOWN],
+            "options": _STATES,
             "value_template": "{{ None if value == 'unknown' else value }}",
         },
         Topics.user_state,
@@ -170,6 +172,37 @@ GROUP = (
             "value_template": "{{ value_json.available | length }}",
         },
         lambda topics, name: topics.group(name),
+    ),
+)
+
+LIGHT = (
+    Entity(
+        "shows",
+        "sensor",
+        {
+            "name": None,
+            "icon": "mdi:lightbulb",
+            "device_class": "enum",
+            "options": [*_STATES, *(word.value for word in LightWord)],
+            "value_template": "{{ None if value_json.shows == 'unknown' else value_json.shows }}",
+        },
+        lambda topics, name: topics.light_state(name),
+    ),
+    Entity(
+        "pause",
+        "switch",
+        {
+            "name": "Pause",
+            "icon": "mdi:pause-circle",
+            "value_template": "{{ value_json.paused }}",
+            "state_on": "True",
+            "state_off": "False",
+            "payload_on": '{"pause":true}',
+            "payload_off": '{"pause":false}',
+            "entity_category": "config",
+        },
+        lambda topics, name: topics.light_state(name),
+        lambda topics, name: topics.light_set(name),
     ),
 )
 

@@ -58,5 +58,5 @@ class Driver(Protocol):
     def blinks(self) -> bool:
         """Whether the light blinks by itself; for others the bridge alternates two looks."""
 
-    def commands(self, look: Look, word: str) -> Iterable[Command]:
+    def commands(self, look: Look, word: str, /) -> Iterable[Command]:
         """What to send so that the light shows `look`; `word` says why: a state, `off` (out of hours) or `override`."""

@@ -1,0 +1,49 @@
+"""Lights of ESPHome over its own MQTT.
+
+ESPHome's source (light_json_schema.cpp, light_call.cpp): `brightness` and `color` are whole numbers up to 255,
+`transition` whole seconds; one with a fraction is not read. The effect `None` ends any other. An effect together with a
+transition loses the transition; with OFF it is dropped, and then the effect that runs goes on, so OFF names none.
+Of ESPHome's effects `pulse` blinks in the colour that it is given, `strobe` in colours of its own.
+"""
+
+from collections.abc import Iterable
+
+from bridge.domain.light import MOST, Look, scaled
+from bridge.outputs.lights.payload import effect_name, either, refuse_others, units, without
+from bridge.outputs.lights.protocol import Availability, Command, DriverOptions
+from bridge.topics import to_json
+
+_LONGEST = 65535
+_LIGHT = "/light/"
+
+
+class EspHome:
+    """`topic` is `<node>/light/<object id>`; `effect` is the name of the light's effect that blinks."""
+
+    def __init__(self, options: DriverOptions) -> None:
+        refuse_others(options, "esphome", "transition", "effect", "availability")
+        topic = without(options.topic, "/command")
+        node, _, _ = topic.rpartition(_LIGHT)
+        status = options.availability or (f"{node}/status" if node else None)
+        self._topic = f"{topic}/command"
+        self._effect = effect_name(options)
+        self._transition = units(options.transition, 1, _LONGEST)
+        self.topics = frozenset({self._topic})
+        self.blinks = self._effect is not None
+        self.availability = None if status is None else Availability(status, either("online", "offline"))
+
+    def commands(self, look: Look, _word: str) -> Iterable[Command]:
+        """One message."""
+        yield Command(self._topic, to_json(self._message(look)))
+
+    def _message(self, look: Look) -> dict[str, object]:
+        if look.color is None:
+            return {"state": "OFF", "transition": self._transition}
+        message: dict[str, object] = {
+            "state": "ON",
+            "brightness": scaled(look.brightness, MOST),
+            "color": {"r": look.color.red, "g": look.color.green, "b": look.color.blue},
+        }
+        if look.blink and self._effect is not None:
+            return {**message, "effect": self._effect}
+        return {**message, "effect": "None", "transition": self._transition}

@@ -1,0 +1,47 @@
+"""Lights that understand the JSON schema of Home Assistant's MQTT light.
+
+Its documentation: `state`, `brightness` up to 255, `color` as r, g, b, `transition` in seconds, `effect` by name. It
+has no word for the end of an effect: `None` is what ESPHome, which speaks this schema, calls it. Lights that know no
+effects shall not see one, so it is sent only where `effect` is set. OFF ends every effect, and names none: ESPHome
+would otherwise let it run on.
+"""
+
+from collections.abc import Iterable
+
+from bridge.domain.light import MOST, Look, scaled
+from bridge.outputs.lights.payload import any_word, effect_name, number, refuse_others
+from bridge.outputs.lights.protocol import Availability, Command, DriverOptions
+from bridge.topics import to_json
+
+_NO_EFFECT = "None"
+
+
+class HomeAssistant:
+    """`topic` is the command topic itself; `effect` is the name of the light's effect that blinks."""
+
+    def __init__(self, options: DriverOptions) -> None:
+        refuse_others(options, "home_assistant", "transition", "effect", "availability")
+        self._topic = options.topic
+        self._effect = effect_name(options)
+        self._transition = number(options.transition)
+        self.topics = frozenset({self._topic})
+        self.blinks = self._effect is not None
+        self.availability = None if options.availability is None else Availability(options.availability, any_word)
+
+    def commands(self, look: Look, _word: str) -> Iterable[Command]:
+        """One message."""
+        yield Command(self._topic, to_json(self._message(look)))
+
+    def _message(self, look: Look) -> dict[str, object]:
+        if look.color is None:
+            return {"state": "OFF", "transition": self._transition}
+        message: dict[str, object] = {
+            "state": "ON",
+            "brightness": scaled(look.brightness, MOST),
+            "color": {"r": look.color.red, "g": look.color.green, "b": look.color.blue},
+        }
+        if self._effect is None:
+            return {**message, "transition": self._transition}
+        if look.blink:
+            return {**message, "effect": self._effect}
+        return {**message, "effect": _NO_EFFECT, "transition": self._transition}

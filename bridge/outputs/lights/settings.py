@@ -1,0 +1,327 @@
+"""Lights that follow users: `palette:` and `lights:`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from enum import StrEnum
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from voluptuous import Invalid, Optional, Required
+
+from bridge.domain.dn import why_unpublishable
+from bridge.domain.light import BLACK, OFF, Color, Look, color
+from bridge.domain.model import State
+from bridge.outputs.lights.protocol import Driver, DriverOptions
+from bridge.outputs.lights.table import DRIVERS
+from bridge.settings import TOPIC, Boolean, Choice, Duration, Integer, JsonSchema, ListOf, MapOf, Nullable, Record, Text
+
+PALETTE: dict[State, dict[str, Any]] = {
+    State.AVAILABLE: {"color": "green"},
+    State.AWAY: {"color": "yellow"},
+    State.DO_NOT_DISTURB: {"color": "blue"},
+    State.RINGING: {"color": "red", "blink": True},
+    State.DIALING: {"color": "red"},
+    State.ON_CALL: {"color": "red"},
+    State.ON_HOLD: {"color": "yellow", "blink": True},
+    State.OFFLINE: {"color": None},
+    State.UNKNOWN: {"color": "white", "brightness": 10},
+}
+"""What each state looks like unless the configuration says otherwise."""
+
+PRIORITY = (
+    State.ON_CALL,
+    State.ON_HOLD,
+    State.RINGING,
+    State.DIALING,
+    State.DO_NOT_DISTURB,
+    State.UNKNOWN,
+    State.AWAY,
+    State.AVAILABLE,
+    State.OFFLINE,
+)
+"""Whose state a light for several users shows: the first here. What is not known beats what is green."""
+
+
+class Weekday(StrEnum):
+    """In the order of `datetime.weekday`."""
+
+    MON = "mon"
+    TUE = "tue"
+    WED = "wed"
+    THU = "thu"
+    FRI = "fri"
+    SAT = "sat"
+    SUN = "sun"
+
+
+class After(StrEnum):
+    """What a light does out of hours: it is off, or is left alone."""
+
+    OFF = "off"
+    KEEP = "keep"
+
+
+class OnExit(StrEnum):
+    """What a light gets when the bridge stops."""
+
+    OFF = "off"
+    UNKNOWN = "unknown"
+    KEEP = "keep"
+
+
+class Cue(StrEnum):
+    """A second sign of being busy, for those who do not tell red from green."""
+
+    NONE = "none"
+    BLINK = "blink"
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """When a light works. `end` at or before `begin`: past midnight, on the day after."""
+
+    days: frozenset[int]
+    """0 is Monday; for hours past midnight, the day that they begin on."""
+    begin: time
+    end: time
+    after: After
+    zone: ZoneInfo | None
+    """None: the machine's."""
+
+    def include(self, now: float) -> bool:
+        """Whether they are on at `now` (Unix seconds): by the clock on the wall, whatever summer time does to it."""
+        local = datetime.fromtimestamp(now, UTC).astimezone(self.zone)
+        clock = local.time()
+        if self.begin < self.end:
+            return local.weekday() in self.days and self.begin <= clock < self.end
+        yesterday = (local.weekday() - 1) % len(Weekday)
+        return (local.weekday() in self.days and clock >= self.begin) or (yesterday in self.days and clock < self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class LightSettings:
+    """One of `lights:`. `users` are DNs or globs; times are in seconds."""
+
+    name: str
+    driver: Driver
+    blinker: Driver
+    """The same without transitions: what the bridge makes blink must change at once."""
+    users: tuple[str, ...]
+    looks: Mapping[State, Look]
+    priority: tuple[State, ...]
+    hours: Hours | None
+    on_exit: OnExit
+    after_call: float
+    brightness: int
+    """Percent, where a look names none."""
+
+
+class LookOption:
+    """`off`, a colour, or a mapping of `color`, `blink` and `brightness`; the result is always the mapping."""
+
+    def __call__(self, value: object) -> dict[str, Any]:
+        if isinstance(value, dict):
+            return _LOOK(value)
+        return {"color": _ColorOption()(value), "blink": False, "brightness": None}
+
+    def json_schema(self) -> JsonSchema:
+        return {"anyOf": [_ColorOption().json_schema(), _LOOK.json_schema()]}
+
+
+class _ColorOption:
+    def __call__(self, value: object) -> str | None:
+        """`#rrggbb`, or None for off."""
+        if value in {None, "off", False}:
+            return None
+        if not isinstance(value, str):
+            raise Invalid("a colour is expected here, such as red, or off")
+        try:
+            shade = color(value)
+        except ValueError as error:
+            raise Invalid(f"{value!r} is no colour: {error}, or off") from None
+        return None if shade == BLACK else shade.hex
+
+    def json_schema(self) -> JsonSchema:
+        return {"type": ["string", "boolean", "null"]}
+
+
+class _TimeOption:
+    def __call__(self, value: object) -> str:
+        """`08:00`; `24:00` is midnight."""
+        text = value if isinstance(value, str) else ""
+        if text == "24:00":
+            text = "00:00"
+        try:
+            return time.fromisoformat(text).strftime("%H:%M")
+        except ValueError:
+            raise Invalid(f"{value!r} is no time of day: write 08:00") from None
+
+    def json_schema(self) -> JsonSchema:
+        return {"type": "string", "pattern": "^([01][0-9]|2[0-4]):[0-5][0-9]$"}
+
+
+def _zone_problem(name: str) -> str | None:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return "is no time zone that this machine knows: write one such as Europe/Berlin"
+    return None
+
+
+_PERCENT = Integer(1, 100)
+_LOOK = Record(
+    {
+        Required("color", description="A name, '#rrggbb' or 'r,g,b'; or off"): _ColorOption(),
+        Optional("blink", default=False, description="Once a second"): Boolean(),
+        Optional("brightness", default=None, description="Percent; null: the light's own"): Nullable(_PERCENT),
+    }
+)
+_HOURS = Record(
+    {
+        Optional("days", default=[day.value for day in Weekday], description="Days that it works on"): ListOf(
+            Choice(Weekday)
+        ),
+        Required("from", description="Time of day, such as 08:00"): _TimeOption(),
+        Required("to", description="Time of day; at or before `from`: past midnight"): _TimeOption(),
+        Optional("after", default="off", description="off, or keep: the light is left alone"): Choice(After),
+        Optional("tz", default=None, description="Time zone; null: the machine's"): Nullable(Text(check=_zone_problem)),
+    }
+)
+
+OVERRIDE = Record({**_LOOK.fields, Optional("for", default=None): Nullable(Duration(1, 30 * 86400))})
+"""A look that somebody asks for by MQTT, and for how long."""
+
+PALETTE_OPTION = MapOf(Choice(State), LookOption(), "such as {away: orange}")
+
+_LIGHT = Record(
+    {
+        Required("name", description="In topics and in Home Assistant"): Text(check=why_unpublishable),
+        Required("driver", description=", ".join(DRIVERS)): Text(
+            check=lambda name: None if name in DRIVERS else f"is no driver: there are {', '.join(DRIVERS)}"
+        ),
+        Required("topic", description="The light's own topic, as its documentation calls it"): TOPIC,
+        Optional("users", default=[], description="DNs or globs; of several the most important state wins"): (
+            ListOf(Text())
+        ),
+        Optional("group", default=None, description="One of `groups:`, instead of users"): Nullable(Text()),
+        Optional("brightness", default=100, description="Percent"): _PERCENT,
+        Optional("palette", default={}, description="Looks that differ from `palette:`"): PALETTE_OPTION,
+        Optional("priority", default=[state.value for state in PRIORITY], description="Whose state is shown"): ListOf(
+            Choice(State)
+        ),
+        Optional("cue", default="none", description="blink: whoever is busy blinks, beside the colour"): Choice(Cue),
+        Optional("hours", default=None, description="When it works; null: always"): Nullable(_HOURS),
+        Optional("on_exit", default="unknown", description="What it gets when the bridge stops"): Choice(OnExit),
+        Optional("after_call", default="0s", description="How long a call is shown after its end"): Duration(0, 3600),
+        Optional("transition", default="0s", description="From one colour to the next"): Duration(0, 10),
+        Optional("effect", default=None, description="The light's own effect that blinks"): Nullable(Text()),
+        Optional("channel", default=0, description="Which output of a device with several"): Integer(0, 31),
+        Optional("component", default=None, description="Which kind of output: rgb or rgbw of shelly_gen2"): Nullable(
+            Text()
+        ),
+        Optional("availability", default=None, description="Topic where it says online, if the driver does not know"): (
+            Nullable(TOPIC)
+        ),
+        Optional("payloads", default={}, description="Of the driver template: what to send, by state"): MapOf(
+            Text(), Text(), "such as {default: '$hex'}"
+        ),
+    }
+)
+LIGHTS = ListOf(_LIGHT)
+
+
+Groups = Mapping[str, tuple[str, ...]]
+Palette = Mapping[State, Mapping[str, Any]]
+
+
+def light_settings(
+    lights: Sequence[Mapping[str, Any]], palette: Palette, groups: Groups, busy: frozenset[State]
+) -> tuple[LightSettings, ...]:
+    """From options that LIGHTS and PALETTE_OPTION have passed, and that `contradictions` found no fault with."""
+    return tuple(_light(options, palette, groups, busy) for options in lights)
+
+
+def contradictions(lights: Sequence[Mapping[str, Any]], groups: Groups) -> Iterator[tuple[str, str]]:
+    """Options that do not go together: (key below `lights`, what to do)."""
+    names: set[str] = set()
+    taken: dict[str, str] = {}
+    for index, options in enumerate(lights):
+        name = options["name"]
+        if name in names:
+            yield f"{index}.name", f"{name!r} stands twice: give each light a name of its own"
+        names.add(name)
+        group = options["group"]
+        if bool(options["users"]) is (group is not None):
+            yield str(index), "name whom the light follows: either users or a group"
+        elif group is not None and group not in groups:
+            yield f"{index}.group", f"{group!r} is not one of groups"
+        try:
+            driver = _driver(options)
+        except ValueError as error:
+            key, _, message = str(error).partition(": ")  # as DRIVERS promises
+            yield f"{index}.{key}", message
+            continue
+        for topic in driver.topics:
+            if topic in taken:
+                yield f"{index}.topic", f"{topic} is the topic of the light {taken[topic]!r} too: two would fight"
+            taken[topic] = name
+
+
+def _light(options: Mapping[str, Any], palette: Palette, groups: Groups, busy: frozenset[State]) -> LightSettings:
+    blinking = busy if options["cue"] is Cue.BLINK else frozenset()
+    looks = {
+        state: _look(written, options["brightness"], must_blink=state in blinking)
+        for state, written in {**PALETTE, **palette, **options["palette"]}.items()
+    }
+    priority = options["priority"]
+    return LightSettings(
+        name=options["name"],
+        driver=_driver(options),
+        blinker=_driver({**options, "transition": 0.0}),
+        users=options["users"] or groups[options["group"]],
+        looks=looks,
+        priority=(*priority, *(state for state in PRIORITY if state not in priority)),
+        hours=None if options["hours"] is None else _hours(options["hours"]),
+        on_exit=options["on_exit"],
+        after_call=options["after_call"],
+        brightness=options["brightness"],
+    )
+
+
+def look_of(options: Mapping[str, Any], brightness: int) -> Look:
+    """From options as OVERRIDE or a palette have them; `brightness` where they name none."""
+    return _look(options, brightness, must_blink=False)
+
+
+def _look(options: Mapping[str, Any], brightness: int, *, must_blink: bool) -> Look:
+    written = options["color"]
+    if written is None:
+        return OFF
+    own = options.get("brightness")
+    shade: Color = color(written)
+    return Look(shade, brightness if own is None else own, blink=must_blink or options.get("blink", False))
+
+
+def _hours(options: Mapping[str, Any]) -> Hours:
+    return Hours(
+        days=frozenset(list(Weekday).index(day) for day in options["days"]),
+        begin=time.fromisoformat(options["from"]),
+        end=time.fromisoformat(options["to"]),
+        after=options["after"],
+        zone=None if options["tz"] is None else ZoneInfo(options["tz"]),
+    )
+
+
+def _driver(options: Mapping[str, Any]) -> Driver:
+    return DRIVERS[options["driver"]](
+        DriverOptions(
+            topic=options["topic"],
+            transition=options["transition"],
+            effect=options["effect"],
+            channel=options["channel"],
+            component=options["component"],
+            availability=options["availability"],
+            payloads=options["payloads"],
+        )
+    )

@@ -1,0 +1,137 @@
+"""All lights together: who follows whom, what is remembered, what is told."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.domain.model import State
+from bridge.outputs.lights.board import LightBoard
+from bridge.outputs.lights.settings import PRIORITY, LightSettings, OnExit
+from bridge.topics import Topics
+from tests.outputs.lights.test_lamp import LOOKS, Plain
+from tests.outputs.test_discovery import USER
+from tests.support.clock import FakeClock
+from tests.support.world import Wire
+
+TOPICS = Topics("3cx", "hq", "homeassistant")
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=12), inner, max_size=3),
+)
+
+
+class Office:
+    """Two lights: `desk` for 101, `hall` for everybody from 1."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.wire = Wire()
+        self.drivers = {name: Plain(topics=frozenset({name})) for name in ("desk", "hall")}
+        lights = [
+            LightSettings(
+                name, driver, driver, users, LOOKS, PRIORITY, None, OnExit.KEEP, after_call=0.0, brightness=80
+            )
+            for (name, driver), users in zip(self.drivers.items(), [("101",), ("1*",)], strict=True)
+        ]
+        self.board = LightBoard(TOPICS, lights, self.wire, clock.clock)
+
+    def user(self, dn: str, state: State | None) -> None:
+        before = replace(USER, number=dn)
+        assert list(self.board.user(before, None if state is None else replace(before, state=state))) == []
+        self.tick()
+
+    def tick(self) -> None:
+        self.clock.turn(1)
+        self.board.tick()
+
+    def shows(self, name: str) -> dict[str, Any]:
+        return dict(json.loads(self.wire.retained[TOPICS.light_state(name)]))
+
+
+@pytest.fixture
+def office(clock: FakeClock) -> Office:
+    return Office(clock)
+
+
+def test_each_light_follows_its_users_and_nothing_is_told_twice(office: Office) -> None:
+    office.user("101", State.AVAILABLE)
+    office.user("102", State.ON_CALL)
+    office.user("205", State.ON_CALL)
+    assert (office.shows("desk")["why"], office.shows("hall")["why"]) == ("101 available", "102 on_call")
+    told = len(office.wire.order)
+    for _ in range(10):
+        office.tick()
+    assert len(office.wire.order) == told
+    office.user("102", None)
+    assert office.shows("hall")["why"] == "101 available"
+
+
+def test_commands_are_never_retained_and_of_qos_1(office: Office) -> None:
+    office.user("101", State.ON_CALL)
+    assert ("light", "on_call") in office.wire.moments
+    assert set(office.wire.retained) == {TOPICS.light_state("desk"), TOPICS.light_state("hall")}
+
+
+def test_nothing_is_sent_while_the_broker_is_away_and_everything_afterwards(office: Office) -> None:
+    office.user("101", State.AVAILABLE)
+    office.wire.in_step = False
+    office.user("101", State.ON_CALL)
+    sent = len(office.wire.moments)
+    office.tick()
+    assert len(office.wire.moments) == sent
+    office.board.reconnected()
+    list(office.board.user(None, replace(USER, number="101", state=State.AWAY)))
+    office.wire.in_step = True
+    office.tick()
+    assert office.wire.moments[sent:] == [("light", "away"), ("light", "away")]
+
+
+def test_what_was_paused_and_overridden_is_taken_over(office: Office) -> None:
+    office.user("101", State.AVAILABLE)
+    office.board.receive("desk", {"pause": True})
+    office.board.receive("hall", {"override": {"color": "magenta", "for": "5m", "blink": True}})
+    office.tick()
+    later = Office(office.clock)
+    later.board.adopt({name: office.shows(name) for name in ("desk", "hall")} | {"roof": {"paused": True}})
+    later.tick()
+    assert later.shows("desk")["paused"] is True
+    assert later.shows("hall")["override"] == office.shows("hall")["override"]
+    assert later.shows("hall")["override"] == {
+        "color": "#ff00ff",
+        "brightness": 80,
+        "blink": True,
+        "until": "2026-11-22T10:05:01Z",
+    }
+    office.clock.turn(300)
+    later.tick()
+    assert later.shows("hall")["override"] is None
+    assert later.shows("hall")["shows"] == "unknown"
+
+
+def test_an_override_can_be_dark_and_last_for_ever(office: Office) -> None:
+    office.board.receive("", {"override": {"color": "off"}})
+    office.tick()
+    again = Office(office.clock)
+    again.board.adopt({"desk": office.shows("desk")})
+    again.tick()
+    assert again.shows("desk")["override"] == {"color": None, "brightness": 0, "blink": False, "until": None}
+    again.board.receive("desk", {"override": None})
+    again.tick()
+    assert again.shows("desk")["override"] is None
+
+
+@given(JSON)
+def test_whatever_the_broker_had_retained_does_no_harm(override: object) -> None:
+    office = Office(FakeClock())
+    office.board.adopt({"desk": {"paused": override, "override": override}})
+    office.tick()
+    assert office.shows("desk")["paused"] is (override is True)
+
+
+def test_the_time_of_the_next_look_is_told(office: Office) -> None:
+    office.user("101", State.RINGING)
+    assert office.board.tick() == pytest.approx(office.clock.now + 0.5)

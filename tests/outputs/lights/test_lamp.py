@@ -1,0 +1,327 @@
+"""One light by itself, with a clock that the test turns: what it shows, when it is told, and how often."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, time
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from bridge.domain.light import OFF, Color, Look
+from bridge.domain.model import State
+from bridge.outputs.lights.lamp import APART, NEVER, PHASE, Lamp, Override
+from bridge.outputs.lights.protocol import Availability, Command
+from bridge.outputs.lights.settings import PRIORITY, After, Hours, LightSettings, OnExit, Weekday
+from tests.support.clock import FakeClock
+
+GREEN, RED, DIM = Look(Color(0, 255, 0)), Look(Color(255, 0, 0)), Look(Color(255, 255, 255), 10)
+BLINKING = replace(RED, blink=True)
+LOOKS = {
+    State.AVAILABLE: GREEN,
+    State.AWAY: Look(Color(255, 255, 0)),
+    State.DO_NOT_DISTURB: Look(Color(0, 0, 255)),
+    State.RINGING: BLINKING,
+    State.DIALING: RED,
+    State.ON_CALL: RED,
+    State.ON_HOLD: Look(Color(255, 191, 0)),
+    State.OFFLINE: OFF,
+    State.UNKNOWN: DIM,
+}
+
+
+@dataclass
+class Plain:
+    """A driver whose payload is the look itself."""
+
+    blinks: bool = False
+    topics: frozenset[str] = frozenset({"light"})
+    availability: Availability | None = None
+    seen: list[Look] = field(default_factory=list)
+
+    def commands(self, look: Look, word: str) -> Iterator[Command]:
+        self.seen.append(look)
+        yield Command("light", word)
+
+
+class Bench:
+    """A lamp, its clock, and what it was sent."""
+
+    def __init__(self, clock: FakeClock, *, blinks: bool = False, **changes: object) -> None:
+        self.clock = clock
+        self.driver = Plain(blinks)
+        settings = LightSettings(
+            "desk",
+            self.driver,
+            self.driver,
+            ("1*",),
+            LOOKS,
+            PRIORITY,
+            None,
+            OnExit.UNKNOWN,
+            after_call=0.0,
+            brightness=100,
+        )
+        self.lamp = Lamp(replace(settings, **changes))  # type: ignore[arg-type]  # fields of LightSettings
+
+    def state(self, state: State | None, dn: str = "101") -> None:
+        self.lamp.follow(dn, state, self.clock.now)
+
+    def sent(self) -> list[tuple[Look, str]]:
+        """The looks and words that go out now."""
+        self.driver.seen.clear()
+        words = [command.payload for command in self.lamp.due(self.clock.now, self.wall)]
+        return list(zip(self.driver.seen, words, strict=True))
+
+    @property
+    def wall(self) -> float:
+        return self.clock.clock.wall()
+
+    def wait(self) -> float:
+        """Seconds until the lamp wants to be looked at again."""
+        return self.lamp.next_time(self.clock.now, self.wall) - self.clock.now
+
+    def word(self) -> str:
+        return str(self.lamp.shown(self.clock.now, self.wall).word)
+
+    def why(self) -> str:
+        return self.lamp.shown(self.clock.now, self.wall).why
+
+
+@pytest.fixture
+def bench(clock: FakeClock) -> Bench:
+    made = Bench(clock)
+    made.state(State.AVAILABLE)
+    assert made.sent() == [(GREEN, "available")]
+    clock.turn(60)
+    return made
+
+
+def test_the_first_change_goes_out_at_once_and_nothing_is_repeated(bench: Bench, clock: FakeClock) -> None:
+    bench.state(State.ON_CALL)
+    assert bench.sent() == [(RED, "on_call")]
+    for _ in range(5):
+        clock.turn(10)
+        assert bench.sent() == []
+    assert bench.wait() == NEVER
+
+
+def test_changes_in_quick_succession_are_merged_and_the_last_one_is_sent(bench: Bench, clock: FakeClock) -> None:
+    bench.state(State.ON_CALL)
+    assert len(bench.sent()) == 1
+    for state in (State.AVAILABLE, State.ON_CALL, State.AWAY):
+        clock.turn(0.05)
+        bench.state(state)
+        assert bench.sent() == []
+    assert bench.wait() == pytest.approx(APART - 0.15)
+    clock.turn(bench.wait())
+    assert [word for _, word in bench.sent()] == ["away"]
+
+
+def test_a_change_that_is_taken_back_in_time_is_not_sent(bench: Bench, clock: FakeClock) -> None:
+    bench.state(State.ON_CALL)
+    assert len(bench.sent()) == 1
+    bench.state(State.AVAILABLE)
+    bench.state(State.ON_CALL)
+    clock.turn(APART)
+    assert bench.sent() == []
+
+
+def test_no_more_than_four_commands_a_second_whatever_happens(bench: Bench, clock: FakeClock) -> None:
+    count = 0
+    for number in range(1000):
+        bench.state(State.ON_CALL if number % 2 else State.AWAY)
+        count += len(bench.sent())
+        clock.turn(0.01)
+    assert count <= 41
+
+
+def test_a_light_that_does_not_blink_by_itself_is_bright_and_dim_once_a_second(clock: FakeClock) -> None:
+    bench = Bench(clock)
+    bench.state(State.RINGING)
+    brightness, times = [], []
+    for _ in range(6):
+        ((look, word),) = bench.sent()
+        assert (word, look.color, look.blink) == ("ringing", RED.color, False)
+        brightness.append(look.brightness)
+        times.append(clock.now)
+        clock.turn(bench.wait())
+    assert brightness == [100, 25, 100, 25, 100, 25]
+    assert {round(later - earlier, 6) for earlier, later in pairwise(times)} == {PHASE}
+    assert 1 / (2 * PHASE) <= 3
+    bench.state(State.ON_CALL)
+    assert bench.sent() == [(RED, "on_call")]
+    assert bench.wait() == NEVER
+
+
+def test_what_the_bridge_makes_blink_changes_at_once(clock: FakeClock) -> None:
+    sudden = Plain()
+    bench = Bench(clock, blinker=sudden)
+    bench.state(State.RINGING)
+    list(bench.lamp.due(clock.now, bench.wall))
+    assert (len(sudden.seen), bench.driver.seen) == (1, [])
+
+
+def test_a_light_that_blinks_by_itself_is_told_once(clock: FakeClock) -> None:
+    bench = Bench(clock, blinks=True)
+    bench.state(State.RINGING)
+    assert bench.sent() == [(BLINKING, "ringing")]
+    assert bench.wait() == NEVER
+
+
+def test_nobody_to_follow_is_not_known(clock: FakeClock) -> None:
+    bench = Bench(clock)
+    assert bench.sent() == [(DIM, "unknown")]
+    assert bench.why() == "nobody to follow"
+
+
+def test_of_several_users_the_most_important_state_is_shown(bench: Bench) -> None:
+    bench.state(State.OFFLINE, "102")
+    assert bench.why() == "101 available"
+    bench.state(State.UNKNOWN, "103")
+    assert bench.why() == "103 unknown"
+    bench.state(State.ON_CALL, "102")
+    assert bench.why() == "102 on_call"
+    bench.state(None, "102")
+    bench.state(None, "103")
+    assert bench.why() == "101 available"
+
+
+def test_the_order_of_importance_can_be_another(clock: FakeClock) -> None:
+    order = (State.AVAILABLE, *(state for state in PRIORITY if state is not State.AVAILABLE))
+    bench = Bench(clock, priority=order)
+    bench.state(State.ON_CALL, "101")
+    bench.state(State.AVAILABLE, "102")
+    assert bench.why() == "102 available"
+
+
+def test_a_light_that_comes_back_is_told_again_and_one_that_is_gone_is_not_told(bench: Bench, clock: FakeClock) -> None:
+    bench.lamp.online = False
+    bench.state(State.ON_CALL)
+    assert bench.sent() == []
+    bench.lamp.online = True
+    assert bench.sent() == [(RED, "on_call")]
+    clock.turn(1)
+    bench.lamp.send_again()
+    assert bench.sent() == [(RED, "on_call")]
+
+
+def test_a_paused_light_is_left_alone_and_told_everything_afterwards(bench: Bench) -> None:
+    bench.lamp.paused = True
+    bench.state(State.ON_CALL)
+    assert (bench.sent(), bench.word(), bench.wait()) == ([], "paused", NEVER)
+    bench.lamp.paused = False
+    assert bench.sent() == [(RED, "on_call")]
+
+
+def test_an_override_beats_the_state_and_ends_in_time(bench: Bench, clock: FakeClock) -> None:
+    magenta = Look(Color(255, 0, 255))
+    bench.lamp.override = Override(magenta, bench.wall + 300)
+    assert bench.sent() == [(magenta, "override")]
+    clock.turn(299)
+    assert bench.sent() == []
+    clock.turn(1)
+    assert bench.sent() == [(GREEN, "available")]
+
+
+def test_a_call_is_shown_a_little_longer_but_not_what_is_unknown(clock: FakeClock) -> None:
+    bench = Bench(clock, after_call=10.0)
+    bench.state(State.ON_CALL)
+    bench.state(State.AVAILABLE)
+    assert (bench.word(), bench.why()) == ("on_call", "101 on_call")
+    bench.sent()
+    assert bench.wait() == 10
+    bench.state(State.AWAY)
+    clock.turn(9.9)
+    assert bench.word() == "on_call"
+    clock.turn(0.1)
+    assert bench.word() == "away"
+    bench.state(State.ON_CALL)
+    bench.state(State.AVAILABLE)
+    bench.state(State.UNKNOWN)
+    assert bench.word() == "unknown"
+    bench.state(State.AVAILABLE)
+    assert bench.word() == "available"
+
+
+def test_a_call_that_ends_for_a_new_one_is_not_held(clock: FakeClock) -> None:
+    bench = Bench(clock, after_call=10.0)
+    bench.state(State.ON_CALL)
+    bench.state(State.RINGING)
+    assert bench.word() == "ringing"
+
+
+@pytest.mark.parametrize(
+    ("on_exit", "sent"), [(OnExit.OFF, [(OFF, "off")]), (OnExit.UNKNOWN, [(DIM, "unknown")]), (OnExit.KEEP, [])]
+)
+def test_what_a_light_gets_when_the_bridge_stops(
+    clock: FakeClock, on_exit: OnExit, sent: list[tuple[Look, str]]
+) -> None:
+    bench = Bench(clock, on_exit=on_exit)
+    words = [command.payload for command in bench.lamp.farewell()]
+    assert list(zip(bench.driver.seen, words, strict=True)) == sent
+    bench.lamp.paused = True
+    assert list(bench.lamp.farewell()) == []
+
+
+def hours(days: str, begin: str, end: str, zone: str = "Europe/Berlin", after: After = After.OFF) -> Hours:
+    numbers = frozenset(list(Weekday).index(Weekday(day)) for day in days.split())
+    return Hours(numbers, time.fromisoformat(begin), time.fromisoformat(end), after, ZoneInfo(zone))
+
+
+WEEK = "mon tue wed thu fri"
+
+
+@pytest.mark.parametrize(
+    ("when", "moment", "inside"),
+    [
+        (hours(WEEK, "08:00", "18:00"), "2026-11-24T08:00:00+01:00", True),
+        (hours(WEEK, "08:00", "18:00"), "2026-11-24T07:59:59+01:00", False),
+        (hours(WEEK, "08:00", "18:00"), "2026-11-24T17:59:59+01:00", True),
+        (hours(WEEK, "08:00", "18:00"), "2026-11-24T18:00:00+01:00", False),
+        (hours(WEEK, "08:00", "18:00"), "2026-11-28T12:00:00+01:00", False),  # a Saturday
+        (hours(WEEK, "08:00", "18:00", "America/New_York"), "2026-11-24T08:00:00+01:00", False),
+        (hours(WEEK, "08:00", "18:00", "America/New_York"), "2026-11-24T14:00:00+01:00", True),
+        # Past midnight: the day that they begin on counts.
+        (hours("fri", "22:00", "06:00"), "2026-11-27T23:00:00+01:00", True),
+        (hours("fri", "22:00", "06:00"), "2026-11-28T05:59:00+01:00", True),
+        (hours("fri", "22:00", "06:00"), "2026-11-28T06:00:00+01:00", False),
+        (hours("fri", "22:00", "06:00"), "2026-11-27T05:00:00+01:00", False),
+        (hours("sun", "22:00", "06:00"), "2026-11-30T01:00:00+01:00", True),  # a Monday
+        (hours("mon", "08:00", "00:00"), "2026-11-23T23:59:59+01:00", True),
+        (hours("mon", "08:00", "00:00"), "2026-11-24T00:00:00+01:00", False),
+        (hours("mon", "00:00", "00:00"), "2026-11-23T00:00:00+01:00", True),
+        (hours("mon", "00:00", "00:00"), "2026-11-24T00:00:00+01:00", False),
+        # The clock on the wall decides, before and after summer time ends (25 October 2026) and begins (29 March).
+        (hours(WEEK, "08:00", "18:00"), "2026-10-23T06:00:00+00:00", True),
+        (hours(WEEK, "08:00", "18:00"), "2026-10-26T06:30:00+00:00", False),
+        (hours(WEEK, "08:00", "18:00"), "2026-10-26T07:00:00+00:00", True),
+        (hours("sat", "22:00", "02:30"), "2026-10-25T00:15:00+00:00", True),  # 02:15 for the first time
+        (hours("sat", "22:00", "02:30"), "2026-10-25T01:15:00+00:00", True),  # 02:15 once more
+        (hours("sun", "02:30", "04:00"), "2026-03-29T01:00:00+00:00", True),  # 03:00; there is no 02:30
+        (hours("sun", "02:30", "04:00"), "2026-03-29T00:59:00+00:00", False),
+    ],
+)
+def test_hours_go_by_the_clock_on_the_wall(when: Hours, moment: str, inside: bool) -> None:
+    assert when.include(datetime.fromisoformat(moment).timestamp()) is inside
+
+
+def test_hours_without_a_zone_are_the_machine_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    local = replace(hours(WEEK, "08:00", "18:00"), zone=None)
+    noon = datetime.now().astimezone().replace(year=2026, month=11, day=24, hour=12)
+    assert local.include(noon.astimezone(UTC).timestamp())
+
+
+def test_out_of_hours_a_light_is_off_or_left_alone(clock: FakeClock) -> None:
+    bench = Bench(clock, hours=hours("sun", "10:00", "18:00", "UTC"))  # the clock starts on a Sunday, 10:00 UTC
+    bench.state(State.AVAILABLE)
+    assert bench.sent() == [(GREEN, "available")]
+    clock.turn(8 * 3600)
+    assert bench.sent() == [(OFF, "off")]
+    clock.turn(7 * 86400 - 8 * 3600)
+    assert bench.sent() == [(GREEN, "available")]
+    left = Bench(clock, hours=hours("mon", "10:00", "18:00", "UTC", After.KEEP))
+    left.state(State.ON_CALL)
+    assert (left.sent(), left.word(), left.wait()) == ([], "off", NEVER)
+    clock.turn(86400)
+    assert left.sent() == [(RED, "on_call")]
