@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from bridge import __version__
+from bridge.domain import light
+from bridge.domain.dn import why_unpublishable
 from bridge.domain.finding import Finding, gravest, ok, warn
+from bridge.domain.model import State
 from bridge.errors import BridgeError, ConfigError, Problem
-from bridge.settings import LogLevel
+from bridge.settings import LogFormat, LogLevel, LogSettings, topic_problem
 
 if TYPE_CHECKING:
     from bridge.config import Config
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 EXIT_FINE = 0
 
 _CONFIG_VARIABLE = "THREECX2MQTT_CONFIG"
+_USB_PASSWORD_VARIABLE = "THREECX2MQTT_USB_PASSWORD"  # noqa: S105  # its name, not the password
 _CONFIG_PLACES = (Path("config.yaml"), Path("/etc/3cx2mqtt/config.yaml"))
 
 
@@ -95,6 +99,15 @@ def _users(options: argparse.Namespace) -> int:
     return EXIT_FINE if found else gravest(finding.exit_code for finding in findings)
 
 
+def _light_test(options: argparse.Namespace) -> int:
+    from bridge import config, oneshot  # noqa: PLC0415  # see above
+
+    settings = config.load(options.config or _default_config(), os.environ)
+    _set_up_log(options, settings)
+    asyncio.run(oneshot.light_test(settings, options.name, lambda line: print(line, flush=True)))
+    return EXIT_FINE
+
+
 def _set_up_log(options: argparse.Namespace, settings: "Config") -> None:
     """Commands tell themselves what went wrong; `-v` shows how it came to that."""
     from bridge import log  # noqa: PLC0415  # see above
@@ -119,6 +132,41 @@ def _demo(_options: argparse.Namespace) -> int:
     from bridge import demo  # noqa: PLC0415  # see above
 
     asyncio.run(demo.demo())
+    return EXIT_FINE
+
+
+def _usb_light(options: argparse.Namespace) -> int:
+    from bridge import log  # noqa: PLC0415  # see above
+    from bridge.usb_light import agent  # noqa: PLC0415  # see above
+    from bridge.usb_light.lights import HINT, Library, name_of  # noqa: PLC0415  # see above
+
+    if options.udev_rules:
+        print(*Library().udev_rules(), sep="\n")
+        return EXIT_FINE
+    if options.list:
+        names = [name_of(found) for found in Library().plugged_in()]
+        print(*(names or [f"no USB light is plugged in. If there is one: {HINT}"]), sep="\n")
+        return EXIT_FINE if names else 1
+    password = options.password_file or os.environ.get(_USB_PASSWORD_VARIABLE)
+    if options.host is None or options.user is None:
+        options.usage_error("--host and --user are required")
+    if password and options.username is None:
+        options.usage_error("a password needs --username beside it")
+    tls = options.tls or options.ca is not None
+    login = (options.username, password)
+    log.setup(LogSettings(LogLevel.DEBUG if options.verbose else LogLevel.INFO, LogFormat.TEXT), [password or ""])
+    agent.main(
+        agent.Settings(
+            mqtt=agent.mqtt_settings(
+                options.host, options.port, login, options.ca, options.user, options.base_topic, tls=tls
+            ),
+            dn=options.user,
+            colors=dict(options.color),
+            brightness=options.brightness,
+            blink_busy=options.blink_busy,
+            serials=frozenset(options.serial),
+        )
+    )
     return EXIT_FINE
 
 
@@ -164,6 +212,10 @@ def _parser() -> argparse.ArgumentParser:
     users.add_argument("--json", action="store_true", help="the documents, as published")
     users.set_defaults(command=_users)
 
+    light_test = commands.add_parser("light-test", parents=[configured], help="walk one light through its palette")
+    light_test.add_argument("name", metavar="NAME", help="as in lights:")
+    light_test.set_defaults(command=_light_test)
+
     simulate = commands.add_parser("simulate", help="a simulated 3CX, for trying lights and dashboards")
     simulate.add_argument(
         "--port", type=_port, default=0, metavar="N", help="TCP port on loopback; default: a free one"
@@ -182,7 +234,73 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="simulated 3CX, MQTT broker and bridge in one, to look at")
     demo.set_defaults(command=_demo)
+
+    # Nothing is abbreviated: `--password X` would take X for a file's name, and show it as one that is not there.
+    usb = commands.add_parser("usb-light", allow_abbrev=False, help="let USB busy lights at this PC follow one user")
+    _add_usb_light(usb)
     return parser
+
+
+def _add_usb_light(usb: argparse.ArgumentParser) -> None:
+    usb.add_argument("--host", metavar="BROKER", help="name or address of the MQTT broker")
+    usb.add_argument("--port", type=_broker_port, metavar="N", help="default: 1883, with TLS 8883")
+    usb.add_argument("--user", type=_dn, metavar="NUMBER", help="whom to follow, such as 101")
+    usb.add_argument("--base-topic", type=_topic, default="3cx", metavar="TOPIC", help="the bridge's; default: 3cx")
+    usb.add_argument("--username", metavar="NAME", help="for brokers that ask for a login")
+    usb.add_argument(
+        "--password-file", type=_secret, metavar="FILE", help=f"goes with it; default: ${_USB_PASSWORD_VARIABLE}"
+    )
+    usb.add_argument("--tls", action="store_true", help="speak TLS with the broker")
+    usb.add_argument("--ca", type=Path, metavar="FILE", help="of the broker's CA, for TLS; default: the system's CAs")
+    usb.add_argument(
+        "--color",
+        type=_state_color,
+        action="append",
+        default=[],
+        metavar="STATE=COLOR",
+        help="such as on_call=#ff00ff, away=orange, available=off; may be repeated",
+    )
+    usb.add_argument("--brightness", type=_percent, default=100, metavar="PERCENT", help="of all colours; default: 100")
+    usb.add_argument("--blink-busy", action="store_true", help="blink in every busy state, not only while ringing")
+    usb.add_argument(
+        "--serial", action="append", default=[], metavar="NUMBER", help="use this light only; may be repeated"
+    )
+    usb.add_argument("-v", "--verbose", action="store_true", help="log everything")
+    look = usb.add_mutually_exclusive_group()
+    look.add_argument("--list", action="store_true", help="say which lights are plugged in, and end")
+    look.add_argument("--udev-rules", action="store_true", help="print the udev rules that Linux needs, and end")
+    usb.set_defaults(command=_usb_light, usage_error=usb.error)
+
+
+def _dn(text: str) -> str:
+    if problem := why_unpublishable(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no user's number: {problem}")
+    return text
+
+
+def _topic(text: str) -> str:
+    if problem := topic_problem(text):
+        raise argparse.ArgumentTypeError(f"{text!r} {problem}")
+    return text
+
+
+def _secret(text: str) -> str:
+    from bridge.config.tree import read_secret_file  # noqa: PLC0415  # see above
+
+    try:
+        return read_secret_file(Path(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _state_color(text: str) -> tuple[State, light.Color | None]:
+    state, equals, name = text.partition("=")
+    if not equals or state not in set(State):
+        raise argparse.ArgumentTypeError(f"{text!r}: write STATE=COLOR with one of {', '.join(State)}")
+    try:
+        return State(state), None if name == "off" else light.color(name)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}, or 'off'") from None
 
 
 def _version(text: str) -> str:
@@ -193,6 +311,14 @@ def _version(text: str) -> str:
 
 def _port(text: str) -> int:
     return _within(text, 0, 65535)
+
+
+def _broker_port(text: str) -> int:
+    return _within(text, 1, 65535)
+
+
+def _percent(text: str) -> int:
+    return _within(text, 1, 100)
 
 
 def _population(text: str) -> int:

@@ -44,5 +44,5 @@ async def subscriber(broker: Mosquitto) -> AsyncIterator[Subscriber]:
 @pytest.fixture(autouse=True)
 def no_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests do not depend on the environment they are started from."""
-    for name in ("THREECX2MQTT_CONFIG", "STATE_DIRECTORY"):
+    for name in ("THREECX2MQTT_CONFIG", "THREECX2MQTT_USB_PASSWORD", "STATE_DIRECTORY"):
         monkeypatch.delenv(name, raising=False)

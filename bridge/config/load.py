@@ -35,7 +35,7 @@ from bridge.sources.threecx.settings import (
 from bridge.topics import Topics
 
 VARIABLE_PREFIX = "THREECX2MQTT_"
-_OTHER_VARIABLES = {f"{VARIABLE_PREFIX}CONFIG"}
+_OTHER_VARIABLES = {f"{VARIABLE_PREFIX}CONFIG", f"{VARIABLE_PREFIX}USB_PASSWORD"}
 _HIDDEN = "***"
 
 

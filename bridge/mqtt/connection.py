@@ -307,6 +307,20 @@ class Connection:
         return BrokerUnavailable(f"{self._place} refused the connection ({code})")
 
 
+async def opened(settings: MqttSettings, receive: Receive) -> Connection:
+    """Connect without a will, by MQTT 5, or by 3.1.1 where the broker refuses that; BrokerError says why not."""
+    first = Protocol.V5 if settings.protocol is Protocol.AUTO else settings.protocol
+    connection = Connection(settings, first, None, receive)
+    try:
+        await connection.open()
+    except WrongProtocol:
+        if settings.protocol is not Protocol.AUTO:
+            raise
+        connection = Connection(settings, Protocol.V311, None, receive)
+        await connection.open()
+    return connection
+
+
 async def _first_of(*futures: asyncio.Future[Any], timeout: float | None = None) -> None:  # noqa: ASYNC109  # wait's
     await asyncio.wait(futures, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
 

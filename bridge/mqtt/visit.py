@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from bridge.domain.message import Message, Rank
-from bridge.mqtt.connection import Connection, Receive, WrongProtocol
-from bridge.mqtt.settings import MqttSettings, Protocol
+from bridge.mqtt.connection import Connection, opened
+from bridge.mqtt.settings import MqttSettings
 from bridge.topics import Topics, to_json
 
 _RETAINED = 1.0
@@ -86,7 +86,7 @@ async def visiting(settings: MqttSettings, topics: Topics, command: str) -> Asyn
     def receive(topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # as Receive demands
         heard.put_nowait((topic, payload, retained))
 
-    connection = await _connected(settings, receive)
+    connection = await opened(settings, receive)
     keepalive = asyncio.create_task(connection.tend(), name="mqtt-keepalive")
     try:
         yield Visit(connection, heard, topics)
@@ -94,16 +94,3 @@ async def visiting(settings: MqttSettings, topics: Topics, command: str) -> Asyn
         keepalive.cancel()
         connection.close()
         await asyncio.wait({keepalive})
-
-
-async def _connected(settings: MqttSettings, receive: Receive) -> Connection:
-    first = Protocol.V5 if settings.protocol is Protocol.AUTO else settings.protocol
-    connection = Connection(settings, first, None, receive)
-    try:
-        await connection.open()
-    except WrongProtocol:
-        if settings.protocol is not Protocol.AUTO:
-            raise
-        connection = Connection(settings, Protocol.V311, None, receive)
-        await connection.open()
-    return connection

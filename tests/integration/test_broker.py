@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ import trustme
 
 from bridge.simulator import SimulatedPbx
 from tests.support.bridges import BridgeProcess, running, write_config
-from tests.support.mosquitto import Mosquitto, free_port, program
+from tests.support.mosquitto import Mosquitto, free_port, with_passwords
 from tests.support.subscriber import Subscriber
 
 
@@ -295,10 +294,7 @@ async def test_every_protocol_and_qos_carries_the_states(
 async def test_login_and_its_refusal(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:
     folder = tmp_path / "broker"
     folder.mkdir()
-    passwords = folder / "passwords"
-    subprocess.run([program("mosquitto_passwd"), "-b", "-c", passwords, "bridge", "right"], check=True)
-    passwords.chmod(0o644)
-    async with Mosquitto(folder, options=("allow_anonymous false", f"password_file {passwords}")) as broker:
+    async with Mosquitto(folder, options=with_passwords(folder, bridge="right")) as broker:
         good = write_config(tmp_path, pbx, url, broker.port, mqtt="username: bridge, password: right")
         async with running(good), Subscriber(broker.port, login=("bridge", "right")) as subscriber:
             await subscriber.until_latest("3cx/bridge/state", "online")

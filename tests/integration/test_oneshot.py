@@ -12,7 +12,7 @@ from bridge import oneshot
 from bridge.domain.finding import Finding, Verdict, gravest
 from bridge.simulator import SimulatedPbx
 from tests.support.bridges import read_config, running, write_config
-from tests.support.mosquitto import Mosquitto, free_port, program
+from tests.support.mosquitto import Mosquitto, free_port, with_passwords
 from tests.support.subscriber import Subscriber
 
 EVERY_SOURCE = {
@@ -232,10 +232,7 @@ async def test_what_the_broker_forbids_is_told_though_it_acknowledges_it(
 async def test_a_broker_that_refuses_the_login_is_77(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:
     folder = tmp_path / "broker"
     folder.mkdir()
-    passwords = folder / "passwords"
-    subprocess.run([program("mosquitto_passwd"), "-b", "-c", passwords, "bridge", "right"], check=True)
-    passwords.chmod(0o644)
-    async with Mosquitto(folder, options=("allow_anonymous false", f"password_file {passwords}")) as broker:
+    async with Mosquitto(folder, options=with_passwords(folder, bridge="right")) as broker:
         path = write_config(tmp_path, pbx, url, broker.port, mqtt="username: bridge, password: wrong, protocol: 3.1.1")
         findings = await check(path)
     assert (findings[0].about, findings[0].exit_code) == ("broker", 77)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import socket
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -21,6 +22,16 @@ def program(name: str) -> str:
     found = shutil.which(name, path=_SEARCH)
     assert found is not None, f"{name} is missing; scripts/test installs it"
     return found
+
+
+def with_passwords(folder: Path, **passwords: str) -> tuple[str, ...]:
+    """Options of a broker that lets these accounts in and nobody else."""
+    path = folder / "passwords"
+    for name, password in passwords.items():
+        create = [] if path.exists() else ["-c"]
+        subprocess.run([program("mosquitto_passwd"), "-b", *create, path, name, password], check=True)
+    path.chmod(0o644)
+    return "allow_anonymous false", f"password_file {path}"
 
 
 class Mosquitto:
