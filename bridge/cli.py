@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import dataclasses
+import io
 import json
 import os
 import re
@@ -17,12 +18,14 @@ from bridge.domain.dn import why_unpublishable
 from bridge.domain.finding import Finding, gravest, ok, warn
 from bridge.domain.model import State
 from bridge.errors import BridgeError, ConfigError, Problem
+from bridge.log import harmless
 from bridge.settings import LogFormat, LogLevel, LogSettings, topic_problem
 
 if TYPE_CHECKING:
     from bridge.config import Config
 
 EXIT_FINE = 0
+EXIT_INTERRUPTED = 130
 
 _CONFIG_VARIABLE = "THREECX2MQTT_CONFIG"
 _USB_PASSWORD_VARIABLE = "THREECX2MQTT_USB_PASSWORD"  # noqa: S105  # its name, not the password
@@ -32,16 +35,19 @@ _CONFIG_PLACES = (Path("config.yaml"), Path("/etc/3cx2mqtt/config.yaml"))
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Wrong usage leaves with 2, as argparse does."""
     options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # the terminal may know fewer letters than names have
+            stream.reconfigure(errors="backslashreplace")
     try:
         return int(options.command(options))
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        print(*(harmless(str(problem)) for problem in error.problems), sep="\n", file=sys.stderr)
         return error.exit_code
     except BridgeError as error:
-        print(f"3cx2mqtt: {error}", file=sys.stderr)
+        print(f"3cx2mqtt: {harmless(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        return EXIT_FINE
+        return int(options.interrupted)
     except BrokenPipeError:  # whoever reads, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FINE
@@ -91,12 +97,12 @@ def _users(options: argparse.Namespace) -> int:
     _set_up_log(options, settings)
     found, findings = asyncio.run(oneshot.users(settings, force=options.force))
     if options.json:
-        print(json.dumps(found, ensure_ascii=False, indent=2))
+        print(_harmless_json(found))
     elif found:
         print(*oneshot.as_table(found), sep="\n")
     for finding in findings:
         _show(finding, sys.stderr)
-    return EXIT_FINE if found else gravest(finding.exit_code for finding in findings)
+    return gravest(finding.exit_code for finding in findings)
 
 
 def _light_test(options: argparse.Namespace) -> int:
@@ -118,7 +124,13 @@ def _set_up_log(options: argparse.Namespace, settings: "Config") -> None:
 
 
 def _show(finding: Finding, stream: TextIO | None = None) -> None:
-    print(f"{finding.verdict:<4}  {finding.about}: {finding.message}", file=stream, flush=True)
+    print(harmless(f"{finding.verdict:<4}  {finding.about}: {finding.message}"), file=stream, flush=True)
+
+
+def _harmless_json(value: object) -> str:
+    """Letters as they are, but whatever a terminal would obey is escaped as JSON has it."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    return "".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text)
 
 
 def _simulate(options: argparse.Namespace) -> int:
@@ -188,6 +200,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="3cx2mqtt",
         description="Publishes the state of every 3CX user to retained MQTT topics, with Home Assistant discovery.",
     )
+    parser.set_defaults(interrupted=EXIT_INTERRUPTED)
     parser.add_argument("--version", action="version", version=f"3cx2mqtt {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
@@ -230,10 +243,10 @@ def _parser() -> argparse.ArgumentParser:
         default="extended",
         help="rows of GetMonitorStatus(): as documented, or with a state word; default: extended",
     )
-    simulate.set_defaults(command=_simulate)
+    simulate.set_defaults(command=_simulate, interrupted=EXIT_FINE)
 
     demo = commands.add_parser("demo", help="simulated 3CX, MQTT broker and bridge in one, to look at")
-    demo.set_defaults(command=_demo)
+    demo.set_defaults(command=_demo, interrupted=EXIT_FINE)
 
     # Nothing is abbreviated: `--password X` would take X for a file's name, and show it as one that is not there.
     usb = commands.add_parser("usb-light", allow_abbrev=False, help="let USB busy lights at this PC follow one user")

@@ -75,8 +75,11 @@ class Controls:
         self._refresh()
         return None
 
-    def _tell_users(self, _request: Mapping[str, object]) -> object:
-        return documents(self._engine.users())
+    def _tell_users(self, request: Mapping[str, object]) -> object:
+        """All of them, or as many as `top` says from the one on whose place is `skip`."""
+        skip, top = (_whole(request, name) for name in ("skip", "top"))
+        users = self._engine.users()[skip or 0 :]
+        return documents(users if top is None else users[:top])
 
     def _check(self, _request: Mapping[str, object]) -> object:
         return [asdict(finding) for finding in self._findings()]
@@ -88,3 +91,10 @@ class Controls:
         log.set_level(LogLevel(str(wanted)))
         self._publisher.publish(self._level())
         return {"level": log.level()}
+
+
+def _whole(request: Mapping[str, object], name: str) -> int | None:
+    value = request.get(name)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise BridgeError(f"{name} is a whole number, not {value!r}")

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 
 from bridge.config import Config
@@ -14,7 +15,7 @@ from bridge.domain.presence import NO_PRESENCE
 from bridge.engine.core import Engine, Policy
 from bridge.errors import EXIT_UNREACHABLE, SourceMissing, SourcePermissionError, SourceUnavailable
 from bridge.health import Health
-from bridge.log import Troubles
+from bridge.log import Troubles, redacted
 from bridge.ports import Source
 from bridge.sources.threecx import active_calls, call_control, monitor_status, parse, probe, users
 from bridge.sources.threecx.access import Access
@@ -44,12 +45,22 @@ class Intake:
     """Feeds the engine with what the PBX says. `run` is its whole life."""
 
     def __init__(
-        self, config: Config, engine: Engine, clock: Clock, rng: random.Random, health: Health, refusals: Refusals
+        self,
+        config: Config,
+        engine: Engine,
+        clock: Clock,
+        rng: random.Random,
+        health: Health,
+        refusals: Refusals,
+        *,
+        renews: bool = True,
     ) -> None:
+        """For `renews` see Access."""
         self._config = config
         self._engine = engine
         self._http = Http(config.pbx)
-        access = Access(self._http, TokenAuth(self._http, config.pbx, refusals, clock), clock)
+        self._auth = TokenAuth(self._http, config.pbx, refusals, clock)
+        access = Access(self._http, self._auth, clock, renews=renews)
         xapi = Xapi(access)
         tools = Tools(xapi, config.place, Troubles(_logger), clock, rng, health)
         self._active_calls = ActiveCalls(tools, config.active_calls) if config.active_calls.enabled else None
@@ -82,7 +93,7 @@ class Intake:
 
     def findings(self) -> Iterator[Finding]:
         """How PBX and sources stand: token and version first, and the sources only if the PBX lets the client in."""
-        entry = list(_entry(self._config, self._last.get(probe.NAME)))
+        entry = list(self._entry(self._last.get(probe.NAME)))
         yield from entry
         if any(finding.verdict is Verdict.FAIL for finding in entry):
             return
@@ -96,6 +107,24 @@ class Intake:
                 yield fail(report.name, "has not answered yet", EXIT_UNREACHABLE)
             else:
                 yield ok(report.name, f"{report.reason}")
+
+    def _entry(self, last: Update | None) -> Iterator[Finding]:
+        """Whether the PBX is there and lets the API client in."""
+        pbx = self._config.pbx
+        granted = ok("token", f"{pbx.url} accepts client_id {pbx.client_id!r}")
+        match last:
+            case Answered(version=version):
+                yield granted
+                yield (
+                    ok("version", f"3CX {version}") if version else warn("version", "the PBX does not tell its version")
+                )
+            case Failure(error=error) if error.answered and self._auth.granted:
+                yield granted
+                yield warn("version", last.reason)
+            case Failure(error=error):
+                yield fail("token", last.reason, error.exit_code)
+            case _:
+                yield fail("token", f"no answer from {pbx.url} yet", EXIT_UNREACHABLE)
 
     def _explained(self, failure: Failure) -> Finding:
         """A source that the PBX refuses; nobody misses one that is only used where it can be."""
@@ -144,6 +173,8 @@ class Intake:
             yield CallControl(tools, CallControlApi(access), config.call_control)
 
     def _report(self, update: Update) -> None:
+        if isinstance(update, Failure):  # the PBX's own words are in it
+            update = replace(update, reason=redacted(update.reason, self._config.secrets()))
         self._note(update)
         was_online = self._engine.pbx_online
         self._engine.apply(update)
@@ -207,22 +238,6 @@ def policy(config: Config) -> Policy:
         push_required=config.call_control.enabled is Enabled.TRUE,
         bound=good_for(min(intervals, default=config.call_control.resync)),
     )
-
-
-def _entry(config: Config, last: Update | None) -> Iterator[Finding]:
-    """Whether the PBX is there and lets the API client in."""
-    granted = f"{config.pbx.url} accepts client_id {config.pbx.client_id!r}"
-    match last:
-        case Answered(version=version):
-            yield ok("token", granted)
-            yield ok("version", f"3CX {version}") if version else warn("version", "the PBX does not tell its version")
-        case Failure(error=error) if error.answered:
-            yield ok("token", granted)
-            yield warn("version", last.reason)
-        case Failure(error=error):
-            yield fail("token", last.reason, error.exit_code)
-        case _:
-            yield fail("token", f"no answer from {config.pbx.url} yet", EXIT_UNREACHABLE)
 
 
 def _in_words(report: SourceReport) -> str:

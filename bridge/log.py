@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Self, TextIO
 
@@ -54,6 +54,18 @@ class Published(logging.Handler):
 
     def __exit__(self, *_: object) -> None:
         logging.getLogger("bridge").removeHandler(self)
+
+
+def harmless(text: str) -> str:
+    """Fit for a terminal: whatever a name or a message holds, it moves no cursor and changes no colour."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def redacted(text: str, secrets: Iterable[str]) -> str:
+    """The text without the secrets; longer ones first, as one may be part of another."""
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
 
 
 class Recurring:
@@ -119,10 +131,7 @@ class _Redacting(logging.Formatter):
     def __init__(self, inner: logging.Formatter, secrets: Sequence[str]) -> None:
         super().__init__()
         self._inner = inner
-        self._secrets = sorted((secret for secret in secrets if secret), key=len, reverse=True)
+        self._secrets = tuple(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
-        line = self._inner.format(record)
-        for secret in self._secrets:
-            line = line.replace(secret, "***")
-        return line
+        return redacted(self._inner.format(record), self._secrets)

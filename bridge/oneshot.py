@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bridge.aio import wait_for
@@ -21,8 +21,8 @@ from bridge.engine.core import Engine
 from bridge.errors import EXIT_UNREACHABLE, BridgeError, BrokerError, BrokerUnavailable
 from bridge.health import Health
 from bridge.intake import Intake, policy
-from bridge.mqtt.readback import owner_in
-from bridge.mqtt.visit import Visit, visiting
+from bridge.log import harmless
+from bridge.mqtt.visit import NoAnswer, Sight, Visit, visiting
 from bridge.outputs.lights.board import as_message
 from bridge.outputs.lights.lamp import Lamp
 from bridge.outputs.state import documents
@@ -31,45 +31,35 @@ from bridge.sources.threecx.refusals import Refusals
 PATIENCE = 60.0
 """Seconds that the PBX may take to tell everything."""
 
+_PART = 500
+"""So many users are asked for at a time."""
+
 _COLUMNS = ("number", "name", "state", "profile", "queue", "registered", "call")
 
 Documents = list[dict[str, Any]]
-
-
-class NoAnswer(BridgeError):
-    """A bridge says that it is online, and does not answer."""
-
-    exit_code = EXIT_UNREACHABLE
 
 
 async def check(config: Config, *, force: bool = False) -> AsyncIterator[Finding]:
     """Try the broker, then the PBX through the bridge that is running; `force`: the PBX itself in any case."""
     for warning in config.warnings:
         yield warn("configuration", warning)
-    findings, answer = await _check_broker(config, ask=not force)
-    for finding in findings:
+    around = await _look_around(config, "check", force=force)
+    for finding in around.findings:
         yield finding
-    if answer is not None:
-        for each in answer:
-            yield Finding(str(each["about"]), Verdict(each["verdict"]), str(each["message"]), int(each["exit_code"]))
-    elif not any(finding.about == "bridge" for finding in findings):
-        async with _own_intake(config) as (_, intake):
-            found = list(intake.findings())
-        for finding in found:
-            yield finding
+    if not around.may_log_in:
+        return
+    async with _own_intake(config) as (_, intake):
+        found = list(intake.findings())
+    for finding in found:
+        yield finding
 
 
 async def users(config: Config, *, force: bool = False) -> tuple[Documents, list[Finding]]:
-    """Everybody's document, and what kept the PBX from telling more. `force`: do not ask the bridge that is running."""
-    findings = []
-    if not force:
-        try:
-            async with visiting(config.mqtt, config.topics, "users") as visit:
-                answer = await _ask_running(visit, config, "users")
-            if answer is not None:
-                return answer, []
-        except BrokerError as error:
-            findings.append(warn("broker", f"{error}; so the PBX was asked, whether or not a bridge is running"))
+    """Everybody's document, and what is wrong. `force`: the PBX is asked itself, whether or not a bridge is running."""
+    around = _Around([], may_log_in=True) if force else await _look_around(config, "users", force=False)
+    findings = [finding for finding in around.findings if finding.verdict is not Verdict.OK]
+    if not around.may_log_in:
+        return around.users, findings
     async with _own_intake(config) as (engine, intake):
         findings += [finding for finding in intake.findings() if finding.verdict is not Verdict.OK]
         return documents(engine.users()), findings
@@ -115,62 +105,105 @@ def as_table(found: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-async def _check_broker(config: Config, *, ask: bool) -> tuple[list[Finding], Documents | None]:
-    """How the broker stands, and what the running bridge says of the rest; None where none is running."""
-    findings, answer = [], None
+@dataclass(slots=True)
+class _Around:
+    """How the broker stands, and what the bridge that is running says."""
+
+    findings: list[Finding]
+    may_log_in: bool
+    """Whether no bridge is running, as far as anybody can know."""
+    users: Documents = field(default_factory=list)
+
+
+async def _look_around(config: Config, command: str, *, force: bool) -> _Around:
+    """Visit the broker. Where a bridge is running, or may be, its PBX is left alone, whatever else goes wrong."""
+    around = _Around([], may_log_in=True)
     try:
-        async with visiting(config.mqtt, config.topics, "check") as visit:
+        async with visiting(config.mqtt, config.topics, command) as visit:
             login = f"login {config.mqtt.username!r}" if config.mqtt.username else "no login"
-            findings.append(ok("broker", f"{config.mqtt.host}:{config.mqtt.port} accepts {login}"))
-            try:
-                answer = await _ask_running(visit, config, "check") if ask else None
-            except NoAnswer as error:
-                findings.append(fail("bridge", str(error), error.exit_code))
-            findings += await _try_topics(visit, config)
+            around.findings.append(ok("broker", f"{config.mqtt.host}:{config.mqtt.port} accepts {login}"))
+            sight = await visit.look()
+            around.may_log_in = force or (sight.clear and not sight.online)
+            if not around.may_log_in:
+                await _ask_bridge(visit, sight, config, around, all_users=command == "users")
+            if command == "check":
+                around.findings += await _try_topics(visit, sight, config)
     except BrokerError as error:
-        findings.append(fail("broker", str(error), error.exit_code))
-    if answer is not None:
-        findings.append(ok("bridge", "is running; what follows is what it says"))
-    return findings, answer
+        around.findings.append(fail("broker", str(error), error.exit_code))
+        if around.may_log_in and not force:
+            around.findings.append(warn("bridge", "nobody can see whether one is running, so the PBX was asked anyway"))
+    return around
 
 
-async def _try_topics(visit: Visit, config: Config) -> list[Finding]:
+async def _ask_bridge(visit: Visit, sight: Sight, config: Config, around: _Around, *, all_users: bool) -> None:
+    """Add what the bridge says, or why it says nothing."""
+    problem = None
+    if not sight.online:
+        problem = f"may be running, but this login may not read {config.topics.base}/bridge/#"
+    elif sight.owner not in {None, config.pbx.name}:
+        problem = f"is running here, but for the PBX {sight.owner!r}"
+    else:
+        try:
+            told = [_finding(each) for each in _objects(await visit.ask("check"))]
+            around.users = await _all_users(visit) if all_users else []
+        except NoAnswer as error:
+            problem = str(error)
+        else:
+            around.findings.append(ok("bridge", "is running; what follows is what it says"))
+            around.findings += told
+    if problem is not None:
+        message = f"{problem}; so the PBX was not asked: with --force it is"
+        around.findings.append(fail("bridge", message, EXIT_UNREACHABLE))
+
+
+async def _all_users(visit: Visit) -> Documents:
+    """In parts: a broker may not take the answer for thousands in one message."""
+    found: Documents = []
+    while part := _objects(await visit.ask("users", skip=len(found), top=_PART)):
+        found += part
+        if len(part) != _PART:
+            break
+    return found
+
+
+async def _try_topics(visit: Visit, sight: Sight, config: Config) -> list[Finding]:
     topics = config.topics
     findings = []
-    owner = owner_in(await visit.retained(topics.bridge_info) or b"")
-    if owner not in {None, config.pbx.name}:
-        message = f"{topics.base}/# belongs to the bridge of the PBX {owner!r}: set another mqtt.base_topic"
+    if sight.owner not in {None, config.pbx.name}:
+        message = f"{topics.base}/# belongs to the bridge of the PBX {sight.owner!r}: set another mqtt.base_topic"
         findings.append(fail("topics", message))
-    places = [(f"{topics.base}/#", topics.bridge_check)]
+    findings.append(_topic_finding(f"{topics.base}/#", topics.bridge_check, came_back=sight.clear))
     if config.homeassistant.enabled:
-        places.append((f"{topics.discovery_prefix}/#", topics.discovery_check))
-    for place, topic in places:
-        message = f"nothing came back from {topic}: allow this login to write {place}, and to read {topic}"
         try:
-            came_back = await visit.echo(topic)
+            came_back = await visit.echo(topics.discovery_check)
         except BrokerUnavailable:  # some brokers put who publishes without a right out of the door
-            return [*findings, fail("topics", message)]
-        findings.append(ok("topics", f"{place} can be published to") if came_back else fail("topics", message))
+            async with visiting(config.mqtt, topics, "check"):
+                came_back = False  # and it is not that the broker is gone
+        findings.append(_topic_finding(f"{topics.discovery_prefix}/#", topics.discovery_check, came_back=came_back))
     return findings
 
 
-async def _ask_running(visit: Visit, config: Config, operation: str) -> Documents | None:
-    """What the bridge of this PBX answers; None where none is running."""
-    topics = config.topics
-    if await visit.retained(topics.bridge_state) != b"online":
-        return None
-    if owner_in(await visit.retained(topics.bridge_info) or b"") != config.pbx.name:
-        return None
-    answer = await visit.ask(operation)
-    if answer is None:
-        raise NoAnswer(
-            f"{topics.bridge_state} says that a bridge is online, but nobody answers {topics.request(operation)}: "
-            "is it hanging, or may this login not read its answer? With --force the PBX itself is asked"
-        )
-    if answer.get("status") != "ok":
-        raise NoAnswer(f"the bridge that is running answers: {answer.get('error')}")
-    data = answer.get("data")
-    return data if isinstance(data, list) else []
+def _topic_finding(place: str, topic: str, *, came_back: bool) -> Finding:
+    if came_back:
+        return ok("topics", f"{place} can be published to")
+    return fail("topics", f"nothing came back from {topic}: allow this login to write {place}, and to read {topic}")
+
+
+def _objects(data: object) -> Documents:
+    """A list of objects, as the bridge answers; others are left out."""
+    if not isinstance(data, list):
+        raise NoAnswer("the bridge that is running gives an answer that makes no sense: is it of another version?")
+    return [each for each in data if isinstance(each, dict)]
+
+
+def _finding(told: Mapping[str, object]) -> Finding:
+    """As the bridge that is running tells it; a verdict of a newer one is worth a look."""
+    code = told.get("exit_code")
+    try:
+        verdict = Verdict(str(told.get("verdict")))
+    except ValueError:
+        verdict = Verdict.WARN
+    return Finding(str(told.get("about")), verdict, str(told.get("message")), code if isinstance(code, int) else 1)
 
 
 @asynccontextmanager
@@ -179,7 +212,7 @@ async def _own_intake(config: Config) -> AsyncIterator[tuple[Engine, Intake]]:
     clock = Clock()
     engine = Engine(policy(config), (), _Nobody(), clock)
     refusals = Refusals(config.pbx, state_directory())
-    intake = Intake(config, engine, clock, random.Random(), Health(clock), refusals)  # noqa: S311  # jitter
+    intake = Intake(config, engine, clock, random.Random(), Health(clock), refusals, renews=False)  # noqa: S311  # jitter
     reading = asyncio.create_task(intake.run(), name="pbx")
     try:
         await wait_for(intake.heard, PATIENCE)
@@ -199,7 +232,8 @@ class _Nobody:
 
 
 def _cells(document: Mapping[str, Any]) -> Iterator[str]:
-    call = document.get("call") or {}
+    told = document.get("call")
+    call = told if isinstance(told, dict) else {}
     state = document.get("state")
     shown = {
         **document,
@@ -208,4 +242,4 @@ def _cells(document: Mapping[str, Any]) -> Iterator[str]:
         "call": " ".join(str(call[key]) for key in ("status", "direction", "party", "name") if call.get(key)),
     }
     for column in _COLUMNS:
-        yield "".join(letter if letter.isprintable() else "?" for letter in str(shown.get(column) or "-"))
+        yield harmless(str(shown.get(column) or "-"))

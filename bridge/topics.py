@@ -164,8 +164,8 @@ class Topics:
         return (*filters_under(self.base), self.discovery("+"))
 
     def signature_filters(self) -> tuple[str, ...]:
-        """Topic filters for the `bridge/info` of whatever base topic, of one level or two, this bridge once had."""
-        return ("+/bridge/info", "+/+/bridge/info")
+        """Topic filters for whose topics are under a base of one level or two, and whether a bridge runs there."""
+        return ("+/bridge/info", "+/bridge/state", "+/+/bridge/info", "+/+/bridge/state")
 
     def is_discovery(self, topic: str) -> bool:
         """Whether `topic` is one that Home Assistant looks for devices of this bridge in."""

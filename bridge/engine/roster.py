@@ -79,7 +79,8 @@ class Roster:
         self._drop_unreported = not same_options
         for dn, past in remembered.items():
             if self._admits(dn):  # others are not taken over, and so cleared as leftovers
-                known = self.known.setdefault(dn, Known(name=past.name, department=past.department))
+                known = self.known.setdefault(dn, Known())
+                known.name, known.department = known.name or past.name, known.department or past.department
                 if known.user is None or known.user.state in {past.state, State.UNKNOWN}:
                     known.before_silence = (past.state, past.since)
         self.drop_unreported()

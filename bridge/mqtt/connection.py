@@ -33,6 +33,10 @@ At QoS 2 Mosquitto drops a client that has more than 20 under way (its max_infli
 """
 
 _MOST_PACKETS_AT_ONCE = 200
+_LARGEST = 268_435_455
+"""The most that MQTT can carry; brokers that take less say so in MQTT 5."""
+_OVERHEAD = 16
+"""More than a PUBLISH holds beside topic and payload."""
 _REFUSED_LOGIN = {134, 135, 138, 140}
 _WRONG_VERSION = 132
 _TAKEN_OVER = 142
@@ -63,6 +67,7 @@ class Connection:
         self._window = MOST_IN_FLIGHT[settings.qos]
         self._room = asyncio.Event()
         self._received = 0
+        self._largest = _LARGEST
         self._client = self._new_client(protocol, will)
         self._socket: socket.socket | None = None
         self._writing = False
@@ -94,6 +99,14 @@ class Connection:
 
     def publish(self, message: Message, qos: int) -> None:
         """Send now. A connection that breaks meanwhile shows in `lost`; nothing is kept for later."""
+        if len(message.payload) + len(message.topic.encode()) + _OVERHEAD > self._largest:
+            _logger.warning(  # it would close the connection, and again after each connect
+                "%s is not published: %d bytes are more than the broker takes in one message (%d)",
+                ascii(message.topic),
+                len(message.payload),
+                self._largest,
+            )
+            return
         info = self._client.publish(message.topic, message.payload, max(qos, message.least_qos), message.retain)
         if qos and info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
             self._in_flight.add(info.mid)
@@ -246,6 +259,7 @@ class Connection:
         if code.is_failure:
             self._lose(self._refusal(code))
             return
+        self._largest = getattr(properties, "MaximumPacketSize", self._largest)
         allowed = getattr(properties, "ReceiveMaximum", None)
         if isinstance(allowed, int) and allowed > 0:
             self._window = min(self._window, allowed)

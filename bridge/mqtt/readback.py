@@ -70,7 +70,9 @@ class Readback:
 
     def elsewhere(self) -> tuple[str, ...]:
         """Filters for what an earlier configuration may have left: another base topic, another discovery prefix."""
-        signed = {base for base in self._infos if self._owner_of(base) == self._topics.pbx_name}
+        signed = {
+            base for base in self._infos if self._owner_of(base) == self._topics.pbx_name and not self._runs(base)
+        }
         bases = (self._former_bases | signed) - {self._topics.base}
         prefixes = {self._prefix_in(base) for base in signed} - {None, self._topics.discovery_prefix}
         return (
@@ -106,17 +108,23 @@ class Readback:
             digest = self._digests.pop(message.topic, None)
             if digest != hash(message.payload) or message.rank is Rank.HELLO:
                 yield message
-        bases = tuple(f"{base}/" for base in self._infos if self._may_clear(base))
+        ours = tuple(
+            each.removesuffix("#") for base in self._infos if self._may_clear(base) for each in filters_under(base)
+        )
         for topic in self._digests:
             if self._topics.is_discovery_of_this_pbx(topic):
                 yield Message(topic, b"", Rank.BRIDGE)
-            elif topic.startswith(bases):
+            elif topic.startswith(ours):
                 yield Message(topic, b"", Rank.DISCOVERY)
+
+    def _runs(self, base: str) -> bool:
+        """Whether another bridge is at work there."""
+        return base != self._topics.base and base in self._running
 
     def _may_clear(self, base: str) -> bool:
         if self._owner_of(base) != self._topics.pbx_name:
             return False
-        if base != self._topics.base and base in self._running:
+        if self._runs(base):
             _logger.error(
                 "another bridge of a PBX %r is running under %s: give each PBX a pbx.name of its own",
                 self._topics.pbx_name,

@@ -11,6 +11,8 @@ from bridge.ports import Publisher
 from bridge.topics import Topics, to_json
 
 MAX_REQUEST = 4096
+MAX_ANSWER = 900_000
+"""Bytes: some brokers take no more than 1 MB in one message."""
 
 Setter = Callable[[str, Mapping[str, object]], None]
 """Takes whom or what it is about, and what is asked for; refuses by raising BridgeError."""
@@ -103,6 +105,13 @@ class Router:
             _logger.warning("request %s: %s", name, error)
             answer |= {"status": "error", "error": str(error)}
         text = to_json(answer).encode("utf-8", "replace")
+        if len(text) > MAX_ANSWER:
+            answer |= {
+                "status": "error",
+                "data": None,
+                "error": f"the answer is over {MAX_ANSWER} bytes: ask for a part",
+            }
+            text = to_json(answer).encode("utf-8", "replace")
         self._publisher.publish(Message(self._topics.response(name), text, Rank.BRIDGE, retain=False))
 
 

@@ -4,48 +4,76 @@ import asyncio
 import json
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bridge.domain.message import Message, Rank
+from bridge.errors import EXIT_UNREACHABLE, BridgeError
 from bridge.mqtt.connection import Connection, opened
+from bridge.mqtt.readback import owner_in
 from bridge.mqtt.settings import MqttSettings
 from bridge.topics import Topics, to_json
 
-_RETAINED = 1.0
-"""Seconds within which a broker sends what it retains."""
 _ECHO = 3.0
+"""Seconds that a broker may take to send a message back to whoever published it."""
 _ANSWER = 10.0
 
-Wanted = Callable[[bytes, bool], bool]
-"""Whether a payload, which was retained or not, is what is waited for."""
+Heard = tuple[str, bytes, bool]
+"""Topic, payload, and whether it was retained."""
+
+
+class NoAnswer(BridgeError):
+    """A bridge says that it is online, and gives no answer that makes sense."""
+
+    exit_code = EXIT_UNREACHABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a look around showed."""
+
+    online: bool
+    """Whether a bridge says that it is running."""
+    owner: str | None
+    """The `pbx.name` that has signed the topics under the base topic."""
+    clear: bool
+    """Whether this login may publish and read there; if not, a bridge may be running unseen."""
 
 
 class Visit:
-    """An open connection; what the broker does not let this login read looks as if nobody had said it."""
+    """An open connection."""
 
-    def __init__(self, connection: Connection, heard: asyncio.Queue[tuple[str, bytes, bool]], topics: Topics) -> None:
+    def __init__(self, connection: Connection, heard: asyncio.Queue[Heard], topics: Topics) -> None:
         self._connection = connection
         self._heard = heard
         self._topics = topics
 
+    async def look(self) -> Sight:
+        """Who is here. Brokers send what is retained ahead of the echo of a message to ourselves."""
+        topics = self._topics
+        retained, clear = await self._echoed(topics.bridge_check, topics.bridge_state, topics.bridge_info)
+        online = retained.get(topics.bridge_state) == b"online"
+        return Sight(online, owner_in(retained.get(topics.bridge_info, b"")), clear)
+
     async def retained(self, topic: str) -> bytes | None:
         """What the broker retains under `topic`, or None."""
-        return await self._first(topic, lambda _, retained: retained, _RETAINED)
+        return (await self._echoed(self._topics.bridge_check, topic))[0].get(topic)
 
     async def echo(self, topic: str) -> bool:
         """Whether this login may both publish to `topic` and read it: brokers acknowledge even what they forbid."""
-        token = secrets.token_hex(8).encode()
-        return await self._first(topic, lambda payload, _: payload == token, _ECHO, (topic, token)) is not None
+        return (await self._echoed(topic))[1]
 
-    async def ask(self, operation: str) -> dict[str, object] | None:
-        """A running bridge's answer to a request, or None."""
+    async def ask(self, operation: str, **request: object) -> object:
+        """The data that a running bridge answers with; NoAnswer where it refuses or is silent."""
         transaction = secrets.token_hex(8)
-        request = (self._topics.request(operation), to_json({"transaction": transaction}).encode())
-        answers = self._topics.response(operation)
-        answer = await self._first(answers, lambda payload, _: transaction.encode() in payload, _ANSWER, request)
-        return None if answer is None else dict(json.loads(answer))
+        topic = self._topics.request(operation)
+        message = (topic, to_json({**request, "transaction": transaction}).encode())
+        filters = (self._topics.response(operation),)
+        heard, answered = await self._gather(filters, message, lambda each: transaction.encode() in each[1], _ANSWER)
+        if not answered:
+            raise NoAnswer(f"nobody answers {topic}: is the bridge hanging, or may this login not read its answers?")
+        return _data(heard[-1][1])
 
     async def publish(self, messages: Iterable[Message]) -> None:
         """Publish and wait until the broker has all of them; BrokerError where the connection was lost."""
@@ -56,32 +84,38 @@ class Visit:
         if self._connection.lost.done():
             raise self._connection.lost.result()
 
-    async def _first(
-        self, topic: str, wanted: Wanted, patience: float, publish: tuple[str, bytes] | None = None
-    ) -> bytes | None:
-        """Listen to `topic`, publish (topic, payload), and return the first payload that is wanted, or None."""
-        await self._connection.subscribe([topic], qos=1)
-        if publish is not None:
-            self._connection.publish(Message(*publish, Rank.BRIDGE, retain=False), qos=1)
+    async def _echoed(self, topic: str, *others: str) -> tuple[Mapping[str, bytes], bool]:
+        """What is retained under the other topics, and whether a message to `topic` came back."""
+        token = secrets.token_hex(8).encode()
+        heard, came = await self._gather((topic, *others), (topic, token), lambda each: each[1] == token, _ECHO)
+        return {name: payload for name, payload, retained in heard if retained}, came
+
+    async def _gather(
+        self, filters: Sequence[str], publish: tuple[str, bytes], last: Callable[[Heard], bool], patience: float
+    ) -> tuple[list[Heard], bool]:
+        """Subscribe, publish (topic, payload), and collect what comes until the last one; and whether that came."""
+        await self._connection.subscribe(filters, qos=1)
+        self._connection.publish(Message(*publish, Rank.BRIDGE, retain=False), qos=1)
+        heard: list[Heard] = []
         try:
             async with asyncio.timeout(patience):
-                while True:
-                    name, payload, retained = await self._heard.get()
-                    if name == topic and wanted(payload, retained):
-                        return payload
+                while not heard or not last(heard[-1]):
+                    heard.append(await self._heard.get())
         except TimeoutError:
             if self._connection.lost.done():
                 raise self._connection.lost.result() from None
-            return None
+            return heard, False
+        else:
+            return heard, True
         finally:
-            self._connection.unsubscribe([topic])
+            self._connection.unsubscribe(filters)
 
 
 @asynccontextmanager
 async def visiting(settings: MqttSettings, topics: Topics, command: str) -> AsyncIterator[Visit]:
     """Connect for the length of the block, with a client id of this command's own and no will; or raise BrokerError."""
     settings = replace(settings, client_id=f"{settings.client_id}-{command}-{os.getpid()}")
-    heard: asyncio.Queue[tuple[str, bytes, bool]] = asyncio.Queue()
+    heard: asyncio.Queue[Heard] = asyncio.Queue()
 
     def receive(topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # as Receive demands
         heard.put_nowait((topic, payload, retained))
@@ -94,3 +128,17 @@ async def visiting(settings: MqttSettings, topics: Topics, command: str) -> Asyn
         keepalive.cancel()
         connection.close()
         await asyncio.wait({keepalive})
+
+
+def _data(payload: bytes) -> object:
+    try:
+        answer = json.loads(payload)
+    except (ValueError, RecursionError):
+        answer = None
+    match answer:
+        case {"status": "ok", "data": data}:
+            return data
+        case {"status": "error", "error": str(error)}:
+            raise NoAnswer(f"the bridge that is running answers: {error}")
+        case _:
+            raise NoAnswer("the bridge that is running gives an answer that makes no sense: is it of another version?")

@@ -492,3 +492,14 @@ def test_a_department_holds_while_nobody_tells_and_across_a_restart(world: World
     assert world.user("101").department == "Sales"
     world.engine.apply(Departments({}))
     assert world.user("101").department is None
+
+
+def test_what_an_earlier_run_knew_fills_what_a_partial_outage_leaves_open(clock: FakeClock) -> None:
+    world = World(clock, sources=(MONITOR_STATUS, USERS))
+    world.round({"101": None})
+    world.engine.adopt({"101": Remembered("Ada", State.AVAILABLE, 0, "Sales")}, same_options=True)
+    assert (world.user("101").name, world.user("101").department) == ("Ada", "Sales")
+    world.users(user("101", name="Ada Lovelace", department=2))
+    assert (world.user("101").name, world.user("101").department) == ("Ada Lovelace", "Sales")
+    world.engine.apply(Departments({2: "Support"}))
+    assert world.user("101").department == "Support"

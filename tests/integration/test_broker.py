@@ -383,3 +383,18 @@ async def test_the_access_list_in_the_documentation_lets_everybody_do_just_what_
                 "3cx/bridge/state",
                 "3cx/bridge/pbx",
             }
+
+
+async def test_what_the_broker_does_not_take_in_one_message_costs_no_connection(tmp_path: Path) -> None:
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    pbx = SimulatedPbx(users=100)
+    options = ("allow_anonymous true", "max_packet_size 5000")
+    async with pbx.serve() as url, Mosquitto(folder, options=options) as broker:
+        async with BridgeProcess.start(write_config(tmp_path, pbx, url, broker.port)) as bridge:
+            async with Subscriber(broker.port) as subscriber:
+                await subscriber.until_latest("3cx/bridge/state", "online")
+                assert "3cx/users/199/state" in subscriber.latest
+                assert "3cx/bridge/users" not in subscriber.latest
+                await bridge.says("'3cx/bridge/users' is not published")
+                assert set(subscriber.payloads("3cx/bridge/state")) == {"online"}

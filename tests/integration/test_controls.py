@@ -75,3 +75,25 @@ async def test_all_users_can_be_asked_for(
         answer = subscriber.json("3cx/bridge/response/users")
         assert answer["status"] == "ok"
         assert answer["data"] == [subscriber.json(f"3cx/users/{dn}") for dn in pbx.users]
+
+
+async def test_users_can_be_asked_for_in_parts(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    async with running(write_config(tmp_path, pbx, url, broker.port)):
+        await subscriber.until_latest("3cx/bridge/state", "online")
+        answers = "3cx/bridge/response/users"
+        for number, (request, numbers) in enumerate(
+            [
+                ('{"top": 2}', ["100", "101"]),
+                ('{"skip": 2, "top": 2}', ["102"]),
+                ('{"skip": 3}', []),
+                ('{"top": -1}', None),
+                ('{"skip": true}', None),
+            ]
+        ):
+            await subscriber.publish("3cx/bridge/request/users", request)
+            await subscriber.until(lambda number=number: len(subscriber.payloads(answers)) == number + 1)  # type: ignore[misc]
+            answer = subscriber.json(answers)
+            told = None if answer["data"] is None else [user["number"] for user in answer["data"]]
+            assert (told, answer["status"]) == (numbers, "error" if numbers is None else "ok")

@@ -87,7 +87,7 @@ CHANGE = st.one_of(
 CHANGES = st.lists(CHANGE, max_size=3)
 STEP = st.one_of(
     st.tuples(st.just("changes"), CHANGES),
-    st.tuples(st.just("outage"), CHANGES),
+    st.tuples(st.just("outage"), st.tuples(st.sampled_from(["", "/Users"]), CHANGES)),
     st.tuples(st.just("broker"), CHANGES),
     st.tuples(st.just("restart"), st.tuples(CHANGES, OPTIONS)),
 )
@@ -98,9 +98,10 @@ class Office:
     """A PBX whose people are changed, and what the broker should retain because of them."""
 
     pbx: SimulatedPbx
-    down: bool = False
+    down: str | None = None
+    """How the paths end that answer HTTP 503 now."""
     refused: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the PBX was asked while it was down."""
+    """Set when something was asked for that is down."""
     options: Options = field(default_factory=Options)
 
     def change(self, change: Step) -> None:
@@ -184,6 +185,7 @@ def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bridge.app._TICK", 0.05)
 
 
+@pytest.mark.timeout(300)
 @settings(
     max_examples=15,
     deadline=None,
@@ -202,8 +204,8 @@ async def live(steps: Sequence[Step], options: Options) -> None:
     pbx = SimulatedPbx(users=1, version="20.0.8.1109")
     office = Office(pbx, options=options)
 
-    async def unless_down(_: web.Request) -> web.StreamResponse | None:
-        if not office.down:
+    async def unless_down(request: web.Request) -> web.StreamResponse | None:
+        if office.down is None or not request.path.endswith(office.down):
             return None
         office.refused.set()
         return web.Response(status=503)
@@ -220,11 +222,10 @@ async def live(steps: Sequence[Step], options: Options) -> None:
                 for kind, detail in steps:
                     await life.steps[kind](detail)
                     await life.until_true()
+                await life.stays_true()
             finally:
                 await life.end()
-            assert {
-                name: payload for name, payload in (await retained(broker.port)).items() if name in foreign
-            } == foreign
+            await life.foreign_is_untouched()
 
 
 class Life:
@@ -265,6 +266,18 @@ class Life:
                     f"left over {sorted(there.keys() - wanted)}, there {there}"
                 ) from None
 
+    async def stays_true(self) -> None:
+        """After two more rounds of Users nothing has changed."""
+        rounds = len(self._office.pbx.requests_to("/Users"))
+        async with Subscriber(self._broker.port) as subscriber:
+            while len(self._office.pbx.requests_to("/Users")) < rounds + 2:
+                await subscriber.publish("test/wait", "")
+        assert self._office.is_true(self._ours(await retained(self._broker.port)))
+
+    async def foreign_is_untouched(self) -> None:
+        now = await retained(self._broker.port)
+        assert {topic: payload for topic, payload in now.items() if topic in self._foreign} == self._foreign
+
     def _ours(self, latest: dict[str, str]) -> dict[str, str]:
         return {
             topic: payload
@@ -276,16 +289,17 @@ class Life:
         for change in changes:
             self._office.change(change)
 
-    async def _outage(self, changes: Sequence[Step]) -> None:
-        """The PBX is down, changes, and comes back."""
-        self._office.down = True
+    async def _outage(self, detail: tuple[str, Sequence[Step]]) -> None:
+        """The PBX is down, or a part of it, changes, and comes back."""
+        self._office.down, changes = detail
         self._office.refused.clear()
         await asyncio.wait_for(self._office.refused.wait(), 5)
         await self._change(changes)
-        self._office.down = False
+        self._office.down = None
 
     async def _restart_broker(self, changes: Sequence[Step]) -> None:
         """The broker starts over and has forgotten everything, other people's topics too."""
+        await self.foreign_is_untouched()
         await self._broker.stop()
         await self._change(changes)
         await self._broker.start()
@@ -315,6 +329,8 @@ async def leave_foreign_topics(folder: Path, port: int) -> dict[str, str]:
             await subscriber.publish("zigbee2mqtt/bridge/info", '{"version":"2"}', retain=True)
             await subscriber.publish("homeassistant/device/3cx2mqtt_hq/mine/config", NOT_OURS, retain=True)
             await subscriber.publish("3cx/other", "stays", retain=True)
+            await subscriber.publish("3cx/branch/bridge/info", '{"pbx":{"name":"branch"}}', retain=True)
+            await subscriber.publish("3cx/branch/users/7/state", "away", retain=True)
             await subscriber.publish("phones/desk", "stays", retain=True)
     return await retained(port)
 

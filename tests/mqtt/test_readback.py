@@ -130,3 +130,16 @@ def test_departments_are_remembered_from_what_home_assistant_was_told() -> None:
     }
     remembered = of(retained).remembered()
     assert {dn: past.department for dn, past in remembered.items()} == {"1": "Sales", "2": None}
+
+
+def test_a_base_topic_of_somebody_else_below_ours_is_theirs() -> None:
+    other = {"3cx/branch/bridge/info": '{"pbx":{"name":"branch"}}', "3cx/branch/users/1/state": "away"}
+    assert published(of(OWNED | other | {"3cx/groups/old": "{}"}), OWNED) == {"3cx/groups/old": ""}
+
+
+def test_where_another_bridge_of_our_name_is_running_nothing_is_looked_into() -> None:
+    info = json.dumps({"pbx": {"name": "hq"}, "config": {"homeassistant": {"discovery_prefix": "ha"}}})
+    running = {"phones/bridge/info": info, "phones/bridge/state": "online"}
+    assert of(OWNED | running).elsewhere() == ()
+    assert of(OWNED | running | {"phones/bridge/state": "offline"}).elsewhere()[0] == "phones/bridge/#"
+    assert published(of(OWNED | running), OWNED) == {}

@@ -5,7 +5,7 @@ import pytest
 
 from bridge.domain.message import Message
 from bridge.errors import BridgeError
-from bridge.mqtt.router import MAX_REQUEST, CommandTopic, Router
+from bridge.mqtt.router import MAX_ANSWER, MAX_REQUEST, CommandTopic, Router
 from bridge.topics import Topics
 
 
@@ -94,3 +94,16 @@ def test_who_clears_a_command_asks_for_nothing() -> None:
     router.receive("3cx/users/101/set", b"{}", True)
     router.receive("3cx/users/101/set", b"{}", False)
     assert asked == ["101"]
+
+
+def test_an_answer_that_a_broker_might_not_take_is_not_sent() -> None:
+    wire = Wire()
+    router = Router(Topics("3cx", "hq", "ha"), {"all": lambda _: "x" * MAX_ANSWER}, {}, wire)
+    router.receive("3cx/bridge/request/all", b'{"transaction": 1}', False)
+    (message,) = wire.sent
+    assert json.loads(message.payload) == {
+        "status": "error",
+        "data": None,
+        "error": "the answer is over 900000 bytes: ask for a part",
+        "transaction": 1,
+    }

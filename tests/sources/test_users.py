@@ -1,5 +1,6 @@
 """The source `users`, against the simulated PBX."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -163,6 +164,7 @@ async def test_labels_that_fail_for_a_while_hold_nobody_up(pbx: SimulatedPbx, ur
     async with polling(url, clock) as reports:
         assert (await reports.next(Round)).rows
         pbx.intercept = None
+        clock.turn(15.0)
         reports.source.refresh()
         assert (await reports.next(Labels)).labels == {"Custom 1": "Lunch"}
 
@@ -179,24 +181,44 @@ async def test_departments_are_read_once_but_for_the_one_that_3cx_has_made(
         assert len(pbx.requests_to("/Groups")) == 1
 
 
-async def test_a_new_department_is_looked_up_but_not_all_the_time(
-    pbx: SimulatedPbx, url: str, clock: FakeClock
-) -> None:
+async def test_departments_are_read_again_now_and_then(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     async with polling(url, clock) as reports:
         await reports.next(Round)
-        pbx.departments[7] = "Night shift"
-        pbx.change("100", department=7)
+        pbx.departments[1] = "Night shift"
+        clock.turn(599.0)
         reports.source.refresh()
         await reports.next(Round)
         assert len(pbx.requests_to("/Groups")) == 1
-        clock.turn(600.0)
+        clock.turn(1.0)
         reports.source.refresh()
+        assert (await reports.next(Departments)).names[1] == "Night shift"
+
+
+@pytest.mark.parametrize("trouble", ["hangs", "fails"])
+async def test_departments_that_are_not_to_be_had_hold_nobody_up(
+    pbx: SimulatedPbx, url: str, clock: FakeClock, trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.sources.threecx.users._PATIENCE", 0.05)
+
+    async def troubled(request: web.Request) -> web.StreamResponse | None:
+        if not request.path.endswith("/Groups"):
+            return None
+        if trouble == "hangs":
+            await asyncio.sleep(1)
+        return web.Response(status=503)
+
+    pbx.intercept = troubled
+    async with polling(url, clock) as reports:
+        for _ in range(3):
+            assert len((await reports.next(Round)).rows) == 3
+            reports.source.refresh()
         await reports.next(Round)
-        assert len(pbx.requests_to("/Groups")) == 2
-        pbx.change("101", department=99)
+        assert len(pbx.requests_to("/Groups")) == 1
+        assert len(pbx.requests_to("GetSystemParameters()")) == 1
+        pbx.intercept = None
+        clock.turn(15.0)
         reports.source.refresh()
-        await reports.next(Round)
-        assert len(pbx.requests_to("/Groups")) == 2
+        assert (await reports.next(Departments)).names == {1: "Sales", 2: "Support"}
 
 
 async def test_who_may_not_read_departments_does_without(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
@@ -207,8 +229,7 @@ async def test_who_may_not_read_departments_does_without(pbx: SimulatedPbx, url:
         clock.turn(600.0)
         reports.source.refresh()
         await reports.next(Round)
-        assert {request.path for request in pbx.requests_to("/Groups")} == {"/xapi/v1/Groups"}
-        assert len(pbx.requests_to("/Groups")) == 2
+        assert len(pbx.requests_to("/Groups")) == 2  # with the first token, and with a fresh one
         assert pbx.tokens.granted == 2
 
 

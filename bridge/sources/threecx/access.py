@@ -17,7 +17,9 @@ FORGIVEN = 600.0
 class Access:
     """What XAPI and Call Control have in common: the server, the token, and when the PBX answered last."""
 
-    def __init__(self, http: Http, auth: TokenAuth, clock: Clock) -> None:
+    def __init__(self, http: Http, auth: TokenAuth, clock: Clock, *, renews: bool = True) -> None:
+        """Without `renews` one login has to do: who only looks must not end the token of a bridge again and again."""
+        self._renews = renews
         self._http = http
         self._auth = auth
         self._clock = clock
@@ -66,7 +68,7 @@ class Access:
 
     def _may_renew(self, right: str) -> bool:
         """Whether another token is worth a try: not for what is closed; but a PBX that was starting is forgiven."""
-        return self._clock.monotonic() - self._closed.get(right, float("-inf")) >= FORGIVEN
+        return self._renews and self._clock.monotonic() - self._closed.get(right, float("-inf")) >= FORGIVEN
 
     async def _send(self, method: str, path: str, query: str, token: str, json: Mapping[str, object] | None) -> Answer:
         target = f"{path}?{query}" if query else path

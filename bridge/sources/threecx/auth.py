@@ -52,6 +52,11 @@ class TokenAuth:
         self._attempts = 0
         self._last_error: SourceError | None = None
 
+    @property
+    def granted(self) -> bool:
+        """Whether the PBX has accepted the credentials."""
+        return self._token is not None
+
     async def token(self) -> str:
         """A token that should be good; asks the PBX for one only when there is none or it is about to end."""
         return (await self._current(refused=None)).value

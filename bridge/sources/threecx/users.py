@@ -1,10 +1,11 @@
 """The source `users`: polls Users for names, profiles, queue login and registration."""
 
+import asyncio
 import logging
 import re
-from collections.abc import Callable, Iterable
-from collections.abc import Set as AbstractSet
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from bridge.domain.model import Departments, Labels, Round, UserRow
 from bridge.errors import (
@@ -30,10 +31,23 @@ _UNKNOWN_PROPERTY = re.compile(r"property named '(\w+)'")
 _NOT_FOR_US = (SourceMissing, SourcePermissionError, SourceQueryError, SourceProtocolError)
 """Answers to questions that a bridge can do without."""
 _UNSEEN = "unseen"
-_DEPARTMENTS_APART = 600.0
+_ASIDES_APART = 600.0
+_ASIDE_AGAIN = 15.0
+"""Seconds after which to ask again what nobody could answer."""
+_PATIENCE = 3.0
+"""Seconds that an aside may take."""
 _ALL_BY_ID = QueryOptions(count=False, orderby="Id")
 
 _logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Aside:
+    """What is worth reading beside the users, now and then, and nothing that anybody waits for."""
+
+    read: Callable[[], Awaitable[Labels | Departments]]
+    due: float = float("-inf")
+    """When to read it (monotonic)."""
 
 
 class Users:
@@ -48,9 +62,7 @@ class Users:
         self._poll = Poll(NAME, settings.interval, tools, self._read, self._explain)
         self._fields = list(parse.USER_FIELDS)
         self._build: str | None = _UNSEEN
-        self._departments: AbstractSet[int] = frozenset()
-        """The ids of those that are known; none where this client may not read them."""
-        self._departments_asked = float("-inf")
+        self._asides = (_Aside(self._labels), _Aside(self._departments))
         self._tell: Callable[[Labels | Departments], None] = lambda _: None
 
     def refresh(self) -> None:
@@ -66,11 +78,28 @@ class Users:
         query = self._settings.query
         if self._build != self._tools.xapi.pbx_version:
             await self._another_build()
+        for aside in self._asides:
+            await self._read_aside(aside)
         reading = await self._read_known_fields()
         rows = {row.dn: row for row in reading.items}
-        await self._look_for_new_departments(reading.items)
         complete = reading.ended and bool(rows) and not narrows(query)
         return Round(NAME, rows, complete, reading.total, good_for(self._settings.interval))
+
+    async def _read_aside(self, aside: "_Aside") -> None:
+        """Ahead of the round, so that new users are published with it; but never for long, nor in vain each time."""
+        now = self._tools.clock.monotonic()
+        if now < aside.due:
+            return
+        aside.due = now + _ASIDES_APART
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                self._tell(await aside.read())
+        except _NOT_FOR_US:
+            aside.due = float("inf")  # until the build is another one
+        except SourceUnavailable as error:
+            aside.due = now + max(_ASIDE_AGAIN, error.retry_in or 0.0)
+        except TimeoutError:
+            aside.due = now + _ASIDE_AGAIN
 
     async def _read_known_fields(self) -> Reading[UserRow]:
         """Builds differ: one unknown name in $select fails the whole request, so it is left out from then on."""
@@ -85,31 +114,22 @@ class Users:
                 _logger.info("this 3CX does not know the field %s of users; it is done without", named[1])
 
     async def _another_build(self) -> None:
-        """The first round, or the PBX was upgraded: all fields are tried again, labels and departments are read."""
+        """The first round, or the PBX was upgraded: all fields are tried again, and what is read seldom is due."""
         self._fields = list(parse.USER_FIELDS)
         build = self._tools.xapi.pbx_version
         with suppress(*_NOT_FOR_US):
             build = build or await self._tools.xapi.version()
-        with suppress(SourceUnavailable):  # else asked for again in the next round
-            with suppress(*_NOT_FOR_US):
-                self._tell(Labels(parse.profile_labels(await self._tools.xapi.system_parameters())))
-            await self._read_departments()
-            self._build = build
+        self._build = build
+        for aside in self._asides:
+            aside.due = float("-inf")
 
-    async def _read_departments(self) -> None:
-        self._departments_asked = self._tools.clock.monotonic()
+    async def _labels(self) -> Labels:
+        return Labels(parse.profile_labels(await self._tools.xapi.system_parameters()))
+
+    async def _departments(self) -> Departments:
         collection = Collection("Groups", self._tools.xapi.departments, parse.department, lambda row: row[0])
-        with suppress(*_NOT_FOR_US):
-            names = dict((await collection.read(_ALL_BY_ID, parse.DEPARTMENT_FIELDS)).items)
-            self._departments = names.keys()
-            self._tell(Departments({number: name for number, name in names.items() if name is not None}))
-
-    async def _look_for_new_departments(self, rows: Iterable[UserRow]) -> None:
-        """Somebody is in a department that was not there when they were read."""
-        pause_is_over = self._tools.clock.monotonic() - self._departments_asked >= _DEPARTMENTS_APART
-        if pause_is_over and self._departments and {row.department for row in rows} - {None} - self._departments:
-            with suppress(SourceUnavailable):
-                await self._read_departments()
+        reading = await collection.read(_ALL_BY_ID, parse.DEPARTMENT_FIELDS)
+        return Departments({number: name for number, name in reading.items if name is not None})
 
     def _explain(self, error: SourceError) -> str:
         if isinstance(error, SourceQueryError):
