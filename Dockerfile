@@ -26,10 +26,11 @@ LABEL org.opencontainers.image.title="3cx2mqtt" \
       org.opencontainers.image.licenses="Apache-2.0"
 
 COPY --from=build /opt/3cx2mqtt /opt/3cx2mqtt
-ENV PATH=/opt/3cx2mqtt/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/opt/3cx2mqtt/bin:$PATH THREECX2MQTT_CONFIG=/config/config.yaml \
+    PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 
 # A number and not a name, so that Kubernetes can see that it is not root. Secret files must be readable for it.
 USER 10001:10001
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["3cx2mqtt"]
-CMD ["run", "-c", "/config/config.yaml"]
+CMD ["run"]

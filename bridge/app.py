@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bridge import log
+from bridge import __version__, log
 from bridge.aio import wait_for
 from bridge.config import Config, load
 from bridge.controls import Controls
@@ -207,6 +207,7 @@ async def run(path: Path, config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, reload.set)
+    _logger.info("3cx2mqtt %s, with %s", __version__, path)
     refusals = Refusals(config.pbx, state_directory())
     while not stop.is_set():
         refusals = refusals.for_settings(config.pbx)
@@ -249,9 +250,16 @@ def _reloaded(path: Path) -> Config:
 
 
 def state_directory() -> Path | None:
-    """systemd's $STATE_DIRECTORY; the first, should there be several."""
+    """systemd's $STATE_DIRECTORY, the first if there are several, else the user's own; None where there is none."""
     first = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    return Path(first) if first else None
+    if first:
+        return Path(first)
+    try:
+        own = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state", "3cx2mqtt")
+        own.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # no home, or a file system that is read-only
+        return None
+    return own
 
 
 def _options(config: Config) -> dict[str, object]:

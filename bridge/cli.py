@@ -96,13 +96,12 @@ def _users(options: argparse.Namespace) -> int:
     settings = config.load(options.config or _default_config(), os.environ)
     _set_up_log(options, settings)
     found, findings = asyncio.run(oneshot.users(settings, force=options.force))
-    if options.json:
-        print(_harmless_json(found))
-    elif found:
-        print(*oneshot.as_table(found), sep="\n")
+    code = gravest(finding.exit_code for finding in findings)
+    if found or not code:
+        print(_harmless_json(found) if options.json else "\n".join(oneshot.as_table(found)))
     for finding in findings:
         _show(finding, sys.stderr)
-    return gravest(finding.exit_code for finding in findings)
+    return code
 
 
 def _light_test(options: argparse.Namespace) -> int:
@@ -206,7 +205,10 @@ def _parser() -> argparse.ArgumentParser:
 
     configured = argparse.ArgumentParser(add_help=False)
     configured.add_argument(
-        "-c", "--config", type=Path, metavar="FILE", help=f"default: ${_CONFIG_VARIABLE}, ./config.yaml, …"
+        *("-c", "--config"),
+        type=Path,
+        metavar="FILE",
+        help=f"default: ${_CONFIG_VARIABLE}, else the first of {', '.join(map(str, _CONFIG_PLACES))}",
     )
     configured.add_argument("-v", "--verbose", action="store_true", help="log everything")
     asking = argparse.ArgumentParser(add_help=False, parents=[configured])

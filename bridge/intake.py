@@ -36,7 +36,7 @@ from bridge.sources.threecx.xapi import Xapi
 RESTART = 30.0
 """Seconds after which a source that failed by a fault of the bridge itself is started anew."""
 
-_NO_PRESENCE = "monitor status tells no presence on this 3CX: states are unknown; set sources.users on"
+_NO_PRESENCE = "monitor status tells no presence on this 3CX: states are unknown; set sources.users.enabled to true"
 
 _logger = logging.getLogger(__name__)
 
@@ -143,6 +143,8 @@ class Intake:
         if report.reason is not None:
             return warn(report.name, report.reason)
         if isinstance(last, Round):
+            if (nobody := self._nobody()) is not None:
+                return warn(report.name, nobody)
             if report.name == monitor_status.NAME and self._presence_is_missing():
                 return warn(report.name, _NO_PRESENCE)
             return ok(report.name, f"{len(last.rows)} rows")
@@ -197,10 +199,24 @@ class Intake:
 
     def _tell_sources(self) -> None:
         sources = self._engine.sources()
-        if any(report.in_use for report in sources):  # else each has said already why not
-            _logger.info("sources: %s", "; ".join(_in_words(report) for report in sources))
+        used, unused = (
+            ", ".join(report.name for report in sources if report.in_use is wanted) for wanted in (True, False)
+        )
+        if used:  # else each has said already why not
+            count = len(self._engine.users())
+            _logger.info("%d users from %s%s", count, used, f"; not in use: {unused}" if unused else "")
+        if (nobody := self._nobody()) is not None:
+            _logger.warning("%s", nobody)
         if self._presence_is_missing():
             _logger.warning("%s", _NO_PRESENCE)
+
+    def _nobody(self) -> str | None:
+        """Why nobody is published although the PBX reports users; None where that is not so."""
+        reported = max((len(last.rows) for last in self._last.values() if isinstance(last, Round)), default=0)
+        if not reported or self._engine.users():
+            return None
+        place = self._config.place("users")
+        return f"{place} users: of {reported} users that the PBX reports, include, exclude and special let through none"
 
     def _presence_is_missing(self) -> bool:
         return any(user.reason == NO_PRESENCE for user in self._engine.users())
@@ -238,8 +254,3 @@ def policy(config: Config) -> Policy:
         push_required=config.call_control.enabled is Enabled.TRUE,
         bound=good_for(min(intervals, default=config.call_control.resync)),
     )
-
-
-def _in_words(report: SourceReport) -> str:
-    use = "in use" if report.in_use else "not in use"
-    return f"{report.name} {use}" + (f" ({report.reason})" if report.reason else "")

@@ -2,12 +2,16 @@
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Self, TextIO
 
 from bridge.settings import LogLevel, LogSettings
+
+_LONG = 8
+"""Letters that make a secret long enough to be no part of another word by chance."""
 
 
 def setup(settings: LogSettings, secrets: Sequence[str] = (), stream: TextIO | None = None) -> None:
@@ -62,9 +66,16 @@ def harmless(text: str) -> str:
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
-    """The text without the secrets; longer ones first, as one may be part of another."""
+    """The text without the secrets; longer ones first, as one may be part of another.
+
+    Short ones are taken out as whole words only: else a password such as `user` would riddle every line, and so tell
+    what it is.
+    """
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        text = text.replace(secret, "***")
+        if len(secret) >= _LONG:
+            text = text.replace(secret, "***")
+        elif secret in text:
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
     return text
 
 

@@ -5,6 +5,7 @@ asked only where none is running, or where the user insists.
 """
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -27,10 +28,12 @@ from bridge.outputs.lights.board import as_message
 from bridge.outputs.lights.lamp import Lamp
 from bridge.outputs.state import documents
 from bridge.sources.threecx.refusals import Refusals
+from bridge.topics import to_json
 
 PATIENCE = 60.0
 """Seconds that the PBX may take to tell everything."""
 
+_MOST_NAMED = 5
 _PART = 500
 """So many users are asked for at a time."""
 
@@ -48,7 +51,7 @@ async def check(config: Config, *, force: bool = False) -> AsyncIterator[Finding
         yield finding
     if not around.may_log_in:
         return
-    async with _own_intake(config) as (_, intake):
+    async with _own_intake(config, force=force) as (_, intake):
         found = list(intake.findings())
     for finding in found:
         yield finding
@@ -60,7 +63,7 @@ async def users(config: Config, *, force: bool = False) -> tuple[Documents, list
     findings = [finding for finding in around.findings if finding.verdict is not Verdict.OK]
     if not around.may_log_in:
         return around.users, findings
-    async with _own_intake(config) as (engine, intake):
+    async with _own_intake(config, force=force) as (engine, intake):
         findings += [finding for finding in intake.findings() if finding.verdict is not Verdict.OK]
         return documents(engine.users()), findings
 
@@ -120,8 +123,8 @@ async def _look_around(config: Config, command: str, *, force: bool) -> _Around:
     around = _Around([], may_log_in=True)
     try:
         async with visiting(config.mqtt, config.topics, command) as visit:
-            login = f"login {config.mqtt.username!r}" if config.mqtt.username else "no login"
-            around.findings.append(ok("broker", f"{config.mqtt.host}:{config.mqtt.port} accepts {login}"))
+            login = f"as {config.mqtt.username!r}" if config.mqtt.username else "without a login"
+            around.findings.append(ok("broker", f"{config.mqtt.host}:{config.mqtt.port} lets this client in {login}"))
             sight = await visit.look()
             around.may_log_in = force or (sight.clear and not sight.online)
             if not around.may_log_in:
@@ -149,11 +152,32 @@ async def _ask_bridge(visit: Visit, sight: Sight, config: Config, around: _Aroun
         except NoAnswer as error:
             problem = str(error)
         else:
-            around.findings.append(ok("bridge", "is running; what follows is what it says"))
-            around.findings += told
+            around.findings += [_about_bridge(sight, config), *told]
     if problem is not None:
         message = f"{problem}; so the PBX was not asked: with --force it is"
         around.findings.append(fail("bridge", message, EXIT_UNREACHABLE))
+
+
+def _about_bridge(sight: Sight, config: Config) -> Finding:
+    """Whether what the bridge says is about this configuration; secrets cannot be compared."""
+    mine, its = (dict(_flat(tree)) for tree in (json.loads(to_json(config.public())), sight.config))
+    differing = sorted(key for key in mine.keys() | its.keys() if mine.get(key) != its.get(key))
+    if not its or not differing:
+        return ok("bridge", "is running; what follows is what it says")
+    named = ", ".join(differing[:_MOST_NAMED]) + (", …" if len(differing) > _MOST_NAMED else "")
+    return warn(
+        "bridge",
+        f"is running with another configuration ({named}), and what follows is what it says of that one: restart it, "
+        "or send it SIGHUP; with --force this one is tried",
+    )
+
+
+def _flat(tree: Mapping[str, object], above: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
 
 
 async def _all_users(visit: Visit) -> Documents:
@@ -179,7 +203,13 @@ async def _try_topics(visit: Visit, sight: Sight, config: Config) -> list[Findin
         except BrokerUnavailable:  # some brokers put who publishes without a right out of the door
             async with visiting(config.mqtt, topics, "check"):
                 came_back = False  # and it is not that the broker is gone
-        findings.append(_topic_finding(f"{topics.discovery_prefix}/#", topics.discovery_check, came_back=came_back))
+        findings.append(
+            _topic_finding(
+                f"{topics.discovery_prefix}/device/{topics.device_prefix}/#",
+                topics.discovery_check,
+                came_back=came_back,
+            )
+        )
     return findings
 
 
@@ -207,11 +237,11 @@ def _finding(told: Mapping[str, object]) -> Finding:
 
 
 @asynccontextmanager
-async def _own_intake(config: Config) -> AsyncIterator[tuple[Engine, Intake]]:
-    """Log in to the PBX and read everything once, as the daemon would."""
+async def _own_intake(config: Config, *, force: bool) -> AsyncIterator[tuple[Engine, Intake]]:
+    """Log in to the PBX and read everything once, as the daemon would; `force`: even if it refused that before."""
     clock = Clock()
     engine = Engine(policy(config), (), _Nobody(), clock)
-    refusals = Refusals(config.pbx, state_directory())
+    refusals = Refusals(config.pbx, None if force else state_directory())
     intake = Intake(config, engine, clock, random.Random(), Health(clock), refusals, renews=False)  # noqa: S311  # jitter
     reading = asyncio.create_task(intake.run(), name="pbx")
     try:

@@ -42,7 +42,8 @@ async def subscriber(broker: Mosquitto) -> AsyncIterator[Subscriber]:
 
 
 @pytest.fixture(autouse=True)
-def no_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests do not depend on the environment they are started from."""
+def no_overrides(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The tests do not depend on the environment they are started from, and leave nothing there."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     for name in ("THREECX2MQTT_CONFIG", "THREECX2MQTT_USB_PASSWORD", "STATE_DIRECTORY"):
         monkeypatch.delenv(name, raising=False)

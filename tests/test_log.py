@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bridge.log import Recurring, setup
+from bridge.log import Recurring, harmless, redacted, setup
 from bridge.settings import LogFormat, LogLevel, LogSettings
 
 LOGGER = logging.getLogger("bridge.test")
@@ -70,3 +70,22 @@ def test_what_fails_again_and_again_is_told_once(caplog: pytest.LogCaptureFixtur
         ("WARNING", "down"),
         ("INFO", "fine again"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("secrets", "text", "shown"),
+    [
+        (("no",), "this 3CX has no such thing, not now: no!", "this 3CX has *** such thing, not now: ***!"),
+        (("users",), "8 users; users_busy 1", "8 ***; users_busy 1"),
+        (("long-enough",), "xlong-enoughx", "x***x"),
+        (("long-enough", "long-enough-too"), "long-enough-too", "***"),
+        (("a.c",), "abc a.c", "abc ***"),
+        (("",), "text", "text"),
+    ],
+)
+def test_short_secrets_are_taken_out_as_words(secrets: tuple[str, ...], text: str, shown: str) -> None:
+    assert redacted(text, secrets) == shown
+
+
+def test_what_a_terminal_would_obey_is_harmless() -> None:
+    assert harmless("Łucja \x1b[2J\x9b\u202e\n😀") == "Łucja ?[2J???😀"

@@ -25,6 +25,7 @@ from bridge.settings import LogSettings, unknown_key
 from bridge.sources.threecx.settings import (
     ActiveCallsSettings,
     CallControlSettings,
+    Enabled,
     MonitorStatusSettings,
     PbxSettings,
     UsersSourceSettings,
@@ -92,6 +93,8 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
         _check_files(tree, options)
         for key, message in contradictions(options["mqtt"]):
             tree.complain(("mqtt", *key.split(".")), message)
+        if all(source["enabled"] in {False, Enabled.FALSE} for source in options["sources"].values()):
+            tree.complain(("sources",), "all of them are switched off, so nothing would be read: switch one on")
         for key, message in lights.contradictions(options["lights"], options["groups"]):
             tree.complain(("lights", *key.split(".")), message)
     if tree.problems or options is None:

@@ -174,7 +174,7 @@ class _Reader:
     def _secret(self, name: str, key: Key) -> Any:
         path = self._tree.path.parent / "secrets.yaml"
         if self._secrets is None and not path.exists():
-            self._tree.complain(key, f"there is no {path} to read {name!r} from")
+            self._tree.complain(key, f"there is no {path} to read {name!r} from: make it, with a line {name}: …")
             return MISSING
         if self._secrets is None:
             secrets = read(path, {})
@@ -184,7 +184,7 @@ class _Reader:
                 return MISSING
         if name in self._secrets:
             return self._secrets[name]
-        self._tree.complain(key, f"there is no {name!r} in {path}")
+        self._tree.complain(key, f"there is no {name!r} in {path}: add a line {name}: …")
         return MISSING
 
     def _variable(self, name: str, default: str | None, key: Key) -> Any:

@@ -63,7 +63,9 @@ class Connection:
         self.lost: asyncio.Future[BrokerError] = self._loop.create_future()
         self._accepted: asyncio.Future[None] = self._loop.create_future()
         self._subscribed: dict[int, asyncio.Future[list[bool]]] = {}
-        self._in_flight: set[int] = set()
+        self._in_flight: dict[int, str] = {}
+        """Topics by packet identifier."""
+        self._denied = 0
         self._window = MOST_IN_FLIGHT[settings.qos]
         self._room = asyncio.Event()
         self._received = 0
@@ -109,7 +111,7 @@ class Connection:
             return
         info = self._client.publish(message.topic, message.payload, max(qos, message.least_qos), message.retain)
         if qos and info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
-            self._in_flight.add(info.mid)
+            self._in_flight[info.mid] = message.topic
         self._want_write()
 
     @property
@@ -293,9 +295,11 @@ class Connection:
         self._receive(message.topic, bytes(message.payload), message.retain)
 
     def _on_publish(
-        self, _client: Client, _userdata: Any, mid: int, _code: ReasonCode, _properties: Properties | None
+        self, _client: Client, _userdata: Any, mid: int, code: ReasonCode, _properties: Properties | None
     ) -> None:
-        self._in_flight.discard(mid)
+        topic = self._in_flight.pop(mid, "")
+        if code.is_failure:
+            self._note_denied(topic, code)
         self._room.set()
 
     def _on_subscribe(
@@ -310,14 +314,27 @@ class Connection:
         if granted is not None and not granted.done():
             granted.set_result([not code.is_failure for code in codes])
 
+    def _note_denied(self, topic: str, code: ReasonCode) -> None:
+        """MQTT 5 tells; it is said once for each connection, as the other topics fare no better."""
+        self._denied += 1
+        if self._denied == 1:
+            _logger.error(
+                "%s does not let %r publish to %s (%s), and perhaps not to others: '3cx2mqtt check' says which rights "
+                "are missing",
+                self._place,
+                self._settings.username,
+                ascii(topic),
+                code,
+            )
+
     def _refusal(self, code: ReasonCode) -> BrokerError:
         if code.value == _WRONG_VERSION:
             return WrongProtocol(f"{self._place} does not speak this version of MQTT")
         if code.value in _REFUSED_LOGIN:
-            return BrokerAuthError(
-                f"{self._place} refused the login of {self._settings.username!r} ({code}): check mqtt.username and "
-                "mqtt.password"
-            )
+            who = "a connection without a login"
+            if self._settings.username is not None:
+                who = f"the login of {self._settings.username!r}"
+            return BrokerAuthError(f"{self._place} refused {who} ({code}): check mqtt.username and mqtt.password")
         return BrokerUnavailable(f"{self._place} refused the connection ({code})")
 
 
@@ -358,6 +375,8 @@ def _tls_context(settings: MqttSettings) -> ssl.SSLContext:
 def _in_words(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its TLS certificate is not trusted ({error.verify_message}); set mqtt.tls.ca to the file of your CA"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed ({error.reason}): does it speak TLS on this port?"
     if isinstance(error, socket.gaierror):
         return "the host name cannot be resolved"
     if isinstance(error, OSError) and error.strerror:

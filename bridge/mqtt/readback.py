@@ -170,9 +170,11 @@ class Readback:
                 self._former_bases.add(base)
 
 
-def owner_in(info: bytes) -> str | None:
-    """The `pbx.name` that a payload of `bridge/info` names, or None."""
-    return _owner(_object(info) or {})
+def signature(info: bytes) -> tuple[str | None, dict[str, object]]:
+    """The `pbx.name` that a payload of `bridge/info` names, and the configuration in force."""
+    content = _object(info) or {}
+    config = content.get("config")
+    return _owner(content), config if _is_object(config) else {}
 
 
 def _owner(info: dict[str, object]) -> str | None:

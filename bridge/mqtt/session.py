@@ -174,7 +174,8 @@ class Session:
                     self._heard.clear()
         if self._echo:
             _logger.warning(
-                "the broker does not let this login read %s: what an earlier run left there is not tidied up",
+                "the broker does not let this login read %s: what an earlier run left is not tidied up, and if it may "
+                "not write there either, nothing is published; '3cx2mqtt check' says which rights are missing",
                 self._topics.bridge_check,
             )
         connection.unsubscribe([each for each in filters if each not in self._hooks.kept_filters])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from bridge.domain.message import Message, Rank
 from bridge.errors import EXIT_UNREACHABLE, BridgeError
 from bridge.mqtt.connection import Connection, opened
-from bridge.mqtt.readback import owner_in
+from bridge.mqtt.readback import signature
 from bridge.mqtt.settings import MqttSettings
 from bridge.topics import Topics, to_json
 
@@ -37,6 +37,8 @@ class Sight:
     """Whether a bridge says that it is running."""
     owner: str | None
     """The `pbx.name` that has signed the topics under the base topic."""
+    config: Mapping[str, object]
+    """What the bridge that has signed them was configured with, secrets left out."""
     clear: bool
     """Whether this login may publish and read there; if not, a bridge may be running unseen."""
 
@@ -54,7 +56,7 @@ class Visit:
         topics = self._topics
         retained, clear = await self._echoed(topics.bridge_check, topics.bridge_state, topics.bridge_info)
         online = retained.get(topics.bridge_state) == b"online"
-        return Sight(online, owner_in(retained.get(topics.bridge_info, b"")), clear)
+        return Sight(online, *signature(retained.get(topics.bridge_info, b"")), clear)
 
     async def retained(self, topic: str) -> bytes | None:
         """What the broker retains under `topic`, or None."""

@@ -257,7 +257,9 @@ def test_secrets_come_from_beside_the_file_the_environment_or_files_of_their_own
 def test_a_missing_secret_is_one_mistake_not_two(tmp_path: Path) -> None:
     (tmp_path / "secrets.yaml").write_text("other: x\n")
     text = MINIMAL.replace("s3cret-key", "!secret threecx")
-    assert mistakes(tmp_path, text) == ["config.yaml:4 pbx.client_secret: there is no 'threecx' in secrets.yaml"]
+    assert mistakes(tmp_path, text) == [
+        "config.yaml:4 pbx.client_secret: there is no 'threecx' in secrets.yaml: add a line threecx: …"
+    ]
     text = MINIMAL.replace("client_secret: s3cret-key", "client_secret_file: nowhere")
     assert mistakes(tmp_path, text) == [
         "config.yaml:4 pbx.client_secret_file: cannot read nowhere: no such file or directory"
@@ -347,6 +349,14 @@ def test_a_certificate_that_is_none_is_told_at_once(tmp_path: Path) -> None:
     found = mistakes(tmp_path, MINIMAL + "  verify_tls: ca.pem\nmqtt: {tls: {enabled: true, ca: ca.pem}}\n")
     assert [line.partition(": ")[0] for line in found] == ["config.yaml:5 pbx.verify_tls", "config.yaml:6 mqtt.tls.ca"]
     assert "holds no certificates that can be used" in found[0]
+
+
+def test_a_configuration_that_reads_nothing_is_a_mistake(tmp_path: Path) -> None:
+    names = ("monitor_status", "users", "active_calls", "call_control")
+    text = MINIMAL + "sources:\n" + "".join(f"  {name}: {{enabled: false}}\n" for name in names)
+    assert mistakes(tmp_path, text) == [
+        "config.yaml:5 sources: all of them are switched off, so nothing would be read: switch one on"
+    ]
 
 
 LIGHT = 'lights:\n  - name: desk\n    driver: wled\n    topic: wled/1a2b3c\n    users: ["101"]\n'

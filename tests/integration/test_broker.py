@@ -385,6 +385,21 @@ async def test_the_access_list_in_the_documentation_lets_everybody_do_just_what_
             }
 
 
+async def test_what_the_broker_forbids_is_told_where_it_tells_it(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    rules = folder / "acl"
+    rules.write_text("user bridge\ntopic readwrite 3cx/#\n")
+    rules.chmod(0o644)
+    options = ("allow_anonymous true", f"acl_file {rules}", "max_queued_messages 1000")
+    async with Mosquitto(folder, options=options) as broker:
+        path = write_config(tmp_path, pbx, url, broker.port, mqtt="username: bridge")
+        async with BridgeProcess.start(path) as bridge, Subscriber(broker.port, login=("bridge", "")) as subscriber:
+            await subscriber.until_latest("3cx/bridge/state", "online")
+            await bridge.says("does not let 'bridge' publish to 'homeassistant/device/3cx2mqtt_hq/")
+            assert bridge.log().count("does not let 'bridge' publish") == 1
+
+
 async def test_what_the_broker_does_not_take_in_one_message_costs_no_connection(tmp_path: Path) -> None:
     folder = tmp_path / "broker"
     folder.mkdir()

@@ -107,6 +107,15 @@ async def test_wrong_credentials_are_told_once_with_77_whatever_else_is_wrong(
     assert "refused client_id 'busylights'" in errors
 
 
+async def test_a_refused_key_is_not_tried_again_by_the_next_command_unless_it_has_to(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
+) -> None:
+    path = write_config(tmp_path, pbx, url, broker.port, client_secret="wrong")
+    for force in (False, False, True):
+        assert the(await check(path, force=force), Verdict.FAIL).exit_code == 77
+    assert pbx.tokens.refused == 2
+
+
 async def test_a_pbx_or_a_broker_that_cannot_be_reached_is_69(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:
     findings = await check(write_config(tmp_path, pbx, f"http://127.0.0.1:{free_port()}", free_port()))
     assert [(finding.about, finding.exit_code) for finding in findings] == [
@@ -171,7 +180,7 @@ async def test_a_running_bridge_is_asked_and_not_disturbed(
             ("topics", "ok"),
         ]
         found, findings = await oneshot.users(read_config(path))
-        assert found == [subscriber.json(f"3cx/users/{dn}") for dn in pbx.users]
+        await subscriber.until(lambda: found == [subscriber.json(f"3cx/users/{dn}") for dn in pbx.users])
         assert findings == []
         assert pbx.tokens.granted == 1
         assert set(subscriber.payloads("3cx/bridge/state")) == {"online"}
@@ -180,6 +189,22 @@ async def test_a_running_bridge_is_asked_and_not_disturbed(
     async with Subscriber(broker.port) as later:
         await later.until_latest("3cx/bridge/state", "offline")
         assert not [topic for topic in later.latest if topic.endswith("/check")]
+
+
+async def test_a_running_bridge_with_another_configuration_is_no_all_clear(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    path = write_config(tmp_path, pbx, url, broker.port)
+    async with running(path):
+        await subscriber.until_latest("3cx/bridge/state", "online")
+        write_config(tmp_path, pbx, "http://127.0.0.1:1", broker.port, source='interval: 5s, filter: "Nope eq 1"')
+        told = the(await check(path), Verdict.WARN)
+        assert told.about == "bridge"
+        assert (
+            "another configuration (pbx.url, sources.monitor_status.filter, sources.monitor_status.interval)"
+        ) in told.message
+        found, findings = await oneshot.users(read_config(path))
+        assert (len(found), findings) == (3, [told])
 
 
 async def test_the_running_bridge_s_troubles_are_told(
@@ -338,7 +363,7 @@ async def test_what_the_broker_forbids_is_told_though_it_acknowledges_it(
         path = write_config(tmp_path, pbx, url, broker.port, mqtt="username: bridge")
         failed = the(await check(path), Verdict.FAIL)
     assert failed.exit_code == 1
-    assert "allow this login to write homeassistant/#" in failed.message
+    assert "allow this login to write homeassistant/device/3cx2mqtt_hq/#" in failed.message
 
 
 async def test_a_broker_that_refuses_the_login_is_77(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:

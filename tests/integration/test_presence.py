@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from bridge import __version__, oneshot
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx.parse import active_call
-from tests.support.bridges import BridgeProcess, running, write_config
+from tests.support.bridges import BridgeProcess, read_config, running, write_config
 from tests.support.mosquitto import Mosquitto
 from tests.support.subscriber import Subscriber
 
@@ -284,7 +285,19 @@ async def test_the_sources_in_use_are_told_in_one_line(
 ) -> None:
     async with BridgeProcess.start(full_config(tmp_path, pbx, url, broker.port)) as bridge:
         await online(subscriber)
-        lines = [line for line in bridge.log().splitlines() if "sources: " in line]
-        assert len(lines) == 1
-        assert "users in use; active_calls in use; call_control in use" in lines[0]
-        assert "monitor_status not in use (this 3CX 20.0.10.51 has no GetMonitorStatus()" in lines[0]
+        await bridge.says("3 users from users, active_calls, call_control; not in use: monitor_status")
+        assert bridge.log().count("has no GetMonitorStatus()") == 1
+        assert f"3cx2mqtt {__version__}, with {tmp_path}/config.yaml" in bridge.log()
+
+
+async def test_when_nobody_is_let_through_it_is_said(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    sources = {"source": "enabled: false", "users_source": "interval: 500ms"}
+    path = write_config(tmp_path, pbx, url, broker.port, users='include: ["9*"]', **sources)
+    async with BridgeProcess.start(path) as bridge:
+        await online(subscriber)
+        nobody = f"{path}:7 users: of 3 users that the PBX reports, include, exclude and special let through none"
+        await bridge.says(nobody)
+        findings = [finding async for finding in oneshot.check(read_config(path))]
+        assert nobody in [finding.message for finding in findings]

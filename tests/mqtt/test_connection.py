@@ -59,10 +59,10 @@ def connack_5(reason: int) -> Serve:
     ("reason", "kind", "words"),
     [
         (0x84, WrongProtocol, "does not speak this version"),
-        (0x86, BrokerAuthError, "refused the login"),
+        (0x86, BrokerAuthError, "refused a connection without a login"),
         (0x87, BrokerAuthError, "check mqtt.username"),
         (0x88, BrokerUnavailable, "refused the connection"),
-        (0x8A, BrokerAuthError, "refused the login"),
+        (0x8A, BrokerAuthError, "refused a connection without a login"),
     ],
 )
 async def test_a_refusal_has_the_class_that_says_what_to_do(reason: int, kind: type[BrokerError], words: str) -> None:

@@ -17,6 +17,7 @@ from bridge.errors import (
     SourceUnavailable,
 )
 from bridge.simulator import SimulatedPbx
+from bridge.sources.threecx.access import Access
 from bridge.sources.threecx.auth import lifetime
 from bridge.sources.threecx.refusals import FIRST_WAIT, LONGEST_WAIT, Refusals
 from tests.support.clock import FakeClock
@@ -80,7 +81,7 @@ async def test_wrong_credentials_are_sent_once_in_15_minutes_then_30(
             await xapi.version()
         assert first.value.retry_in == FIRST_WAIT
         for _ in range(10):
-            with pytest.raises(SourceAuthError, match="no further login for 15 min"):
+            with pytest.raises(SourceAuthError, match="next one is tried in 15 min"):
                 await xapi.version()
         assert pbx.tokens.refused == 1
         clock.turn(FIRST_WAIT)
@@ -227,8 +228,13 @@ async def test_something_that_is_no_3cx_is_told_apart(pbx: SimulatedPbx, url: st
 
     pbx.intercept = other
     async with connected(settings(url), clock) as xapi:
-        with pytest.raises(SourceProtocolError, match="address of a 3CX V20"):
-            await xapi.version()
+        for _ in range(3):
+            with pytest.raises(SourceProtocolError, match="address of a 3CX V20"):
+                await xapi.version()
+        assert len(pbx.requests) == 1, "the API key is not sent again and again to whoever that is"
+        pbx.intercept = None
+        clock.turn(60.0)
+        assert await xapi.version() == "20.0.8.1109"
 
 
 async def test_a_pbx_that_refused_everything_while_it_started_is_forgiven_after_ten_minutes(
@@ -249,6 +255,15 @@ async def test_a_pbx_that_refused_everything_while_it_started_is_forgiven_after_
         clock.turn(600)
         assert await xapi.version() == "20.0.8.1109"
         assert pbx.tokens.granted == granted + 1
+
+
+async def test_who_only_looks_logs_in_once(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+    async with tools(settings(url), clock) as (_, renewing):
+        once = Access(renewing._http, renewing._auth, clock.clock, renews=False)
+        assert (await once.request("GET", "/xapi/v1/Defs")).status == 200
+        pbx.tokens.drop()
+        assert (await once.request("GET", "/xapi/v1/Defs")).status == 401
+        assert pbx.tokens.granted == 1
 
 
 @pytest.mark.parametrize("token", ["a b", "a\nb", "ä", ""])

@@ -54,7 +54,7 @@ class Mosquitto:
         await self.stop()
 
     async def start(self) -> None:
-        lines = [f"listener {self.port} 127.0.0.1", *self._options, "max_queued_messages 0"]
+        lines = [f"listener {self.port} 127.0.0.1", "max_queued_messages 0", *self._options]
         if self._persistent:
             lines += ["persistence true", f"persistence_location {self._folder}/"]
         if os.geteuid() == 0:

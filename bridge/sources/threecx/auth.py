@@ -27,6 +27,8 @@ _MINUTES_BELOW = 300
 _LEAST_LIFETIME = 60.0
 _LAST_DAY = 1e12
 """Unix seconds, and then some: larger numbers are no times."""
+_NO_PBX = 60.0
+"""Seconds for which a server that is no PBX is not sent the API key again."""
 _EARLY = 0.1
 """The part of a token's life that is given away to be renewed in time."""
 
@@ -51,6 +53,7 @@ class TokenAuth:
         self._lock = asyncio.Lock()
         self._attempts = 0
         self._last_error: SourceError | None = None
+        self._not_before = float("-inf")
 
     @property
     def granted(self) -> bool:
@@ -72,13 +75,16 @@ class TokenAuth:
         async with self._lock:
             if token := self._usable(refused):
                 return token
-            if self._attempts != attempts and self._last_error is not None:
-                raise self._last_error  # somebody tried while this task waited: do not try again at once
+            tried = self._attempts != attempts  # while this task waited: do not try again at once
+            if self._last_error is not None and (tried or self._clock.monotonic() < self._not_before):
+                raise self._last_error
             self._last_error = None
             try:
                 self._token = await self._login()
             except SourceError as error:
                 self._last_error = error
+                if isinstance(error, SourceProtocolError):
+                    self._not_before = self._clock.monotonic() + _NO_PBX
                 raise
             else:
                 return self._token
@@ -120,8 +126,8 @@ class TokenAuth:
         said = parse.error_message(answer.body) or f"HTTP {answer.status}"
         self._refusals.last_message = (
             f"the PBX refused client_id {self._settings.client_id!r} with this client_secret ({said}): compare both "
-            f"with Integrations > API in the 3CX admin console; no further login for {_minutes(wait)}, "
-            "since a PBX blocks the address after a few bad ones"
+            "with Integrations > API in the 3CX admin console; since a PBX blocks the address after a few bad logins, "
+            f"the next one is tried in {_minutes(wait)} or when the credentials change"
         )
         return SourceAuthError(self._refusals.last_message, retry_in=wait)
 

@@ -1,7 +1,10 @@
 """The one funnel for HTTP to the PBX: time-outs, size bound, no redirects, library errors translated."""
 
 import asyncio
+import logging
+import os
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +28,8 @@ from bridge.sources.threecx.settings import PbxSettings
 
 MAX_BODY = 8 * 1024 * 1024
 _CHUNK = 64 * 1024
+_logger = logging.getLogger(__name__)
+
 _GOODBYE = 1.0
 """Seconds for which the end of a websocket waits for the other side to agree."""
 
@@ -83,11 +88,14 @@ class Http:
 
         Raises SourceUnavailable for everything that is no answer of the PBX's own: network, time-out, 5xx, redirect.
         """
+        started = time.monotonic()
         with self._translated():
             async with self._open_session().request(
                 method, self._url(target), headers=headers, data=form, json=json, allow_redirects=False
             ) as response:
                 answer = Answer(response.status, response.headers, await self._body(response))
+        took = time.monotonic() - started
+        _logger.debug("%s %s: HTTP %d, %d bytes in %.3f s", method, target, answer.status, len(answer.body), took)
         return self._checked(answer)
 
     async def websocket(
@@ -136,6 +144,10 @@ class Http:
         return bytes(chunks)
 
     def _checked(self, answer: Answer) -> Answer:
+        if answer.status == HTTPStatus.NOT_IMPLEMENTED:
+            raise SourceUnavailable(
+                f"{self._settings.url} does not know such requests (HTTP 501): is it the address of a 3CX V20?"
+            )
         if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise SourceUnavailable(
                 f"{self._settings.url} answered HTTP {answer.status}: the PBX behind that server is down or starting",
@@ -184,8 +196,10 @@ def _in_words(error: Exception) -> str:
         )
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "the host name cannot be resolved"
-    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.strerror:
-        return error.os_error.strerror
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        return "it does not speak TLS on this port: is it http://, or another port?"
+    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:
+        return f"{os.strerror(error.os_error.errno).lower()}; is pbx.url right, port and all?"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the connection was closed without an answer (is this machine's IP blocked in 3CX?)"
     return str(error) or type(error).__name__

@@ -125,5 +125,7 @@ def level_of(error: SourceError) -> int:
 def explain_query(error: SourceQueryError, key: str, query: QueryOptions, tools: Tools) -> str:
     """The PBX's own words, and the options that it may mean with the lines where they stand."""
     suspects = [name for name in ("filter", "search") if getattr(query, name) is not None] or ["top", "skip"]
+    if query.orderby is not None and f"'{query.orderby.split()[0]}'" in error.pbx_message:
+        suspects = ["orderby"]
     places = [f"{tools.place(f'{key}.{name}')} {key}.{name}" for name in suspects]
     return f"{', '.join(places)}: the PBX rejected the query: {error.pbx_message}"
