@@ -8,6 +8,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -102,6 +103,45 @@ def _users(options: argparse.Namespace) -> int:
     for finding in findings:
         _show(finding, sys.stderr)
     return code
+
+
+def _cleanup(options: argparse.Namespace) -> int:
+    from bridge import cleanup, config  # noqa: PLC0415  # see above
+    from bridge.topics import Topics  # noqa: PLC0415  # see above
+
+    settings = config.load(options.config or _default_config(), os.environ)
+    _set_up_log(options, settings)
+    own = settings.topics
+    topics = Topics(options.base_topic or own.base, options.pbx_name or own.pbx_name, own.discovery_prefix)
+
+    def confirm(found: Sequence[str]) -> bool:
+        print(*map(harmless, found), sep="\n")
+        if options.yes:
+            return True
+        if not sys.stdin.isatty():
+            raise BridgeError(f"nothing was cleared: --yes clears these {len(found)} topics")
+        return input(f"Clear these {len(found)} topics of {topics.pbx_name!r}? [y/N] ").strip().lower() in {"y", "yes"}
+
+    cleared = asyncio.run(cleanup.cleanup(settings, topics, confirm))
+    print(f"{cleared} topics cleared" if cleared else f"nothing of {topics.pbx_name!r} was cleared")
+    return EXIT_FINE
+
+
+def _diagnose(options: argparse.Namespace) -> int:
+    from bridge import config, diagnose  # noqa: PLC0415  # see above
+
+    settings = config.load(options.config or _default_config(), os.environ)
+    _set_up_log(options, settings)
+    now = int(time.time())
+    content = asyncio.run(diagnose.archive(settings, now))
+    path = options.output or Path(time.strftime("3cx2mqtt-diagnose-%Y%m%d-%H%M%S.tar.gz", time.gmtime(now)))
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+    except OSError as error:
+        raise BridgeError(f"cannot write {path}: {error.strerror}") from error
+    print(f"{path}: look through it before you attach it to a bug report")
+    return EXIT_FINE
 
 
 def _light_test(options: argparse.Namespace) -> int:
@@ -226,6 +266,18 @@ def _parser() -> argparse.ArgumentParser:
     users = commands.add_parser("users", parents=[asking], help="everybody with state, profile, queue, phone and call")
     users.add_argument("--json", action="store_true", help="the documents, as published")
     users.set_defaults(command=_users)
+
+    cleanup = commands.add_parser(
+        "cleanup", parents=[configured], help="clear every retained topic of the bridge, discovery included"
+    )
+    cleanup.add_argument("--pbx-name", metavar="OLD", help="an earlier pbx.name; default: the configured one")
+    cleanup.add_argument("--base-topic", type=_topic, metavar="OLD", help="an earlier mqtt.base_topic")
+    cleanup.add_argument("--yes", action="store_true", help="do not ask")
+    cleanup.set_defaults(command=_cleanup)
+
+    diagnose = commands.add_parser("diagnose", parents=[configured], help="write one redacted archive for a bug report")
+    diagnose.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: 3cx2mqtt-diagnose-<time>.tar.gz")
+    diagnose.set_defaults(command=_diagnose)
 
     light_test = commands.add_parser("light-test", parents=[configured], help="walk one light through its palette")
     light_test.add_argument("name", metavar="NAME", help="as in lights:")

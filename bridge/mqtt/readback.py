@@ -108,6 +108,10 @@ class Readback:
             digest = self._digests.pop(message.topic, None)
             if digest != hash(message.payload) or message.rank is Rank.HELLO:
                 yield message
+        yield from self.owned()
+
+    def owned(self) -> Iterator[Message]:
+        """The clearing of what is left of all that this bridge owns, discovery first."""
         ours = tuple(
             each.removesuffix("#") for base in self._infos if self._may_clear(base) for each in filters_under(base)
         )

@@ -54,13 +54,18 @@ class Visit:
     async def look(self) -> Sight:
         """Who is here. Brokers send what is retained ahead of the echo of a message to ourselves."""
         topics = self._topics
-        retained, clear = await self._echoed(topics.bridge_check, topics.bridge_state, topics.bridge_info)
+        found, clear = await self._echoed(topics.bridge_check, topics.bridge_state, topics.bridge_info)
+        retained = dict(found)
         online = retained.get(topics.bridge_state) == b"online"
         return Sight(online, *signature(retained.get(topics.bridge_info, b"")), clear)
 
     async def retained(self, topic: str) -> bytes | None:
         """What the broker retains under `topic`, or None."""
-        return (await self._echoed(self._topics.bridge_check, topic))[0].get(topic)
+        return dict(await self.retained_under([topic])).get(topic)
+
+    async def retained_under(self, filters: Sequence[str]) -> list[tuple[str, bytes]]:
+        """Everything that the broker retains under these topic filters."""
+        return (await self._echoed(self._topics.bridge_check, *filters))[0]
 
     async def echo(self, topic: str) -> bool:
         """Whether this login may both publish to `topic` and read it: brokers acknowledge even what they forbid."""
@@ -86,22 +91,25 @@ class Visit:
         if self._connection.lost.done():
             raise self._connection.lost.result()
 
-    async def _echoed(self, topic: str, *others: str) -> tuple[Mapping[str, bytes], bool]:
-        """What is retained under the other topics, and whether a message to `topic` came back."""
+    async def _echoed(self, topic: str, *filters: str) -> tuple[list[tuple[str, bytes]], bool]:
+        """What is retained under the filters, and whether a message to `topic` came back."""
         token = secrets.token_hex(8).encode()
-        heard, came = await self._gather((topic, *others), (topic, token), lambda each: each[1] == token, _ECHO)
-        return {name: payload for name, payload, retained in heard if retained}, came
+        heard, came = await self._gather((topic, *filters), (topic, token), lambda each: each[1] == token, _ECHO)
+        return [(name, payload) for name, payload, retained in heard if retained], came
 
     async def _gather(
         self, filters: Sequence[str], publish: tuple[str, bytes], last: Callable[[Heard], bool], patience: float
     ) -> tuple[list[Heard], bool]:
-        """Subscribe, publish (topic, payload), and collect what comes until the last one; and whether that came."""
-        await self._connection.subscribe(filters, qos=1)
+        """Subscribe, publish (topic, payload), and collect what comes until the last one; and whether that came.
+
+        `patience` is how many seconds nothing may come. At QoS 0, as brokers drop what is retained in a burst else.
+        """
+        await self._connection.subscribe(filters, qos=0)
         self._connection.publish(Message(*publish, Rank.BRIDGE, retain=False), qos=1)
         heard: list[Heard] = []
         try:
-            async with asyncio.timeout(patience):
-                while not heard or not last(heard[-1]):
+            while not heard or not last(heard[-1]):
+                async with asyncio.timeout(patience):
                     heard.append(await self._heard.get())
         except TimeoutError:
             if self._connection.lost.done():

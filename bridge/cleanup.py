@@ -1,0 +1,54 @@
+"""The command `cleanup`: clears every retained topic that a bridge owns, once it is no longer wanted."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+
+from bridge.config import Config
+from bridge.domain.message import Message
+from bridge.errors import BridgeError
+from bridge.mqtt.readback import Readback
+from bridge.mqtt.visit import NoAnswer, Visit, visiting
+from bridge.topics import Topics
+
+MOMENT = 1.0
+"""Seconds between a device's discovery and its states: Home Assistant complains of empty states of a living entity."""
+
+_AT_ONCE = 500
+
+
+async def cleanup(config: Config, topics: Topics, confirm: Callable[[Sequence[str]], bool]) -> int:
+    """Find what the bridge of `topics` owns, and clear it if `confirm` agrees to the list; returns how many were."""
+    async with visiting(config.mqtt, topics, "cleanup") as visit:
+        await _must_not_run(visit, topics)
+        readback = Readback(topics)
+        await _read(visit, readback, (*topics.own_filters(), *topics.signature_filters()))
+        await _read(visit, readback, readback.elsewhere())
+        owned = sorted(readback.owned(), key=lambda message: message.topic)
+        if not owned or not await asyncio.to_thread(confirm, [message.topic for message in owned]):
+            return 0
+        await _publish(visit, (each for each in owned if topics.is_discovery_of_this_pbx(each.topic)))
+        await asyncio.sleep(MOMENT)
+        await _publish(visit, (each for each in owned if not topics.is_discovery_of_this_pbx(each.topic)))
+        return len(owned)
+
+
+async def _must_not_run(visit: Visit, topics: Topics) -> None:
+    """A bridge that runs would publish everything again. One that died without a word is no hindrance."""
+    sight = await visit.look()
+    if sight.online and sight.owner in {None, topics.pbx_name}:
+        try:
+            await visit.ask("check")
+        except NoAnswer:
+            return
+        raise BridgeError(f"the bridge of {topics.pbx_name!r} is running under {topics.base}/#: stop it first")
+
+
+async def _read(visit: Visit, readback: Readback, filters: Sequence[str]) -> None:
+    for topic, payload in await visit.retained_under(filters):
+        readback.add(topic, payload)
+
+
+async def _publish(visit: Visit, messages: Iterable[Message]) -> None:
+    waiting = list(messages)
+    for start in range(0, len(waiting), _AT_ONCE):
+        await visit.publish(waiting[start : start + _AT_ONCE])

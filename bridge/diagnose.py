@@ -1,0 +1,125 @@
+"""The command `diagnose`: one archive for a bug report, with nothing in it that is not for everybody's eyes.
+
+Secrets are left out as everywhere. Hosts, accounts, names and numbers are left out too: each becomes a word such as
+`user-1`, the same one throughout the archive, so that it can still be followed.
+"""
+
+import io
+import json
+import platform
+import re
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import metadata
+from urllib.parse import urlsplit
+
+from bridge import __version__
+from bridge.config import Config
+from bridge.domain.finding import Finding
+from bridge.errors import BrokerError
+from bridge.log import redacted
+from bridge.mqtt.visit import visiting
+from bridge.oneshot import check
+from bridge.topics import filters_under
+
+PACKAGES = ("aiohttp", "paho-mqtt", "pyyaml", "voluptuous", "prometheus-client", "busylight-core")
+
+_README = """\
+Made by `3cx2mqtt diagnose` for a bug report. Hosts, accounts, names and numbers were replaced by words such as user-1.
+Please look through it all the same before you attach it.
+
+about.txt    versions
+config.json  the configuration in force, without secrets
+check.txt    what `3cx2mqtt check` says
+topics.txt   what the broker retains under the base topic and of discovery
+"""
+_MOST_PAYLOAD = 2000
+
+
+async def archive(config: Config, now: int) -> bytes:
+    """A gzipped tar archive; `now` (Unix seconds) dates the files in it."""
+    findings = [finding async for finding in check(config)]
+    retained = await _retained(config)
+    files = {
+        "README.txt": _README,
+        "about.txt": "\n".join(_about()),
+        "config.json": json.dumps(config.public(), indent=2, ensure_ascii=False),
+        "check.txt": "\n".join(map(_line, findings)),
+        "topics.txt": "\n".join(f"{topic} ({len(text)}): {text[:_MOST_PAYLOAD]}" for topic, text in retained),
+    }
+    words = dict(_private_words(config, retained))
+    secrets = config.secrets()
+    return _packed({name: redacted(_replaced(text, words), secrets) for name, text in files.items()}, now)
+
+
+def _about() -> Iterator[str]:
+    yield f"3cx2mqtt {__version__}"
+    yield f"Python {platform.python_version()} on {platform.platform()}"
+    for package in PACKAGES:
+        try:
+            yield f"{package} {metadata.version(package)}"
+        except metadata.PackageNotFoundError:
+            yield f"{package} is not installed"
+
+
+def _line(finding: Finding) -> str:
+    return f"{finding.verdict:<4}  {finding.about}: {finding.message}"
+
+
+async def _retained(config: Config) -> list[tuple[str, str]]:
+    """Topics and payloads of the bridge; nothing where the broker cannot be visited, which `check` has told."""
+    topics = config.topics
+    try:
+        async with visiting(config.mqtt, topics, "diagnose") as visit:
+            found = await visit.retained_under((*filters_under(topics.base), topics.discovery("+")))
+    except BrokerError:
+        return []
+    return sorted((topic, payload.decode("utf-8", "replace")) for topic, payload in found)
+
+
+def _private_words(config: Config, retained: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """What must not be seen → what stands for it."""
+    yield urlsplit(config.pbx.url).hostname or "", "pbx-host"
+    yield config.mqtt.host, "broker-host"
+    yield config.pbx.client_id, "api-client"
+    yield config.mqtt.username or "", "broker-account"
+    yield config.mqtt.client_id, "mqtt-client"
+    for number, (dn, name, party) in enumerate(_people(config, retained), start=1):
+        yield dn, f"user-{number}"
+        yield name, f"name-{number}"
+        yield party, f"party-{number}"
+
+
+def _people(config: Config, retained: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, str]]:
+    for topic, text in retained:
+        dn = config.topics.document_of(topic)
+        if dn is None:
+            continue
+        try:
+            document = json.loads(text)
+        except (ValueError, RecursionError):
+            document = None
+        told = document if isinstance(document, dict) else {}
+        call = told.get("call")
+        party = call.get("party") if isinstance(call, dict) else None
+        yield dn, str(told.get("name") or ""), str(party or "")
+
+
+def _replaced(text: str, words: Mapping[str, str]) -> str:
+    """Every private word by what stands for it, the longer ones first; numbers only where they stand alone."""
+    private = sorted(filter(None, words), key=len, reverse=True)
+    if not private:
+        return text
+    pattern = "|".join(map(re.escape, private))
+    return re.sub(rf"(?<![0-9A-Za-z.])(?:{pattern})(?![0-9A-Za-z])", lambda match: words[match[0]], text)
+
+
+def _packed(files: Mapping[str, str], now: int) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, text in files.items():
+            content = f"{text}\n".encode("utf-8", "replace")
+            entry = tarfile.TarInfo(f"3cx2mqtt-diagnose/{name}")
+            entry.size, entry.mtime, entry.mode = len(content), now, 0o600
+            tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()

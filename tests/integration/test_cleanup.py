@@ -1,0 +1,105 @@
+"""`cleanup`: everything that a bridge owns goes, nothing else does, and never under a bridge that is running."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from bridge.cleanup import cleanup
+from bridge.errors import BridgeError
+from bridge.simulator import SimulatedPbx
+from bridge.topics import Topics
+from tests.integration.test_oneshot import command
+from tests.support.bridges import read_config, running, write_config
+from tests.support.mosquitto import Mosquitto
+from tests.support.subscriber import Subscriber
+
+OTHERS = {
+    "3cx/elsewhere": "stays",
+    "branch/bridge/info": '{"pbx":{"name":"branch"}}',
+    "homeassistant/device/3cx2mqtt_hq/mine/config": '{"origin":{"name":"me"},"device":{"identifiers":["mine"]}}',
+}
+
+
+def agree(found: Sequence[str]) -> bool:
+    return True
+
+
+async def everything(broker: Mosquitto) -> dict[str, str]:
+    """All that the broker retains."""
+    async with Subscriber(broker.port) as later:
+        await later.publish("test/end", "")
+        await later.until(lambda: bool(later.payloads("test/end")))
+        return dict(later.latest)
+
+
+@pytest.fixture(autouse=True)
+def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.cleanup.MOMENT", 0.05)
+
+
+async def test_all_of_it_goes_discovery_first_and_nothing_else(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    for topic, payload in OTHERS.items():
+        await subscriber.publish(topic, payload, retain=True)
+    path = write_config(tmp_path, pbx, url, broker.port, more="groups: {all: ['1*']}")
+    async with running(path):
+        await subscriber.until_latest("3cx/bridge/state", "online")
+        with pytest.raises(BridgeError, match="the bridge of 'hq' is running under 3cx/#: stop it first"):
+            await cleanup(read_config(path), read_config(path).topics, agree)
+    await subscriber.until_latest("3cx/bridge/state", "offline")
+    seen = len(subscriber.log)
+    count = await cleanup(read_config(path), read_config(path).topics, agree)
+    assert await everything(broker) == OTHERS
+    cleared = [topic for topic, payload, _ in subscriber.log[seen:] if not payload and topic != "test/end"]
+    assert len(cleared) == count == len(set(cleared))
+    kinds = [topic.startswith("homeassistant/") for topic in cleared]
+    assert kinds == sorted(kinds, reverse=True)
+    assert await cleanup(read_config(path), read_config(path).topics, agree) == 0
+
+
+async def test_an_earlier_name_and_base_topic_can_be_named(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    old = write_config(tmp_path, pbx, url, broker.port, mqtt="base_topic: phones/old/deep")
+    async with running(old):
+        await subscriber.until_latest("phones/old/deep/bridge/state", "online")
+    await subscriber.until_latest("phones/old/deep/bridge/state", "offline")
+    path = write_config(tmp_path, pbx, url, broker.port, homeassistant="enabled: false")
+    path.write_text(path.read_text().replace("name: hq", "name: new"))
+    code, output, errors = await command("cleanup", "-c", path)
+    assert (code, output, errors) == (0, "nothing of 'new' was cleared\n", "")
+    named = ("cleanup", "-c", path, "--pbx-name", "hq", "--base-topic", "phones/old/deep")
+    code, output, errors = await command(*named)
+    assert code == 1
+    assert "phones/old/deep/users/100/state\n" in output
+    assert "nothing was cleared: --yes clears these" in errors
+    assert "phones/old/deep/users/100/state" in subscriber.latest
+    code, output, _ = await command(*named, "--yes")
+    assert code == 0
+    assert output.endswith(" topics cleared\n")
+    assert await everything(broker) == {}
+
+
+async def test_a_bridge_that_died_without_a_word_is_no_hindrance(
+    tmp_path: Path,
+    pbx: SimulatedPbx,
+    url: str,
+    broker: Mosquitto,
+    subscriber: Subscriber,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bridge.mqtt.visit._ANSWER", 0.2)
+    await subscriber.publish("3cx/bridge/state", "online", retain=True)
+    await subscriber.publish("3cx/bridge/info", '{"pbx":{"name":"hq"}}', retain=True)
+    path = write_config(tmp_path, pbx, url, broker.port)
+    asked: list[str] = []
+
+    def refuse(found: Sequence[str]) -> bool:
+        asked.extend(found)
+        return False
+
+    assert await cleanup(read_config(path), Topics("3cx", "hq", "homeassistant"), refuse) == 0
+    assert asked == ["3cx/bridge/info", "3cx/bridge/state"]
+    assert "3cx/bridge/info" in subscriber.latest
