@@ -32,5 +32,7 @@ ENV PATH=/opt/3cx2mqtt/bin:$PATH THREECX2MQTT_CONFIG=/config/config.yaml \
 # A number and not a name, so that Kubernetes can see that it is not root. Secret files must be readable for it.
 USER 10001:10001
 STOPSIGNAL SIGTERM
+# Looks at a file in /tmp that the bridge renews every 10 s while its loops get on; PBX and broker have no say in it.
+HEALTHCHECK --interval=60s --timeout=10s --start-period=30s --retries=2 CMD ["3cx2mqtt", "health"]
 ENTRYPOINT ["3cx2mqtt"]
 CMD ["run"]

@@ -2,16 +2,12 @@
 
 import asyncio
 import logging
-import os
 import random
-import signal
 from collections.abc import Iterable
-from pathlib import Path
 from urllib.parse import urlsplit
 
-from bridge import __version__, log
 from bridge.aio import wait_for
-from bridge.config import Config, load
+from bridge.config import Config
 from bridge.controls import Controls
 from bridge.domain.clock import Clock
 from bridge.domain.message import Message
@@ -19,13 +15,12 @@ from bridge.domain.presence import DEFAULT_PROFILES
 from bridge.domain.privacy import CallerId
 from bridge.engine.commands import CommandDesk
 from bridge.engine.core import Engine
-from bridge.errors import ConfigError
 from bridge.health import Health
 from bridge.intake import Intake, policy
 from bridge.log import Published
 from bridge.mqtt.outbox import Outbox
 from bridge.mqtt.readback import Readback
-from bridge.mqtt.router import CommandTopic, Router
+from bridge.mqtt.router import CommandTopic, Listener, Router
 from bridge.mqtt.session import Hooks, Session
 from bridge.outputs.hass.discovery import DiscoveryOutput
 from bridge.outputs.hass.gate import Gate
@@ -35,11 +30,14 @@ from bridge.ports import Output
 from bridge.sources.threecx import monitor_status, users
 from bridge.sources.threecx.refusals import Refusals
 from bridge.sources.threecx.settings import Enabled, QueryOptions
+from bridge.supervision import Supervision
 
 PATIENCE = 5.0
 """Seconds that the first publish waits for the first word of the PBX, to spare everybody a flash of `unknown`."""
 
 _TICK = 1.0
+_STEP = 30.0
+"""Seconds after which a loop that ticks must have ticked again."""
 
 _logger = logging.getLogger(__name__)
 
@@ -54,9 +52,11 @@ class Bridge:
         clock: Clock | None = None,
         rng: random.Random | None = None,
         refusals: Refusals | None = None,
+        supervision: Supervision | None = None,
     ) -> None:
         """`refusals` is the memory of an earlier life: no login is tried again too soon because of a reload."""
         self._config = config
+        self._supervision = supervision
         self._clock = clock or Clock()
         self._rng = rng or random.Random()  # noqa: S311  # jitter
         self._topics = config.topics
@@ -75,25 +75,18 @@ class Bridge:
         desk = CommandDesk(config.commands, lambda dn: self._engine.row(dn) is not None, self._intake.write)
         listeners = dict(self._lights.listeners)
         if config.homeassistant.enabled:
-            listeners[config.homeassistant.birth_topic] = self._homeassistant_spoke
+            birth = config.homeassistant.birth_topic
+            listeners[birth] = _both(self._homeassistant_spoke, listeners.get(birth))
         self._controls = Controls(
             self._topics, outbox, self._engine, self._health, self._refresh, self._intake.findings
         )
         commands = tuple(self._command_topics(desk))
         self._router = Router(self._topics, self._controls.operations, listeners, outbox, commands, self._gate.received)
-        self._session = Session(
+        self.session = Session(
             config.mqtt,
             self._topics,
             outbox,
-            Hooks(
-                ready=self._ready,
-                synchronise=self._synchronise,
-                filters=self._router.filters,
-                request_filters=self._router.request_filters,
-                kept_filters=(self._topics.discovery("+"),),
-                receive=self._router.receive,
-                farewell=self._lights.farewell,
-            ),
+            self._hooks(),
             self._clock,
             self._rng,
             self._health,
@@ -101,18 +94,54 @@ class Bridge:
 
     async def run(self) -> None:
         """Work until cancelled; then say `offline` and go."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.session.run(), name="mqtt")
+            tasks.create_task(self.work(), name="bridge")
+
+    def take_over(self, session: Session) -> None:
+        """Use the session of an earlier bridge, whose connection to the same broker stays open, instead of its own."""
+        session.serve(self._topics, self._outbox, self._hooks(), self._health)
+        self.session = session
+
+    async def work(self) -> None:
+        """Everything but the session, until cancelled."""
         with Published(self._controls.publish_log, self._config.secrets()):
             await self._work()
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._session.run(), name="mqtt")
             tasks.create_task(self._intake.run(), name="pbx")
             tasks.create_task(self._keep_time(), name="clock")
             tasks.create_task(self._controls.tell_health(), name="health")
             tasks.create_task(self._greet_homeassistant(), name="birth")
             if self._config.lights:
                 tasks.create_task(self._keep_lights(), name="lights")
+            if self._config.web.enabled:
+                tasks.create_task(self._serve_web(), name="web")
+            if self._supervision is not None:
+                name, pulse = self._config.pbx.name, self._health.pulse
+                tasks.create_task(self._supervision.attend(name, pulse, self._standing), name="supervision")
+
+    def _standing(self) -> str:
+        """How it stands, in one line for people."""
+        trouble, lost = self._intake.trouble, self.session.why_not
+        pbx = "PBX online"
+        if not self._engine.pbx_online:
+            pbx = f"no PBX: {trouble or 'it has not answered for a while'}"
+        elif trouble is not None:
+            pbx = f"PBX online, but {trouble}"
+        return f"{self._engine.population} users; {pbx}; {f'no broker: {lost}' if lost else 'broker online'}"
+
+    def _hooks(self) -> Hooks:
+        return Hooks(
+            ready=self._ready,
+            synchronise=self._synchronise,
+            filters=self._router.filters,
+            request_filters=self._router.request_filters,
+            kept_filters=(self._topics.discovery("+"),),
+            receive=self._router.receive,
+            farewell=lambda: self._lights.farewell() if self._synchronised else (),
+        )
 
     def _command_topics(self, desk: CommandDesk) -> Iterable[CommandTopic]:
         topics = self._topics
@@ -166,6 +195,7 @@ class Bridge:
 
     async def _keep_time(self) -> None:
         while True:
+            self._health.pulse.expect("clock", _STEP)
             await asyncio.sleep(_TICK)
             self._engine.tick()
             self._gate.tick()
@@ -173,9 +203,17 @@ class Bridge:
     async def _keep_lights(self) -> None:
         """Send commands to the lights when they are due."""
         while True:
+            self._health.pulse.expect("lights", _STEP)
             wait = self._lights.tick() - self._clock.monotonic()
             await wait_for(self._relight, max(0.0, min(wait, _TICK)))
             self._relight.clear()
+
+    async def _serve_web(self) -> None:
+        from bridge.web.metrics import Metrics  # noqa: PLC0415  # 3 MB that whoever needs no metrics need not load
+        from bridge.web.server import Web  # noqa: PLC0415  # the same
+
+        metrics = Metrics(self._engine, self._outbox, self._health, self._intake.findings)
+        await Web(self._config.web, self._engine, self._outbox, metrics, self._rng).run()
 
     def _homeassistant_spoke(self, payload: bytes, _retained: bool) -> None:  # noqa: FBT001  # as the router calls it
         if payload == self._config.homeassistant.birth_payload.encode():
@@ -200,66 +238,15 @@ class Bridge:
         self._intake.refresh()
 
 
-async def run(path: Path, config: Config) -> None:
-    """The daemon: run until SIGTERM or SIGINT; SIGHUP reads the file at `path` again and starts over with it."""
-    loop = asyncio.get_running_loop()
-    stop, reload = asyncio.Event(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, reload.set)
-    _logger.info("3cx2mqtt %s, with %s", __version__, path)
-    refusals = Refusals(config.pbx, state_directory())
-    while not stop.is_set():
-        refusals = refusals.for_settings(config.pbx)
-        for warning in config.warnings:
-            _logger.warning("%s", warning)
-        life = asyncio.create_task(Bridge(config, refusals=refusals).run(), name="bridge")
-        config = await _until(life, stop, reload, path, config)
+def _both(one: Listener, other: Listener | None) -> Listener:
+    """Home Assistant's birth may be a light's return too."""
 
+    def heard(payload: bytes, retained: bool) -> None:  # noqa: FBT001  # as Listener demands
+        one(payload, retained)
+        if other is not None:
+            other(payload, retained)
 
-async def _until(
-    life: asyncio.Task[None], stop: asyncio.Event, reload: asyncio.Event, path: Path, config: Config
-) -> Config:
-    """Wait for a reason to end this life of the bridge, end it, and return the configuration for the next."""
-    stopped = asyncio.create_task(stop.wait(), name="stop")
-    try:
-        while True:
-            reloading = asyncio.create_task(reload.wait(), name="reload")
-            await asyncio.wait({life, stopped, reloading}, return_when=asyncio.FIRST_COMPLETED)
-            reloading.cancel()
-            if life.done() or stopped.done():
-                return config
-            reload.clear()
-            try:
-                return _reloaded(path)
-            except ConfigError as error:
-                _logger.error("not reloaded, the running configuration stays:\n%s", error)  # noqa: TRY400
-    finally:
-        stopped.cancel()
-        life.cancel()
-        await asyncio.wait({life})
-        if not life.cancelled() and life.exception() is not None:
-            await life
-
-
-def _reloaded(path: Path) -> Config:
-    config = load(path, os.environ)
-    log.setup(config.log, config.secrets())
-    _logger.info("configuration read again from %s", path)
-    return config
-
-
-def state_directory() -> Path | None:
-    """systemd's $STATE_DIRECTORY, the first if there are several, else the user's own; None where there is none."""
-    first = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    if first:
-        return Path(first)
-    try:
-        own = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state", "3cx2mqtt")
-        own.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # no home, or a file system that is read-only
-        return None
-    return own
+    return heard
 
 
 def _options(config: Config) -> dict[str, object]:

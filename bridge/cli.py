@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import dataclasses
+import faulthandler
 import io
 import json
 import os
@@ -58,14 +59,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from bridge import app, config, log  # noqa: PLC0415  # see above
+    from bridge import config, daemon, log  # noqa: PLC0415  # see above
+    from bridge.supervision import Supervision  # noqa: PLC0415  # see above
 
     path = options.config or _default_config()
     settings = config.load(path, os.environ)
     if options.verbose:
         settings = dataclasses.replace(settings, log=dataclasses.replace(settings.log, level=LogLevel.DEBUG))
     log.setup(settings.log, settings.secrets())
-    asyncio.run(app.run(path, settings))
+    faulthandler.enable()  # a watchdog ends what hangs by SIGABRT: this tells where that was
+    with Supervision(os.environ) as supervision:
+        asyncio.run(daemon.run(path, settings, supervision))
+    return EXIT_FINE
+
+
+def _health(options: argparse.Namespace) -> int:
+    from bridge import config, heartbeat  # noqa: PLC0415  # see above
+
+    name = config.pbx_name(options.config or _default_config(), os.environ)
+    age = heartbeat.Heartbeat(name, os.environ).age()
+    print(f"running: it beat {age:.0f} s ago")
     return EXIT_FINE
 
 
@@ -258,6 +271,11 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", parents=[configured], help="the daemon")
     run.set_defaults(command=_run)
+
+    health = commands.add_parser(
+        "health", parents=[configured], help="whether the daemon on this machine works; for containers"
+    )
+    health.set_defaults(command=_health)
 
     check = commands.add_parser("check", parents=[asking], help="try configuration, broker and PBX; say what to mend")
     check.add_argument("--offline", action="store_true", help="look at the configuration only")

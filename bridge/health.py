@@ -1,7 +1,8 @@
-"""Counts what the bridge does, and sums it up for `bridge/health`."""
+"""Counts what the bridge does, sums it up for `bridge/health`, and knows which of its loops are on time."""
 
 import os
 from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ _KEPT_ROUNDS = 200
 
 
 @dataclass(slots=True)
-class _Polls:
+class Polls:
     """The rounds of one source."""
 
     ok: int = 0
@@ -20,6 +21,32 @@ class _Polls:
     last_success: float | None = None
     """Unix seconds."""
     seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_ROUNDS))
+    """How long each of the last good rounds took."""
+    total_seconds: float = 0.0
+    """How long all good rounds took together."""
+
+    def quantile(self, share: float) -> float | None:
+        """The seconds that `share` of the last good rounds did not exceed; None where there was none."""
+        ordered = sorted(self.seconds)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
+
+
+class Pulse:
+    """Which loops are on time. Each says at every step by when the next one is due, as it knows what it waits for."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._due: dict[str, float] = {}
+        """By loop, on the monotonic clock."""
+
+    def expect(self, loop: str, within: float) -> None:
+        """`loop` has made a step; the next comes within so many seconds, or it is stuck."""
+        self._due[loop] = self._clock.monotonic() + within
+
+    def late(self) -> Iterator[str]:
+        """The loops that are not on time."""
+        now = self._clock.monotonic()
+        return (loop for loop, due in self._due.items() if due < now)
 
 
 class Health:
@@ -28,20 +55,22 @@ class Health:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._started = clock.monotonic()
-        self._polls: dict[str, _Polls] = {}
+        self.pulse = Pulse(clock)
+        self._polls: dict[str, Polls] = {}
         self._published = 0
         self._connects = 0
 
     def polled(self, source: str, seconds: float) -> None:
         """A round of `source` was read in so many seconds."""
-        polls = self._polls.setdefault(source, _Polls())
+        polls = self._polls.setdefault(source, Polls())
         polls.ok += 1
         polls.last_success = self._clock.wall()
         polls.seconds.append(seconds)
+        polls.total_seconds += seconds
 
     def poll_failed(self, source: str) -> None:
         """A round of `source` failed."""
-        self._polls.setdefault(source, _Polls()).failed += 1
+        self._polls.setdefault(source, Polls()).failed += 1
 
     def published(self) -> None:
         """A message went to the broker."""
@@ -51,6 +80,21 @@ class Health:
         """The broker accepted a connection."""
         self._connects += 1
 
+    @property
+    def polls(self) -> Mapping[str, Polls]:
+        """By source, those that have been tried."""
+        return self._polls
+
+    @property
+    def messages(self) -> int:
+        """How many went to the broker."""
+        return self._published
+
+    @property
+    def reconnects(self) -> int:
+        """How many connections the broker accepted after the first."""
+        return max(0, self._connects - 1)
+
     def report(self, users: int) -> dict[str, object]:
         """The payload of `bridge/health`: times in seconds, `memory` (resident) in bytes."""
         return {
@@ -58,26 +102,24 @@ class Health:
             "polls": {source: _summary(polls) for source, polls in self._polls.items()},
             "users": users,
             "published": self._published,
-            "reconnects": max(0, self._connects - 1),
+            "reconnects": self.reconnects,
             "memory": _resident(),
         }
 
 
-def _summary(polls: _Polls) -> dict[str, object]:
-    ordered = sorted(polls.seconds)
+def _summary(polls: Polls) -> dict[str, object]:
     last = polls.last_success
     return {
         "ok": polls.ok,
         "failed": polls.failed,
         "last_success": None if last is None else datetime.fromtimestamp(last, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "p50": _part(ordered, 0.5),
-        "p95": _part(ordered, 0.95),
+        "p50": _rounded(polls.quantile(0.5)),
+        "p95": _rounded(polls.quantile(0.95)),
     }
 
 
-def _part(ordered: list[float], share: float) -> float | None:
-    """The value that `share` of all do not exceed."""
-    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3) if ordered else None
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
 
 
 def _resident() -> int | None:

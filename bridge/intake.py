@@ -108,6 +108,15 @@ class Intake:
             else:
                 yield ok(report.name, f"{report.reason}")
 
+    @property
+    def trouble(self) -> str | None:
+        """What keeps the PBX from being read, None while nothing does that anybody should mend."""
+        if not self._last:
+            return "no answer yet"
+        failures = [last for last in self._last.values() if isinstance(last, Failure)]
+        bad = (finding for finding in map(self._explained, failures) if finding.verdict is Verdict.FAIL)
+        return next((finding.message for finding in bad), None)
+
     def _entry(self, last: Update | None) -> Iterator[Finding]:
         """Whether the PBX is there and lets the API client in."""
         pbx = self._config.pbx

@@ -10,13 +10,14 @@ import random
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from bridge.aio import wait_for
-from bridge.app import state_directory
 from bridge.config import Config
 from bridge.domain.clock import Clock
 from bridge.domain.finding import Finding, Verdict, fail, ok, warn
+from bridge.domain.light import Look
 from bridge.domain.message import Message, Rank
 from bridge.engine.core import Engine
 from bridge.errors import EXIT_UNREACHABLE, BridgeError, BrokerError, BrokerUnavailable
@@ -26,9 +27,10 @@ from bridge.log import harmless
 from bridge.mqtt.visit import NoAnswer, Sight, Visit, visiting
 from bridge.outputs.lights.board import as_message
 from bridge.outputs.lights.lamp import Lamp
+from bridge.outputs.lights.settings import LightSettings
 from bridge.outputs.state import documents
-from bridge.sources.threecx.refusals import Refusals
-from bridge.topics import to_json
+from bridge.sources.threecx.refusals import Refusals, state_directory
+from bridge.topics import Topics, to_json
 
 PATIENCE = 60.0
 """Seconds that the PBX may take to tell everything."""
@@ -36,6 +38,9 @@ PATIENCE = 60.0
 _MOST_NAMED = 5
 _PART = 500
 """So many users are asked for at a time."""
+
+_MARGIN = 5.0
+"""Seconds that an override outlasts its turn, should this command end without a word."""
 
 _COLUMNS = ("number", "name", "state", "profile", "queue", "registered", "call")
 
@@ -69,35 +74,69 @@ async def users(config: Config, *, force: bool = False) -> tuple[Documents, list
 
 
 async def light_test(config: Config, name: str, tell: Callable[[str], None], seconds: float = 2.0) -> None:
-    """Show each state's look on a light; the bridge that is running leaves it alone for so long."""
+    """Show each state's look on a light; if a bridge is running, through it, as an override that ends by itself."""
     light = next((light for light in config.lights if light.name == name), None)
     if light is None:
-        there_are = (
-            f"there are {', '.join(light.name for light in config.lights)}" if config.lights else "there are none"
-        )
-        raise BridgeError(f"there is no light {name!r} in lights: {there_are}")
-    topics = config.topics
-    async with visiting(config.mqtt, topics, "light-test") as visit:
-        document = await visit.retained(topics.light_state(name)) or b"{}"
-        paused = b'"paused":true' in document
-        pause = Message(topics.light_set(name), b'{"pause":true}', Rank.STATE, retain=False)
-        await visit.publish([pause])
-        try:
+        names = ", ".join(light.name for light in config.lights)
+        raise BridgeError(f"there is no light {name!r} in lights: there are {names or 'none'}")
+    async with visiting(config.mqtt, config.topics, "light-test") as visit:
+        if (await visit.look()).online:
+            await _walk_by_override(visit, config.topics, light, tell, seconds)
+        else:
             await _walk(visit, Lamp(replace(light, hours=None, after_call=0.0)), tell, seconds)
-        finally:
-            if not paused:
-                await visit.publish([replace(pause, payload=b'{"pause":false}')])
+
+
+async def _walk_by_override(
+    visit: Visit, topics: Topics, light: LightSettings, tell: Callable[[str], None], seconds: float
+) -> None:
+    """Two sides that send to a light would fight. A pause holds, and what was overridden before is put back."""
+    topic = topics.light_set(light.name)
+    document = json.loads(await visit.retained(topics.light_state(light.name)) or b"{}")
+    if document.get("paused"):
+        raise BridgeError(f"the light {light.name!r} is paused: end that first")
+    try:
+        for state, look in light.looks.items():
+            tell(f"{state:<15} {look}")
+            await visit.publish([_override(topic, _options_of(look, seconds + _MARGIN))])
+            await asyncio.sleep(seconds)
+    finally:
+        await visit.publish([_override(topic, _again(document.get("override")))])
+
+
+def _override(topic: str, options: Mapping[str, object] | None) -> Message:
+    return Message(topic, to_json({"override": options}).encode(), Rank.STATE, retain=False)
+
+
+def _options_of(look: Look, seconds: float) -> dict[str, object]:
+    if look.color is None:
+        return {"color": "off", "for": seconds}
+    return {"color": look.color.hex, "brightness": look.brightness, "blink": look.blink, "for": seconds}
+
+
+def _again(before: Mapping[str, object] | None) -> dict[str, object] | None:
+    """An override as it was published, as a request for what is left of it."""
+    if before is None:
+        return None
+    options: dict[str, object] = {"color": before["color"] or "off", "blink": before["blink"]}
+    if before["color"]:
+        options["brightness"] = before["brightness"]
+    if before["until"] is not None:
+        left = datetime.fromisoformat(str(before["until"])).timestamp() - Clock().wall()
+        options["for"] = max(1, round(left))
+    return options
 
 
 async def _walk(visit: Visit, lamp: Lamp, tell: Callable[[str], None], seconds: float) -> None:
+    """As the bridge itself would."""
     clock = Clock()
     for state, look in lamp.settings.looks.items():
         tell(f"{state:<15} {look}")
         end = clock.monotonic() + seconds
         lamp.follow(lamp.name, state, clock.monotonic())
         while (now := clock.monotonic()) < end:
-            await visit.publish(map(as_message, lamp.due(now, clock.wall())))
-            await asyncio.sleep(max(0.0, min(lamp.next_time(now, clock.wall()), end) - now))
+            shown = lamp.shown(now, clock.wall())
+            await visit.publish(map(as_message, lamp.due(shown, now)))
+            await asyncio.sleep(max(0.0, min(lamp.next_time(shown, now), end) - now))
 
 
 def as_table(found: Iterable[Mapping[str, Any]]) -> Iterator[str]:

@@ -1,10 +1,10 @@
 """What the engine expects of the edges, and the edges of the engine."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from bridge.domain.message import Message
-from bridge.domain.model import Bridge, CallEvent, Group, Update, User
+from bridge.domain.model import Bridge, CallEvent, Group, SourceReport, Update, User
 
 Report = Callable[[Update], None]
 
@@ -51,3 +51,21 @@ class Output(Protocol):
 
     def bridge(self, before: Bridge | None, after: Bridge) -> Iterable[Message]:
         """The same for the bridge itself."""
+
+
+class Standing(Protocol):
+    """How PBX, sources and users stand now, for whoever looks at the bridge from outside."""
+
+    @property
+    def pbx_online(self) -> bool:
+        """Whether the PBX answers."""
+
+    @property
+    def pbx_version(self) -> str | None:
+        """The build of 3CX, once the PBX has told."""
+
+    def users(self) -> Sequence[User]:
+        """All users as published."""
+
+    def sources(self) -> Sequence[SourceReport]:
+        """All sources, those that are switched off too."""

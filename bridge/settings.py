@@ -14,6 +14,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from voluptuous import Invalid, Marker, MultipleInvalid, Optional, Required
 
+from bridge.domain.dn import is_unfit
+
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 JsonSchema = dict[str, Any]
@@ -89,7 +91,7 @@ class Boolean:
     def __call__(self, value: object) -> bool:
         if isinstance(value, bool):
             return value
-        if value in {"true", "false"}:
+        if isinstance(value, str) and value in {"true", "false"}:
             return value == "true"
         raise Invalid(f"{_shown(value)} is neither true nor false")
 
@@ -268,7 +270,7 @@ def _each(items: Iterable[tuple[str, Callable[[object], Any], object]]) -> list[
 
 def topic_problem(topic: str) -> str | None:
     """What keeps `topic` from being published to, or None."""
-    if any(character in "+#" or ord(character) < ord(" ") or ord(character) == _DELETE for character in topic):
+    if any(character in "+#" or is_unfit(character) for character in topic):
         return "must not hold +, # or control characters"
     if topic.startswith("$") or "" in topic.split("/"):
         return "must not start with $, nor start or end with /, nor hold //"
@@ -278,7 +280,6 @@ def topic_problem(topic: str) -> str | None:
 
 
 _LONGEST_TOPIC = 200
-_DELETE = 0x7F
 
 TOPIC = Text(check=topic_problem)
 """An MQTT topic to publish under."""

@@ -45,5 +45,7 @@ async def subscriber(broker: Mosquitto) -> AsyncIterator[Subscriber]:
 def no_overrides(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The tests do not depend on the environment they are started from, and leave nothing there."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    for name in ("THREECX2MQTT_CONFIG", "THREECX2MQTT_USB_PASSWORD", "STATE_DIRECTORY"):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    of_systemd = ("STATE_DIRECTORY", "RUNTIME_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+    for name in ("THREECX2MQTT_CONFIG", "THREECX2MQTT_USB_PASSWORD", *of_systemd):
         monkeypatch.delenv(name, raising=False)

@@ -10,13 +10,18 @@ from typing import Any
 import pytest
 import yaml
 from paho.mqtt.client import topic_matches_sub
+from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.config import load
 from bridge.domain.message import Message
 from bridge.domain.model import State
+from bridge.health import Health
 from bridge.outputs.hass.discovery import DiscoveryOutput
 from bridge.topics import Topics
+from bridge.web.metrics import Metrics
 from tests.outputs.test_discovery import BRIDGE, GROUP, USER
+from tests.support.clock import FakeClock
+from tests.support.world import World
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -254,3 +259,22 @@ def test_the_image_gets_what_it_is_built_from() -> None:
     needed = [project["project"]["readme"], *project["project"]["license-files"]]
     needed += project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     assert {*needed, "pyproject.toml", "requirements.lock"} <= copied
+
+
+@pytest.mark.parametrize("path", [DOCS / "monitoring.md", EXAMPLES / "prometheus" / "alerts.yaml"], ids=name_of)
+def test_every_metric_is_one_that_the_bridge_has(path: Path) -> None:
+    world, health = World(clock := FakeClock()), Health(clock.clock)
+    health.polled("users", 0.1)
+    text = Metrics(world.engine, world.wire, health, list).text().decode()
+    known = {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
+    named = set(re.findall(r"\b(?:threecx2mqtt|process)_\w+", path.read_text()))
+    assert named <= known
+    if path.suffix == ".md":
+        assert {name for name in known - named if name.startswith("threecx2mqtt_")} == set(), "not in the table"
+
+
+def test_the_scrape_config_in_the_page_is_that_of_the_file() -> None:
+    file = parsed((EXAMPLES / "prometheus" / "prometheus.yaml").read_text())
+    assert file in [parsed(block) for block in yaml_blocks(DOCS / "monitoring.md")]
+    port = load(ROOT / "config.example.yaml", {}).web.port
+    assert file["scrape_configs"][0]["static_configs"] == [{"targets": [f"127.0.0.1:{port}"]}]

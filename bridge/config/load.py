@@ -2,13 +2,15 @@
 
 import ipaddress
 import ssl
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from voluptuous import Invalid, MultipleInvalid, RequiredFieldInvalid, Schema
+from voluptuous import ALLOW_EXTRA, Invalid, MultipleInvalid, RequiredFieldInvalid, Schema
 
 from bridge.config.schema import OPTIONS, SCHEMA, is_scalar, is_secret
 from bridge.config.tree import MISSING, Key, Tree, read, read_secret_file
@@ -23,6 +25,7 @@ from bridge.outputs.lights import settings as lights
 from bridge.outputs.lights.settings import LightSettings
 from bridge.settings import LogSettings, unknown_key
 from bridge.sources.threecx.settings import (
+    PBX_SCHEMA,
     ActiveCallsSettings,
     CallControlSettings,
     Enabled,
@@ -34,6 +37,7 @@ from bridge.sources.threecx.settings import (
     users_source_settings,
 )
 from bridge.topics import Topics
+from bridge.web.settings import WebSettings
 
 VARIABLE_PREFIX = "THREECX2MQTT_"
 _OTHER_VARIABLES = {f"{VARIABLE_PREFIX}CONFIG", f"{VARIABLE_PREFIX}USB_PASSWORD"}
@@ -57,6 +61,7 @@ class Config:
     mqtt: MqttSettings
     homeassistant: HassSettings
     lights: tuple[LightSettings, ...]
+    web: WebSettings
     log: LogSettings
     warnings: tuple[str, ...]
     """Sentences for people: legal, but perhaps not meant."""
@@ -74,11 +79,11 @@ class Config:
 
     def public(self) -> dict[str, Any]:
         """Everything in force, as JSON values, without secrets."""
-        return dict(_public(self.options))
+        return dict(_public(self.options, self.tree.secrets))
 
     def secrets(self) -> tuple[str, ...]:
         """What must never be shown."""
-        return tuple(secret for secret in (self.pbx.client_secret, self.mqtt.password) if secret)
+        return (*_secrets(self.options), *self.tree.secrets)
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:
@@ -115,11 +120,33 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
         mqtt=mqtt_settings(options["mqtt"], pbx.name),
         homeassistant=HassSettings(**options["homeassistant"]),
         lights=lights.light_settings(options["lights"], options["palette"], groups, rules.busy),
+        web=WebSettings(**options["web"]),
         log=LogSettings(**options["log"]),
-        warnings=(*warnings, *_doubts(options, tree)),
+        warnings=(*warnings, *_doubts(options, tree), *_open_files(tree, _secrets(options))),
         options=options,
         tree=tree,
     )
+
+
+def pbx_name(path: Path, environ: Mapping[str, str]) -> str:
+    """`pbx.name` alone, whatever else may be wrong or missing; ConfigError where it cannot be told."""
+    tree = read(path, environ)
+    if tree.problems and not tree.values:
+        raise ConfigError(tree.problems)
+    for _ in _override(tree, environ):
+        pass
+    (marker,) = (marker for marker in PBX_SCHEMA if marker == "name")
+    section = tree.values.get("pbx")
+    try:
+        named = Schema({marker: PBX_SCHEMA[marker]}, extra=ALLOW_EXTRA)(section if isinstance(section, dict) else {})
+    except MultipleInvalid as error:
+        raise ConfigError([Problem(tree.place(("pbx", "name")), "pbx.name", error.msg)]) from None
+    return str(named["name"])
+
+
+def _secrets(options: Mapping[str, Any]) -> tuple[str, ...]:
+    found = (options["pbx"]["client_secret"], options["mqtt"]["password"])
+    return tuple(secret for secret in found if secret)
 
 
 def _override(tree: Tree, environ: Mapping[str, str]) -> Iterator[str]:
@@ -158,6 +185,7 @@ def _read_secret_files(tree: Tree) -> None:
         section[name] = MISSING
         if file is MISSING:
             continue
+        tree.secret_files.add(tree.path.parent / str(file))
         try:
             section[name] = read_secret_file(tree.path.parent / str(file))
         except ValueError as error:
@@ -172,7 +200,7 @@ def _validated(tree: Tree) -> dict[str, Any] | None:
     except MultipleInvalid as errors:
         for error in errors.errors:
             key = tuple(map(str, error.path))
-            if not (isinstance(error, RequiredFieldInvalid) and key in missing):
+            if key not in missing:
                 tree.complain(*_in_words(key, error))
         return None
 
@@ -185,6 +213,10 @@ def _drop_missing(values: dict[str, Any], above: Key = ()) -> Iterator[Key]:
             yield (*above, name)
         elif isinstance(value, dict):
             yield from _drop_missing(value, (*above, name))
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                if isinstance(item, dict):
+                    yield from _drop_missing(item, (*above, name, str(index)))
 
 
 def _with_sections(values: dict[str, Any], above: Key = ()) -> dict[str, Any]:
@@ -242,6 +274,22 @@ def _doubts(options: Mapping[str, Any], tree: Tree) -> Iterator[str]:
         yield f"{tree.place(('pbx', 'verify_tls'))} pbx.verify_tls: anybody in between can pose as the PBX"
     if options["mqtt"]["tls"]["insecure"]:
         yield f"{tree.place(('mqtt', 'tls', 'insecure'))} mqtt.tls.insecure: anybody in between can pose as the broker"
+    web = options["web"]
+    if web["enabled"] and not _is_this_machine(web["host"]):
+        yield (
+            f"{tree.place(('web', 'host'))} web.host: whoever reaches port {web['port']} of {web['host']} can read "
+            "metrics and probes, without a login; see to it that only those can who should"
+        )
+
+
+def _open_files(tree: Tree, secrets: Iterable[str]) -> Iterator[str]:
+    """Files with secrets that everybody on this machine may read; those of containers and services are theirs alone."""
+    files = set(tree.secret_files)
+    if any(secret in tree.path.read_text("utf-8", "replace") for secret in secrets):
+        files.add(tree.path)
+    for path in sorted(files):
+        if path.stat().st_mode & stat.S_IROTH and not path.is_relative_to("/run"):
+            yield f"{path} holds a secret and may be read by everybody on this machine: chmod o-r {path}"
 
 
 def _is_this_machine(host: str) -> bool:
@@ -251,15 +299,24 @@ def _is_this_machine(host: str) -> bool:
         return host == "localhost"
 
 
-def _public(options: Mapping[str, Any], above: Key = ()) -> Iterator[tuple[str, Any]]:
+def _public(options: Mapping[str, Any], secrets: AbstractSet[str], above: Key = ()) -> Iterator[tuple[str, Any]]:
     for name, value in options.items():
         key = (*above, name)
-        if isinstance(value, Mapping):
-            yield name, dict(_public(value, key))
-        elif is_secret(OPTIONS.get(key)):
+        if is_secret(OPTIONS.get(key)):
             yield name, None if value is None else _HIDDEN
         else:
-            yield name, list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
+            yield name, _shown(value, secrets, key)
+
+
+def _shown(value: Any, secrets: AbstractSet[str], key: Key) -> Any:
+    """As JSON has it; what `!secret` stood for is hidden wherever it stands."""
+    if isinstance(value, Mapping):
+        return dict(_public(value, secrets, key))
+    if isinstance(value, list | tuple):
+        return [_shown(item, secrets, (*key, str(index))) for index, item in enumerate(value)]
+    if isinstance(value, Path):
+        return str(value)
+    return _HIDDEN if isinstance(value, str) and value in secrets else value
 
 
 def _without_file(key: Key) -> Key | None:

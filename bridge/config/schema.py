@@ -21,6 +21,7 @@ from bridge.sources.threecx.settings import (
     PBX_SCHEMA,
     USERS_SOURCE_SCHEMA,
 )
+from bridge.web.settings import WEB_SCHEMA
 
 SCHEMA: dict[Marker, Any] = {
     Required("pbx", description="The 3CX phone system"): PBX_SCHEMA,
@@ -41,6 +42,7 @@ SCHEMA: dict[Marker, Any] = {
     Optional("mqtt", default={}, description="The MQTT broker"): MQTT_SCHEMA,
     Optional("homeassistant", default={}, description="MQTT discovery for Home Assistant"): HASS_SCHEMA,
     Optional("commands", default={}, description="Writing to the PBX: off unless switched on"): COMMANDS_SCHEMA,
+    Optional("web", default={}, description="Metrics for Prometheus and probes, by HTTP"): WEB_SCHEMA,
     Optional("log", default={}, description="What is logged, and how"): LOG_SCHEMA,
 }
 

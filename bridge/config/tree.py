@@ -19,7 +19,7 @@ Key = tuple[str, ...]
 
 _MAX_BYTES = 1024 * 1024
 _MAX_DEPTH = 20
-_MAX_NODES = 20_000
+_MAX_NODES = 200_000
 _NULLS = {"", "~", "null", "Null", "NULL"}
 
 
@@ -37,6 +37,10 @@ class Tree:
     values: dict[str, Any] = field(default_factory=dict)
     places: dict[Key, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    secret_files: set[Path] = field(default_factory=set)
+    """Files beside this one that secrets were read from."""
+    secrets: set[str] = field(default_factory=set)
+    """What `!secret` stands for, wherever it was written."""
 
     def place(self, key: Key) -> str:
         """Where `key` was written, or the closest section above it, or the file."""
@@ -177,12 +181,14 @@ class _Reader:
             self._tree.complain(key, f"there is no {path} to read {name!r} from: make it, with a line {name}: …")
             return MISSING
         if self._secrets is None:
+            self._tree.secret_files.add(path)
             secrets = read(path, {})
             self._tree.problems += secrets.problems
             self._secrets = {} if secrets.problems else secrets.values
             if secrets.problems:
                 return MISSING
         if name in self._secrets:
+            self._tree.secrets |= {self._secrets[name]} if isinstance(self._secrets[name], str) else set()
             return self._secrets[name]
         self._tree.complain(key, f"there is no {name!r} in {path}: add a line {name}: …")
         return MISSING

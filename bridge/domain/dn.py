@@ -41,6 +41,11 @@ def why_unpublishable(dn: str) -> str | None:
     return None
 
 
+def is_unfit(character: str) -> bool:
+    """Whether a topic must not hold this character: brokers drop whoever sends it, if it can be sent at all."""
+    return unicodedata.category(character) in {"Cc", "Cs"} or is_noncharacter(character)
+
+
 def is_noncharacter(character: str) -> bool:
     """Whether Unicode reserves this code point for never being a character (U+FDD0..FDEF, U+..FFFE, U+..FFFF)."""
     point = ord(character)

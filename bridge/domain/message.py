@@ -27,3 +27,5 @@ class Message:
     retain: bool = True
     least_qos: int = 0
     """Sent at this QoS even where the configuration asks for less."""
+    newest: bool = False
+    """Of what is not retained: a newer one for the same topic takes its place, and they go one after the other."""

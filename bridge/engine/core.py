@@ -107,6 +107,16 @@ class Engine:
         return self._last_answer is not None
 
     @property
+    def pbx_version(self) -> str | None:
+        """The build of 3CX, such as `20.0.8.1109`, once the PBX has told."""
+        return self._bridge.pbx_version
+
+    @property
+    def population(self) -> int:
+        """How many users are published."""
+        return len(self._roster)
+
+    @property
     def pushed(self) -> bool:
         """Whether the calls of every published user are pushed, so that polling them is a mere precaution."""
         control = self._feeds.control

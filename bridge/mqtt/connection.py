@@ -18,13 +18,16 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from bridge.aio import in_daemon_thread
+from bridge.aio import in_daemon_thread, wait_for
 from bridge.domain.message import Message
 from bridge.errors import BrokerAuthError, BrokerError, BrokerUnavailable
 from bridge.mqtt.settings import MqttSettings, Protocol
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for DNS, TCP, TLS and CONNACK together."""
+
+ACKNOWLEDGEMENT = 60.0
+"""Seconds that a broker may take to make room for another message."""
 
 MOST_IN_FLIGHT = (1000, 1000, 20)
 """Unacknowledged messages at a time by QoS, unless the broker announces a smaller Receive Maximum.
@@ -65,6 +68,8 @@ class Connection:
         self._subscribed: dict[int, asyncio.Future[list[bool]]] = {}
         self._in_flight: dict[int, str] = {}
         """Topics by packet identifier."""
+        self.acknowledged: Callable[[str], None] = lambda _topic: None
+        """Called when the broker has acknowledged something published to a topic."""
         self._denied = 0
         self._window = MOST_IN_FLIGHT[settings.qos]
         self._room = asyncio.Event()
@@ -119,11 +124,16 @@ class Connection:
         """Whether another message may be sent without waiting."""
         return len(self._in_flight) < self._window and not self._writing
 
+    def awaits(self, topic: str) -> bool:
+        """Whether something published to `topic` is not acknowledged yet; at QoS 0 nothing ever is."""
+        return topic in self._in_flight.values()
+
     async def room(self) -> None:
-        """Wait until another message may be sent."""
+        """Wait until another message may be sent; a broker that acknowledges nothing for long is given up."""
         while not self.has_room and not self.lost.done():
             self._room.clear()
-            await self._room.wait()
+            if not await wait_for(self._room, ACKNOWLEDGEMENT):
+                self._lose(BrokerUnavailable(f"{self._place} has acknowledged nothing for {ACKNOWLEDGEMENT:g} s"))
 
     async def delivered(self) -> None:
         """Wait until the broker has acknowledged everything."""
@@ -292,12 +302,16 @@ class Connection:
 
     def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
         self._received += 1
-        self._receive(message.topic, bytes(message.payload), message.retain)
+        try:
+            self._receive(message.topic, bytes(message.payload), message.retain)
+        except Exception:  # paho would choke on this message for ever, and read no other
+            _logger.exception("a message on %s failed in a way that should not happen", ascii(message.topic[:100]))
 
     def _on_publish(
         self, _client: Client, _userdata: Any, mid: int, code: ReasonCode, _properties: Properties | None
     ) -> None:
         topic = self._in_flight.pop(mid, "")
+        self.acknowledged(topic)
         if code.is_failure:
             self._note_denied(topic, code)
         self._room.set()

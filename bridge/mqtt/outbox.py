@@ -10,7 +10,7 @@ MOST_MOMENTS = 1000
 
 
 class Outbox:
-    """Retained messages replace an earlier one for the same topic; others wait in line.
+    """Retained messages, and those of which the newest counts, replace an earlier one; others wait in line.
 
     Whoever sends from it sets `on_put` to learn of new ones.
     """
@@ -35,7 +35,7 @@ class Outbox:
 
         What was to be said last, once all is true, is still said last when it has changed meanwhile.
         """
-        if not message.retain:
+        if not message.retain and not message.newest:
             self._moments.append(message)
             return
         rank = Rank.HELLO if message.topic in self._ranks[Rank.HELLO] else message.rank

@@ -11,11 +11,12 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from bridge.aio import Backoff, wait_for
 from bridge.domain.clock import Clock
 from bridge.domain.message import Message, Rank
-from bridge.errors import BrokerAuthError, BrokerUnavailable
+from bridge.errors import BrokerAuthError, BrokerError, BrokerUnavailable
 from bridge.health import Health
 from bridge.log import Recurring
 from bridge.mqtt.connection import Connection, Receive, WrongProtocol
@@ -37,6 +38,11 @@ _LONGEST_READBACK = 30.0
 _PACE = 0.01
 """At least so long a pause when `max_rate` holds, to send several messages per wake-up."""
 _YIELD_EVERY = 50
+
+_LOOP = "mqtt"
+_STEP = 120.0
+"""Seconds after which the session must have made a step; whatever it waits for at the broker ends sooner."""
+_LOOK = 5.0
 
 _QUICK = 10.0
 _QUICK_CLOSES = 3
@@ -77,66 +83,101 @@ class Session:
         health: Health,
     ) -> None:
         self._settings = settings
-        self._topics = topics
-        self._hooks = hooks
         self._clock = clock
-        self._health = health
         self._backoff = Backoff(0.5, 10.0, rng)
         self._long_backoff = Backoff(60.0, 900.0, rng)
         self._allowance = Allowance(settings.max_rate, BURST, clock.monotonic)
-        self._outbox = outbox
         self._wake = asyncio.Event()
-        outbox.on_put = self._wake.set
+        self._anew = asyncio.Event()
+        """Set when whom it serves was exchanged, and everything has to be said anew."""
+        self._subscribed: tuple[str, ...] = ()
+        self._connected = False
+        self._parked: dict[str, Message] = {}
+        """What may go once the broker has acknowledged the one before, by topic."""
         self._heard = asyncio.Event()
         self._readback: Readback | None = None
         self._signatures = topics.signature_filters()
         """Looked for once: no configuration changes meanwhile, and some brokers cut off who asks for so much."""
         self._echo: bytes | None = None
         self._trouble = Recurring(_logger)
+        self.why_not: str | None = "not connected yet"
+        """What keeps the session from the broker, None while it is connected."""
+        self._turns = 0
         self._quick_closes = 0
+        self._serve_these(topics, outbox, hooks, health)
+
+    def serve(self, topics: Topics, outbox: Outbox, hooks: Hooks, health: Health) -> None:
+        """From now on work for these, without a break in the connection. The base topic must stay what it was."""
+        self._outbox.clear()
+        self._serve_these(topics, outbox, hooks, health)
+        if self._connected:
+            health.connected()
+        self._anew.set()
+
+    def _serve_these(self, topics: Topics, outbox: Outbox, hooks: Hooks, health: Health) -> None:
+        self._topics, self._outbox, self._hooks, self._health = topics, outbox, hooks, health
         self._offline = Message(topics.bridge_state, b"offline", Rank.BRIDGE)
+        outbox.on_put = self._wake.set
 
     async def run(self) -> None:
         """Stay connected for ever; when cancelled, say `offline` and go."""
         protocol = Protocol.V5 if self._settings.protocol is Protocol.AUTO else self._settings.protocol
         while True:
+            self._health.pulse.expect(_LOOP, _STEP)
             try:
                 await self._one_connection(protocol)
             except BrokerAuthError as error:
-                self._trouble.failed(str(error), logging.ERROR)
+                self._failed(error, logging.ERROR)
                 pause = self._long_backoff.next()
             except WrongProtocol as error:
-                self._trouble.failed(str(error))
+                self._failed(error)
                 pause = self._backoff.next()
                 if self._settings.protocol is Protocol.AUTO:
                     protocol = Protocol.V311 if protocol is Protocol.V5 else Protocol.V5
                     pause = 0.0 if protocol is Protocol.V311 else pause
             except BrokerUnavailable as error:
-                self._trouble.failed(str(error))
+                self._failed(error)
                 pause = self._backoff.next()
+            self._health.pulse.expect(_LOOP, pause + _STEP)
             await asyncio.sleep(pause)
+
+    def _failed(self, error: BrokerError, level: int = logging.WARNING) -> None:
+        self.why_not = str(error)
+        self._trouble.failed(self.why_not, level)
 
     async def _one_connection(self, protocol: Protocol) -> None:
         """From connect to loss; always raises, in the end what the connection was lost by."""
+        self._subscribed = ()
         connection = Connection(self._settings, protocol, self._offline, self._received)
+        connection.acknowledged = self._unpark
+        self._parked.clear()
         await connection.open()
         opened = self._clock.monotonic()
+        self._connected = True
+        self.why_not = None
         self._health.connected()
         self._trouble.recovered("the broker is back")
         _logger.info("connected to %s:%d (MQTT %s)", self._settings.host, self._settings.port, protocol)
         try:
             async with asyncio.TaskGroup() as tasks:
-                work = (
-                    tasks.create_task(connection.tend(), name="mqtt-keepalive"),
-                    tasks.create_task(self._serve(connection), name="mqtt-serve"),
-                )
-                await asyncio.wait({connection.lost})
-                for task in work:
+                keepalive = tasks.create_task(connection.tend(), name="mqtt-keepalive")
+                progress = tasks.create_task(self._show_progress(connection), name="mqtt-progress")
+                while not connection.lost.done():
+                    self._anew.clear()
+                    serving = tasks.create_task(self._serve(connection), name="mqtt-serve")
+                    anew = tasks.create_task(self._anew.wait(), name="mqtt-anew")
+                    ends: set[asyncio.Future[Any]] = {connection.lost, anew}
+                    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                    for task in (serving, anew):
+                        task.cancel()
+                    await asyncio.wait({serving, anew})
+                for task in (keepalive, progress):
                     task.cancel()
         except asyncio.CancelledError:
             await self._farewell(connection)
             raise
         finally:
+            self._connected = False
             self._outbox.clear()
             connection.abort()
         self._note_end(lasted=self._clock.monotonic() - opened)
@@ -150,6 +191,9 @@ class Session:
             await self._read_back(connection, (*elsewhere, self._topics.bridge_check))
         await self._hooks.ready()
         self._readback = None
+        if earlier := [each for each in self._subscribed if each not in self._filters]:
+            connection.unsubscribe(earlier)
+        self._subscribed = self._filters
         await connection.subscribe(self._hooks.filters, qos=1)
         await connection.subscribe(self._hooks.request_filters, qos=1, as_published=True)
         for message in self._hooks.synchronise(readback):
@@ -157,6 +201,11 @@ class Session:
         self._outbox.put(Message(self._topics.bridge_state, b"online", Rank.HELLO))
         self._outbox.in_step = True
         await self._pump(connection)
+
+    @property
+    def _filters(self) -> tuple[str, ...]:
+        """All that stays subscribed to."""
+        return (*self._hooks.kept_filters, *self._hooks.filters, *self._hooks.request_filters)
 
     async def _read_back(self, connection: Connection, filters: Sequence[str]) -> None:
         """Collect what is retained under `filters`.
@@ -199,8 +248,21 @@ class Session:
             _logger.info("somebody said %r on %s (a late will?): corrected", said, self._topics.bridge_state)
             self._outbox.publish(Message(self._topics.bridge_state, b"online", Rank.HELLO))
 
+    async def _show_progress(self, connection: Connection) -> None:
+        """Be on time unless something waits that could go and does not; what the broker holds up is no fault here."""
+        before = -1
+        while True:
+            held_up = bool(self._outbox) and connection.has_room and self._turns == before
+            before = self._turns
+            if not held_up:
+                self._health.pulse.expect(_LOOP, _STEP)
+            await asyncio.sleep(_LOOK)
+
+    def _unpark(self, topic: str) -> None:
+        if (message := self._parked.pop(topic, None)) is not None:
+            self._outbox.publish(message)
+
     async def _pump(self, connection: Connection) -> None:
-        sent = 0
         while True:
             if not self._outbox:
                 self._wake.clear()
@@ -211,11 +273,13 @@ class Session:
                 await asyncio.sleep(max(wait, _PACE))
                 continue
             message = self._outbox.pop()
-            if message is not None:
+            if message is not None and message.newest and connection.awaits(message.topic):
+                self._parked[message.topic] = message
+            elif message is not None:
                 connection.publish(message, self._settings.qos)
                 self._health.published()
-            sent += 1
-            if sent % _YIELD_EVERY == 0:
+            self._turns += 1
+            if self._turns % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
 
     async def _farewell(self, connection: Connection) -> None:
@@ -224,6 +288,7 @@ class Session:
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL):
                 for message in (*self._hooks.farewell(), self._offline):
+                    await connection.room()
                     connection.publish(message, self._settings.qos)
                 await connection.delivered()
         connection.close()

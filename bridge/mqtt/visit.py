@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from bridge.domain.message import Message, Rank
-from bridge.errors import EXIT_UNREACHABLE, BridgeError
+from bridge.errors import EXIT_UNREACHABLE, BridgeError, BrokerUnavailable
 from bridge.mqtt.connection import Connection, opened
 from bridge.mqtt.readback import signature
 from bridge.mqtt.settings import MqttSettings
@@ -86,8 +86,11 @@ class Visit:
         """Publish and wait until the broker has all of them; BrokerError where the connection was lost."""
         for message in messages:
             self._connection.publish(message, qos=1)
-        async with asyncio.timeout(_ANSWER):
-            await self._connection.delivered()
+        try:
+            async with asyncio.timeout(_ANSWER):
+                await self._connection.delivered()
+        except TimeoutError:
+            raise BrokerUnavailable(f"the MQTT broker did not answer within {_ANSWER:g} s") from None
         if self._connection.lost.done():
             raise self._connection.lost.result()
 

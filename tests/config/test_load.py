@@ -25,6 +25,7 @@ pbx:
 def loaded(folder: Path, text: str, **environ: str) -> Config:
     path = folder / "config.yaml"
     path.write_text(text)
+    path.chmod(0o600)
     return load(path, environ)
 
 
@@ -64,6 +65,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert (config.mqtt.keepalive, config.mqtt.qos, config.mqtt.max_rate) == (30, 1, 1000)
     assert (config.users.include, config.users.forget_after) == ((), 600.0)
     assert config.homeassistant.discovery_prefix == "homeassistant"
+    assert (config.web.enabled, config.web.host, config.web.port) == (False, "127.0.0.1", 9321)
     assert config.log.level is LogLevel.INFO
     assert config.warnings == ()
 
@@ -158,6 +160,9 @@ def test_the_address_of_the_pbx_is_taken_from_what_a_browser_shows(tmp_path: Pat
         (MINIMAL + "mqtt: {protocol: 4}\n", ["config.yaml:5 mqtt.protocol: '4' is not one of auto, 5, 3.1.1"]),
         (MINIMAL + "mqtt: {base_topic: a/+}\n", ["config.yaml:5 mqtt.base_topic: 'a/+' must not hold +, #"]),
         (MINIMAL + "mqtt: {base_topic: /a}\n", ["config.yaml:5 mqtt.base_topic: '/a' must not start with $"]),
+        (MINIMAL + "web: {port: 0}\n", ["config.yaml:5 web.port: 0 is under 1"]),
+        (MINIMAL + "web: {enabled: on}\n", ["config.yaml:5 web.enabled: 'on' is neither true nor false"]),
+        (MINIMAL + "web: {prot: 1}\n", ["config.yaml:5 web.prot: unknown key; did you mean port?"]),
         (MINIMAL + "mqtt: {password: x}\n", ["config.yaml:5 mqtt.password: needs a username beside it"]),
         (
             MINIMAL + "mqtt: {tls: {cert: c.pem}}\n",
@@ -270,6 +275,7 @@ def test_a_missing_secret_is_one_mistake_not_two(tmp_path: Path) -> None:
 
 def test_the_environment_beats_the_file(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("from-file")
+    (tmp_path / "password").chmod(0o600)
     config = loaded(
         tmp_path,
         MINIMAL + "mqtt: {host: a, username: u, password: p}\n",
@@ -321,6 +327,11 @@ def test_secrets_are_shown_nowhere(tmp_path: Path) -> None:
         (MINIMAL.replace("https://pbx.example.com", "http://pbx.example.com"), "the API key crosses the network"),
         (MINIMAL + "  verify_tls: false\n", "anybody in between can pose as the PBX"),
         (MINIMAL + "mqtt: {tls: {enabled: true, insecure: true}}\n", "anybody in between can pose as the broker"),
+        (
+            MINIMAL + "web: {enabled: true, host: 0.0.0.0}\n",
+            "config.yaml:5 web.host: whoever reaches port 9321 of 0.0.0.0",
+        ),
+        (MINIMAL + "web: {enabled: true, host: bridge.example.com, port: 80}\n", "port 80 of bridge.example.com"),
     ],
 )
 def test_what_is_unsafe_is_warned_of(tmp_path: Path, text: str, warning: str) -> None:
@@ -331,6 +342,11 @@ def test_what_is_unsafe_is_warned_of(tmp_path: Path, text: str, warning: str) ->
 def test_http_to_this_machine_is_nothing_to_warn_of(tmp_path: Path) -> None:
     for host in ("localhost", "127.0.0.1", "[::1]"):
         assert loaded(tmp_path, MINIMAL.replace("https://pbx.example.com", f"http://{host}")).warnings == ()
+
+
+def test_a_web_server_for_this_machine_alone_or_none_is_nothing_to_warn_of(tmp_path: Path) -> None:
+    for options in ("enabled: true", "enabled: true, host: '::1'", "enabled: true, host: localhost", "host: 0.0.0.0"):
+        assert loaded(tmp_path, MINIMAL + f"web: {{{options}}}\n").warnings == ()
 
 
 @settings(max_examples=200, deadline=None)
@@ -357,6 +373,23 @@ def test_a_configuration_that_reads_nothing_is_a_mistake(tmp_path: Path) -> None
     assert mistakes(tmp_path, text) == [
         "config.yaml:5 sources: all of them are switched off, so nothing would be read: switch one on"
     ]
+
+
+def test_a_file_with_a_secret_that_everybody_may_read_is_warned_of(tmp_path: Path) -> None:
+    (tmp_path / "secrets.yaml").write_text("threecx: s3cret-key\n")
+    (tmp_path / "key").write_text("hush-hush\n")
+    text = MINIMAL.replace("s3cret-key", "!secret threecx") + "mqtt: {username: u, password_file: key}\n"
+    for mode, named in ((0o644, ["key", "secrets.yaml"]), (0o640, [])):
+        for name in ("secrets.yaml", "key"):
+            (tmp_path / name).chmod(mode)
+        assert [warning.split(" holds")[0] for warning in loaded(tmp_path, text).warnings] == [
+            f"{tmp_path}/{name}" for name in named
+        ]
+    config = tmp_path / "config.yaml"
+    config.write_text(MINIMAL)
+    config.chmod(0o604)
+    (warning,) = load(config, {}).warnings
+    assert warning == (f"{config} holds a secret and may be read by everybody on this machine: chmod o-r {config}")
 
 
 LIGHT = 'lights:\n  - name: desk\n    driver: wled\n    topic: wled/1a2b3c\n    users: ["101"]\n'

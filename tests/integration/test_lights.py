@@ -1,10 +1,13 @@
 """Lights on a real broker, driven by the real bridge: they follow, come back, are paused, and never stay green."""
 
+import asyncio
 import json
+import signal
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from bridge import oneshot
 from bridge.errors import BridgeError
@@ -202,19 +205,88 @@ async def test_light_test_walks_through_the_palette_and_the_running_bridge_waits
             *("available", "away", "do_not_disturb", "ringing", "dialing", "on_call", "on_hold", "offline", "unknown")
         ]
         assert told[3] == "ringing         #ff0000 at 100 %, blinking"
-        shown = [json.loads(payload) for payload, _ in hall.commands[:9]]
+        shown = [json.loads(payload) for payload, _ in hall.commands[:8]]  # dialing looks as on_call does
         assert [look["seg"][0]["col"][0] for look in shown if look["on"]][:3] == [
             [0, 255, 0],
             [255, 255, 0],
             [0, 0, 255],
         ]
-        assert [look["on"] for look in shown] == [True] * 7 + [False, True]
+        assert [look["on"] for look in shown] == [True] * 6 + [False, True]
         await hall.until(on=True, color=GREEN)
         said = "3cx/lights/hall/state"
-        await subscriber.until(
-            lambda: (
-                [json.loads(payload)["shows"] for payload in subscriber.payloads(said)][-2:] == ["paused", "available"]
-            )
-        )
+        words = [json.loads(payload)["shows"] for payload in subscriber.payloads(said)]
+        assert set(words) == {"available", "override"}
+        await subscriber.publish("3cx/lights/hall/set", '{"override": {"color": "magenta", "for": "1h"}}')
+        await subscriber.until(lambda: (subscriber.json(said)["override"] or {}).get("color") == "#ff00ff")
+        await oneshot.light_test(read_config(path), "hall", told.append, seconds=0.01)
+        await hall.until(on=True, color=MAGENTA)
+        assert subscriber.json(said)["override"]["until"] is not None
+        await subscriber.publish("3cx/lights/hall/set", '{"pause": true}')
+        await subscriber.until(lambda: subscriber.json(said)["paused"])
+        with pytest.raises(BridgeError, match="is paused: end that first"):
+            await oneshot.light_test(read_config(path), "hall", told.append)
         with pytest.raises(BridgeError, match="there is no light 'roof' in lights: there are desk, door, hall"):
             await oneshot.light_test(read_config(path), "roof", told.append)
+
+
+@pytest.mark.parametrize(
+    "odd", ['{"color": ["red"]}', '{"color": "red", "blink": []}', '{"color": {}, "for": []}', "[[]]"]
+)
+async def test_no_message_makes_the_bridge_deaf(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber, odd: str
+) -> None:
+    async with BridgeProcess.start(config(tmp_path, pbx, url, broker)) as process:
+        await subscriber.until_latest("3cx/bridge/state", "online")
+        await subscriber.publish("3cx/lights/desk/set", f'{{"override": {odd}}}')
+        await process.says("'3cx/lights/desk/set': override")
+        await subscriber.publish("3cx/lights/desk/set", '{"pause": true}')
+        await subscriber.until(lambda: subscriber.json("3cx/lights/desk/state")["paused"])
+        assert "Traceback" not in process.log()
+
+
+async def test_after_a_stall_a_light_gets_the_newest_command_and_no_burst_of_them(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
+) -> None:
+    async with SimulatedLight(broker.port, "zigbee2mqtt") as desk, bridge(tmp_path, pbx, url, broker):
+        await desk.until(on=True, color=GREEN)
+        broker.pause()
+        seen = len(desk.commands)
+        call = pbx.exchange.ring("0301234567", "101")
+        await asyncio.sleep(2)
+        pbx.exchange.answer(call, "101")
+        await asyncio.sleep(0.5)
+        broker.go_on()
+        await desk.until(on=True, color=RED)
+        async with Subscriber(broker.port) as subscriber:
+            await subscriber.until(lambda: '"on_call"' in subscriber.latest.get("3cx/lights/desk/state", ""))
+        assert len(desk.commands) - seen <= 2
+
+
+async def test_a_paused_light_gets_no_farewell_from_a_bridge_that_never_came_so_far(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    async def silent(_: web.Request) -> web.StreamResponse | None:
+        await asyncio.Event().wait()
+        return None
+
+    await subscriber.publish("3cx/bridge/info", '{"pbx":{"name":"hq"}}', retain=True)
+    await subscriber.publish("3cx/lights/desk/state", '{"paused":true}', retain=True)
+    pbx.intercept = silent
+    async with SimulatedLight(broker.port, "zigbee2mqtt") as desk:
+        async with BridgeProcess.start(config(tmp_path, pbx, url, broker)) as process:
+            await process.says("connected to")
+            assert await process.signal(signal.SIGTERM) == 0
+        await subscriber.until_latest("3cx/bridge/state", "offline")
+        assert desk.commands == []
+
+
+async def test_a_topic_can_be_home_assistant_s_birth_and_a_light_s_return(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    light = "{name: a, driver: home_assistant, topic: a/set, users: ['101'], availability: homeassistant/status}"
+    async with running(config(tmp_path, pbx, url, broker, more=f"lights: [{light}]")):
+        await subscriber.until(lambda: "a/set" in subscriber.latest)
+        await subscriber.publish("homeassistant/status", "online")
+        await subscriber.until(lambda: len(subscriber.payloads("a/set")) == 2)
+        topic = "homeassistant/device/3cx2mqtt_hq/light_a/config"
+        await subscriber.until(lambda: len(subscriber.payloads(topic)) == 2)

@@ -258,7 +258,7 @@ class Life:
         async with Subscriber(self._broker.port) as subscriber:
             await subscriber.publish(f"{self._office.options.base}/bridge/request/refresh", "{}")
             try:
-                await subscriber.until(lambda: self._office.is_true(self._ours(subscriber.latest)), timeout=5)
+                await subscriber.until(lambda: self._office.is_true(self._ours(subscriber.latest)), timeout=20)
             except AssertionError:
                 there, wanted = self._ours(subscriber.latest), self._office.topics()
                 raise AssertionError(

@@ -1,10 +1,11 @@
 """The bridge itself: from a configuration text, inside the test's own loop or as a process of its own."""
 
 import asyncio
+import os
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -72,6 +73,7 @@ def write_config(
             homeassistant=homeassistant,
         )
     )
+    path.chmod(0o600)
     return path
 
 
@@ -102,11 +104,20 @@ class BridgeProcess:
 
     @classmethod
     @asynccontextmanager
-    async def start(cls, path: Path) -> AsyncIterator["BridgeProcess"]:
+    async def start(
+        cls, path: Path, environ: Mapping[str, str] | None = None, prelude: str = ""
+    ) -> AsyncIterator["BridgeProcess"]:
+        """`environ` is added to the environment; `prelude` is Python, to be run before the program."""
         log = path.with_name("bridge.log")
+        program = ["-m", "bridge"]
+        if prelude:
+            program = ["-c", f"{prelude}\nimport sys\nfrom bridge.cli import main\nsys.exit(main())"]
         with log.open("ab") as file:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "bridge", "run", "-c", str(path), stderr=file, stdout=file
+                *(sys.executable, *program, "run", "-c", str(path)),
+                stderr=file,
+                stdout=file,
+                env=os.environ | (environ or {}),
             )
         try:
             yield cls(process, log)
@@ -114,6 +125,10 @@ class BridgeProcess:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def log(self) -> str:
         return self._log.read_text()

@@ -1,7 +1,8 @@
 """All lights: follows the users, sends commands when they are due, and tells what each light shows and why."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,13 +14,14 @@ from bridge.domain.light import MOST_BRIGHT, Look
 from bridge.domain.message import Message, Rank
 from bridge.domain.model import Bridge, CallEvent, Group, User
 from bridge.errors import BridgeError
-from bridge.outputs.lights.lamp import NEVER, Lamp, Override
+from bridge.outputs.lights.lamp import NEVER, Lamp, Override, Shown
 from bridge.outputs.lights.protocol import Command
 from bridge.outputs.lights.settings import OVERRIDE, LightSettings, look_of
 from bridge.ports import Publisher
 from bridge.topics import Topics, to_json
 
 _KEYS = ("pause", "override")
+_WILD = set("*?[")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 _logger = logging.getLogger(__name__)
@@ -33,10 +35,18 @@ class LightBoard:
         self._publisher = publisher
         self._clock = clock
         self._lamps = {light.name: Lamp(light) for light in lights}
-        self._patterns = [(pattern(light.users), self._lamps[light.name]) for light in lights]
+        self._exact: dict[str, list[Lamp]] = {}
+        self._globs: list[tuple[re.Pattern[str], Lamp]] = []
+        for light in lights:
+            self._note_users(light.users, self._lamps[light.name])
         self._followers: dict[str, tuple[Lamp, ...]] = {}
         """By DN."""
-        self._told: dict[str, bytes] = {}
+        self._told: dict[str, tuple[object, ...]] = {}
+        """What was published of each light."""
+        self._changed = set(self._lamps)
+        """Lights to look after at the next tick."""
+        self._next: dict[str, float] = {}
+        """When to look after each, at the latest (monotonic)."""
         self.on_change: Callable[[], None] = lambda: None
         """Called when `tick` should be called soon."""
 
@@ -56,7 +66,7 @@ class LightBoard:
         if user is not None:
             for lamp in self._of(user.number):
                 lamp.follow(user.number, None if after is None else after.state, self._clock.monotonic())
-                self.on_change()
+                self._touch(lamp)
         yield from ()
 
     def call(self, _user: User, _event: CallEvent) -> Iterator[Message]:
@@ -88,32 +98,40 @@ class LightBoard:
 
     def retained(self) -> Iterator[Message]:
         """What should be retained now."""
+        now, wall = self._clock.monotonic(), self._clock.wall()
         for lamp in self._lamps.values():
-            document = self._document(lamp)
-            self._told[lamp.name] = document.payload
-            yield document
+            shown = lamp.shown(now, wall)
+            self._told[lamp.name] = (shown, lamp.paused, lamp.override, lamp.online)
+            self._touch(lamp)
+            yield self._document(lamp, shown)
 
     def tick(self) -> float:
         """Send what is due; returns when to call again at the latest (monotonic)."""
-        now, wall = self._clock.monotonic(), self._clock.wall()
-        for lamp in self._lamps.values():
-            if lamp.override is not None and wall >= lamp.override.until:
-                lamp.override = None
         if not self._publisher.in_step:
             return NEVER
-        for lamp in self._lamps.values():
-            for command in lamp.due(now, wall):
-                self._publisher.publish(as_message(command))
-            document = self._document(lamp)
-            if self._told.get(lamp.name) != document.payload:
-                self._told[lamp.name] = document.payload
-                self._publisher.publish(document)
-        return min((lamp.next_time(now, wall) for lamp in self._lamps.values()), default=NEVER)
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        for name, lamp in self._lamps.items():
+            if name in self._changed or self._next.get(name, NEVER) <= now or lamp.watches_the_clock:
+                self._look_after(lamp, now, wall)
+        self._changed.clear()
+        return min(self._next.values(), default=NEVER)
+
+    def _look_after(self, lamp: Lamp, now: float, wall: float) -> None:
+        if lamp.override is not None and wall >= lamp.override.until:
+            lamp.override = None
+        shown = lamp.shown(now, wall)
+        for command in lamp.due(shown, now):
+            self._publisher.publish(as_message(command))
+        self._next[lamp.name] = lamp.next_time(shown, now)
+        told = (shown, lamp.paused, lamp.override, lamp.online)
+        if self._told.get(lamp.name) != told:
+            self._told[lamp.name] = told
+            self._publisher.publish(self._document(lamp, shown))
 
     def farewell(self) -> Iterator[Message]:
         """What the lights get when the bridge stops."""
         for lamp in self._lamps.values():
-            yield from map(as_message, lamp.farewell())
+            yield from map(as_message, lamp.farewell(self._clock.wall()))
 
     def receive(self, name: str, request: Mapping[str, object]) -> None:
         """Pause or override the light `name`, or all of them (""); the BridgeErrors show how to ask for it."""
@@ -131,7 +149,7 @@ class LightBoard:
                 lamp.paused = pause
             if "override" in request:
                 lamp.override = None if wanted is None else self._override(lamp, wanted)
-        self.on_change()
+            self._touch(lamp)
 
     def _override(self, lamp: Lamp, wanted: Mapping[str, Any]) -> Override:
         until = NEVER if wanted["for"] is None else self._clock.wall() + wanted["for"]
@@ -139,8 +157,22 @@ class LightBoard:
 
     def _of(self, dn: str) -> tuple[Lamp, ...]:
         if dn not in self._followers:
-            self._followers[dn] = tuple(lamp for matches, lamp in self._patterns if matches and matches.match(dn))
+            found = [*self._exact.get(dn, ()), *(lamp for matches, lamp in self._globs if matches.match(dn))]
+            self._followers[dn] = tuple(dict.fromkeys(found))
         return self._followers[dn]
+
+    def _note_users(self, users: Iterable[str], lamp: Lamp) -> None:
+        """Most lights follow one user by number: no pattern is tried for those."""
+        globs = [each for each in users if set(each) & _WILD]
+        if matches := pattern(globs):
+            self._globs.append((matches, lamp))
+        for dn in users:
+            if dn not in globs:
+                self._exact.setdefault(dn, []).append(lamp)
+
+    def _touch(self, lamp: Lamp) -> None:
+        self._changed.add(lamp.name)
+        self.on_change()
 
     def _listener(self, topic: str) -> Callable[[bytes, bool], None]:
         lamps = [
@@ -159,12 +191,11 @@ class LightBoard:
                 if online is not lamp.online:
                     _logger.debug("the light %s is %s", lamp.name, "online" if online else "offline")
                 lamp.online = online
-                self.on_change()
+                self._touch(lamp)
 
         return heard
 
-    def _document(self, lamp: Lamp) -> Message:
-        shown = lamp.shown(self._clock.monotonic(), self._clock.wall())
+    def _document(self, lamp: Lamp, shown: Shown) -> Message:
         document = {
             "shows": shown.word,
             "why": shown.why,
@@ -183,7 +214,8 @@ _NOT_OURS = {"color": None, "brightness": None, "blink": None}
 
 def as_message(command: Command) -> Message:
     """Never retained: a light that comes back later would carry out an old command."""
-    return Message(command.topic, command.payload.encode(), Rank.STATE, retain=False, least_qos=1)
+    payload = command.payload.encode("utf-8", "replace")
+    return Message(command.topic, payload, Rank.STATE, retain=False, least_qos=1, newest=True)
 
 
 def _look_as_json(look: Look) -> dict[str, object]:
@@ -212,10 +244,10 @@ def _remembered(value: object) -> Override | None:
     """An override as it was published; None where that makes no sense."""
     if not isinstance(value, dict):
         return None
-    brightness, until = value.get("brightness"), value.get("until")
+    until = value.get("until")
+    written = {"color": value.get("color"), "brightness": value.get("brightness") or None, "blink": value.get("blink")}
     try:
-        look = look_of({**value, "brightness": brightness or None}, MOST_BRIGHT)
         end = NEVER if until is None else datetime.strptime(until, _TIME).replace(tzinfo=UTC).timestamp()
-    except (ValueError, TypeError, KeyError, AttributeError):
+        return Override(look_of(OVERRIDE(written), MOST_BRIGHT), end)
+    except (Invalid, ValueError, TypeError, OverflowError):
         return None
-    return Override(look, end)

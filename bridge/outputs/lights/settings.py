@@ -1,5 +1,6 @@
 """Lights that follow users: `palette:` and `lights:`."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
@@ -28,6 +29,8 @@ PALETTE: dict[State, dict[str, Any]] = {
     State.UNKNOWN: {"color": "white", "brightness": 10},
 }
 """What each state looks like unless the configuration says otherwise."""
+
+_TIME_OF_DAY = "([01][0-9]|2[0-3]):[0-5][0-9]|24:00"
 
 PRIORITY = (
     State.ON_CALL,
@@ -132,7 +135,7 @@ class LookOption:
 class _ColorOption:
     def __call__(self, value: object) -> str | None:
         """`#rrggbb`, or None for off."""
-        if value in {None, "off", False}:
+        if value is None or value is False or value == "off":
             return None
         if not isinstance(value, str):
             raise Invalid("a colour is expected here, such as red, or off")
@@ -149,16 +152,12 @@ class _ColorOption:
 class _TimeOption:
     def __call__(self, value: object) -> str:
         """`08:00`; `24:00` is midnight."""
-        text = value if isinstance(value, str) else ""
-        if text == "24:00":
-            text = "00:00"
-        try:
-            return time.fromisoformat(text).strftime("%H:%M")
-        except ValueError:
-            raise Invalid(f"{value!r} is no time of day: write 08:00") from None
+        if not isinstance(value, str) or not re.fullmatch(_TIME_OF_DAY, value):
+            raise Invalid(f"{value!r} is no time of day: write 08:00")
+        return "00:00" if value == "24:00" else value
 
     def json_schema(self) -> JsonSchema:
-        return {"type": "string", "pattern": "^([01][0-9]|2[0-4]):[0-5][0-9]$"}
+        return {"type": "string", "pattern": f"^({_TIME_OF_DAY})$"}
 
 
 def _zone_problem(name: str) -> str | None:

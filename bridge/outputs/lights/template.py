@@ -1,11 +1,13 @@
 """Lights of any other make: what to send is written in the configuration.
 
 A text may hold `$r`, `$g`, `$b` (0 to 255), `$hex` (`rrggbb`), `$brightness` (percent, 0 while off) and `$state` (the
-word); `$$` is a dollar sign (Python's string.Template).
+word); `$$` is a dollar sign (Python's string.Template). A text without `$brightness` gets colours that are dimmed by
+as much.
 """
 
 import string
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from bridge.domain.light import BLACK, LightWord, Look
 from bridge.domain.model import State
@@ -38,6 +40,8 @@ class Template:
         if look.color is None:
             fallback = self._payloads.get(LightWord.OFF, fallback)
         text = self._payloads.get(word, fallback)
+        if look.color is not None and "brightness" not in text.get_identifiers():
+            look = replace(look, color=look.color.dimmed(look.brightness))
         yield Command(self._topic, text.substitute(_values(look, word)))
 
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 
-from bridge.aio import Backoff, wait_for
+from bridge.aio import Backoff
 from bridge.domain.model import Calls, Failure, UserCalls
 from bridge.errors import (
     SourceError,
@@ -22,7 +22,7 @@ from bridge.ports import Report
 from bridge.sources.threecx import parse
 from bridge.sources.threecx.call_control_api import CallControlApi
 from bridge.sources.threecx.participants import Key, Participants
-from bridge.sources.threecx.poll import Tools, good_for, pause_after
+from bridge.sources.threecx.poll import STEP, Tools, good_for, pause_after
 from bridge.sources.threecx.settings import CallControlSettings, Enabled
 
 NAME = "call_control"
@@ -57,6 +57,7 @@ class CallControl:
         """Stay connected for ever."""
         while True:
             self._wake.clear()
+            self._tools.health.pulse.expect(NAME, STEP)
             try:
                 await self._one_connection(report)
             except SourceError as error:
@@ -78,6 +79,7 @@ class CallControl:
         """Read everything at the start, every `resync` seconds, and whenever events are missing."""
         failed = 0
         while True:
+            self._tools.health.pulse.expect(NAME, STEP)
             try:
                 await follower.read_everything(self._tools.clock.monotonic())
             except SourceUnavailable as error:
@@ -85,13 +87,15 @@ class CallControl:
                 if failed == _PATIENCE:
                     raise
                 _logger.debug("Call Control: %s", error)
-                await asyncio.sleep(max(_LEAST_PAUSE, error.retry_in or 0.0))
+                pause = max(_LEAST_PAUSE, error.retry_in or 0.0)
+                self._tools.health.pulse.expect(NAME, pause + STEP)
+                await asyncio.sleep(pause)
                 continue
             failed = 0
             self._backoff.reset()
             self._tools.troubles.recovered(NAME)
             await asyncio.sleep(_LEAST_PAUSE)
-            await wait_for(self._wake, self._settings.resync - _LEAST_PAUSE)
+            await self._tools.rest(NAME, self._wake, self._settings.resync - _LEAST_PAUSE)
             self._wake.clear()
 
     async def _failed(self, error: SourceError, report: Report) -> None:
@@ -104,7 +108,7 @@ class CallControl:
         report(Failure(NAME, error, reason))
         needed = self._settings.enabled is Enabled.TRUE and not isinstance(error, SourceUnavailable)
         self._tools.troubles.failed(NAME, reason, logging.ERROR if needed else logging.WARNING)
-        await wait_for(self._wake, pause_after(error, self._backoff))
+        await self._tools.rest(NAME, self._wake, pause_after(error, self._backoff))
 
 
 class _Follower:

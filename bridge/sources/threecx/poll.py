@@ -24,7 +24,12 @@ from bridge.sources.threecx.settings import QueryOptions
 from bridge.sources.threecx.xapi import Xapi
 
 _LONGEST_BACKOFF = 30.0
+_LONGEST_ROUND = 1800.0
+"""Seconds after which a round must have come to an end: 200 pages of a PBX that needs nine seconds for each are no
+fault of the bridge."""
 _LEAST_TRUST = 20.0
+STEP = 600.0
+"""Seconds after which a source must have made a step: more than a few requests can take, each with its own time-out."""
 _LOOK_AGAIN = ((SourceMissing, 600.0), (SourcePermissionError, 120.0), (SourceQueryError, 60.0))
 """Seconds after which to look whether an administrator has changed what the bridge cannot; a change of the PBX's
 version is noticed sooner."""
@@ -43,6 +48,11 @@ class Tools:
     clock: Clock
     rng: random.Random
     health: Health
+
+    async def rest(self, source: str, wake: asyncio.Event, seconds: float) -> None:
+        """Wait until `wake` is set, for `seconds` at most; nobody expects a step of `source` before that."""
+        self.health.pulse.expect(source, seconds + STEP)
+        await wait_for(wake, seconds)
 
 
 def good_for(interval: float) -> float:
@@ -85,6 +95,7 @@ class Poll:
         while True:
             started = clock.monotonic()
             self._wake.clear()
+            self._tools.health.pulse.expect(self._name, _LONGEST_ROUND)
             try:
                 update = await self._read()
             except SourceError as error:
@@ -94,7 +105,9 @@ class Poll:
                 self._backoff.reset()
                 self._tools.troubles.recovered(self._name)
                 self._tools.health.polled(self._name, clock.monotonic() - started)
-                await wait_for(self._wake, self.interval * self._phase - (clock.monotonic() - started))
+                await self._tools.rest(
+                    self._name, self._wake, self.interval * self._phase - (clock.monotonic() - started)
+                )
                 self._phase = 1.0
 
     async def _failed(self, error: SourceError, report: Report) -> None:
@@ -103,7 +116,7 @@ class Poll:
         self._tools.health.poll_failed(self._name)
         expected = isinstance(error, SourceMissing) and not self._required
         self._tools.troubles.failed(self._name, reason, logging.INFO if expected else level_of(error))
-        await wait_for(self._wake, pause_after(error, self._backoff))
+        await self._tools.rest(self._name, self._wake, pause_after(error, self._backoff))
 
 
 def pause_after(error: SourceError, backoff: Backoff) -> float:

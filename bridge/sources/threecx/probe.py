@@ -8,7 +8,7 @@ from bridge.domain.model import Answered, Failure
 from bridge.errors import SourceAuthError, SourceError
 from bridge.ports import Report
 from bridge.sources.threecx.access import Access
-from bridge.sources.threecx.poll import Tools, level_of
+from bridge.sources.threecx.poll import STEP, Tools, level_of
 
 NAME = "the PBX"
 
@@ -40,13 +40,15 @@ class Probe:
         """Probe for ever."""
         while True:
             self._wake.clear()
+            self._tools.health.pulse.expect(NAME, STEP)
             try:
                 version = await self._tools.xapi.version()
             except SourceError as error:
                 report(Failure(NAME, error, str(error)))
                 self._tools.troubles.failed(NAME, str(error), level_of(error))
                 self._down = not error.answered
-                await wait_for(self._wake, error.retry_in if isinstance(error, SourceAuthError) else SILENCE / 2)
+                pause = error.retry_in if isinstance(error, SourceAuthError) else SILENCE / 2
+                await self._tools.rest(NAME, self._wake, pause)
             else:
                 self._tools.troubles.recovered(NAME)
                 report(Answered(version))

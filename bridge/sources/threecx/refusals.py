@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +80,19 @@ class Refusals:
             self._file.write_text(json.dumps(content))
         except OSError as error:
             _logger.warning("cannot write %s (%s): refusals are forgotten at restart", self._file, error)
+
+
+def state_directory() -> Path | None:
+    """systemd's $STATE_DIRECTORY, the first if there are several, else the user's own; None where there is none."""
+    first = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if first:
+        return Path(first)
+    try:
+        own = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state", "3cx2mqtt")
+        own.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # no home, or a file system that is read-only
+        return None
+    return own
 
 
 def _fingerprint(settings: PbxSettings) -> str:

@@ -111,7 +111,8 @@ class VerifyTls:
     def __call__(self, value: object) -> bool | Path:
         if isinstance(value, Path):
             return value
-        return Boolean()(value) if value in {"true", "false", True, False} else Path(Text()(value))
+        is_word = isinstance(value, bool | str) and value in {"true", "false", True, False}
+        return Boolean()(value) if is_word else Path(Text()(value))
 
     def json_schema(self) -> JsonSchema:
         """Either form."""

@@ -7,6 +7,8 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bridge.domain.light import OFF, Color, Look
 from bridge.domain.model import State
@@ -70,7 +72,9 @@ class Bench:
     def sent(self) -> list[tuple[Look, str]]:
         """The looks and words that go out now."""
         self.driver.seen.clear()
-        words = [command.payload for command in self.lamp.due(self.clock.now, self.wall)]
+        words = [
+            command.payload for command in self.lamp.due(self.lamp.shown(self.clock.now, self.wall), self.clock.now)
+        ]
         return list(zip(self.driver.seen, words, strict=True))
 
     @property
@@ -79,7 +83,7 @@ class Bench:
 
     def wait(self) -> float:
         """Seconds until the lamp wants to be looked at again."""
-        return self.lamp.next_time(self.clock.now, self.wall) - self.clock.now
+        return self.lamp.next_time(self.lamp.shown(self.clock.now, self.wall), self.clock.now) - self.clock.now
 
     def word(self) -> str:
         return str(self.lamp.shown(self.clock.now, self.wall).word)
@@ -158,7 +162,7 @@ def test_what_the_bridge_makes_blink_changes_at_once(clock: FakeClock) -> None:
     sudden = Plain()
     bench = Bench(clock, blinker=sudden)
     bench.state(State.RINGING)
-    list(bench.lamp.due(clock.now, bench.wall))
+    list(bench.lamp.due(bench.lamp.shown(clock.now, bench.wall), clock.now))
     assert (len(sudden.seen), bench.driver.seen) == (1, [])
 
 
@@ -258,10 +262,10 @@ def test_what_a_light_gets_when_the_bridge_stops(
     clock: FakeClock, on_exit: OnExit, sent: list[tuple[Look, str]]
 ) -> None:
     bench = Bench(clock, on_exit=on_exit)
-    words = [command.payload for command in bench.lamp.farewell()]
+    words = [command.payload for command in bench.lamp.farewell(bench.wall)]
     assert list(zip(bench.driver.seen, words, strict=True)) == sent
     bench.lamp.paused = True
-    assert list(bench.lamp.farewell()) == []
+    assert list(bench.lamp.farewell(bench.wall)) == []
 
 
 def hours(days: str, begin: str, end: str, zone: str = "Europe/Berlin", after: After = After.OFF) -> Hours:
@@ -325,3 +329,46 @@ def test_out_of_hours_a_light_is_off_or_left_alone(clock: FakeClock) -> None:
     assert (left.sent(), left.word(), left.wait()) == ([], "off", NEVER)
     clock.turn(86400)
     assert left.sent() == [(RED, "on_call")]
+
+
+@pytest.mark.parametrize("after", list(After))
+def test_out_of_hours_the_bridge_leaves_without_a_word(clock: FakeClock, after: After) -> None:
+    bench = Bench(clock, hours=hours("mon", "10:00", "18:00", "UTC", after), on_exit=OnExit.UNKNOWN)
+    assert list(bench.lamp.farewell(bench.wall)) == []
+
+
+def test_each_user_s_call_is_held_for_itself_and_none_after_a_break(clock: FakeClock) -> None:
+    bench = Bench(clock, after_call=10.0)
+    bench.state(State.ON_CALL, "101")
+    bench.state(State.ON_HOLD, "102")
+    bench.state(State.AVAILABLE, "101")
+    clock.turn(1)
+    bench.state(State.AVAILABLE, "102")
+    assert bench.why() == "101 on_call"
+    clock.turn(9)
+    assert bench.why() == "102 on_hold"
+    bench.lamp.nobody()
+    assert bench.word() == "unknown"
+
+
+def test_a_light_that_is_dim_anyway_is_dark_in_between(clock: FakeClock) -> None:
+    looks = {**LOOKS, State.RINGING: replace(BLINKING, brightness=1)}
+    bench = Bench(clock, looks=looks)
+    bench.state(State.RINGING)
+    ((first, _),) = bench.sent()
+    clock.turn(PHASE)
+    ((second, _),) = bench.sent()
+    assert (first.brightness, second) == (1, OFF)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["101", "102", "103"]), st.sampled_from([None, *State])), max_size=30))
+def test_the_foremost_is_always_the_most_important_of_all(changes: list[tuple[str, State | None]]) -> None:
+    bench = Bench(FakeClock())
+    states: dict[str, State] = {}
+    for dn, state in changes:
+        bench.state(state, dn)
+        states.pop(dn, None)
+        if state is not None:
+            states[dn] = state
+        ranked = [(PRIORITY.index(each), number, each) for number, each in states.items()]
+        assert bench.word() == (min(ranked)[2] if ranked else "unknown")

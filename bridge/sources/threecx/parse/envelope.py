@@ -2,9 +2,12 @@
 
 import json
 import math
+import re
 from dataclasses import dataclass
 
 from bridge.errors import SourceProtocolError
+
+_TOKEN = re.compile(r"[\w.~+/=-]{40,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,10 @@ def page(body: bytes) -> Page:
 
 
 def error_message(body: bytes) -> str | None:
-    """The PBX's own wording from an OData error or an OAuth error; None where the body carries none."""
+    """The PBX's own wording from an OData error or an OAuth error; None where the body carries none.
+
+    What could be a token is left out of it: this goes to logs and topics.
+    """
     try:
         answer = load(body)
     except SourceProtocolError:
@@ -39,7 +45,7 @@ def error_message(body: bytes) -> str | None:
     candidates = [error.get("message")] if isinstance(error, dict) else [answer.get("error_description"), error]
     for text in candidates:
         if isinstance(text, str) and text.strip():
-            return " ".join(text.split())[:500]
+            return _TOKEN.sub("***", " ".join(text.split()))[:500]
     return None
 
 

@@ -1,0 +1,136 @@
+"""What is counted anyway, as Prometheus wants it. Everything is read when it is asked for; nothing names a person."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.samples import Sample
+
+from bridge import __version__
+from bridge.domain.finding import Finding, Verdict
+from bridge.domain.model import State
+from bridge.health import Health, Polls
+from bridge.ports import Publisher, Standing
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""The format that every Prometheus reads."""
+
+_QUANTILES = (0.5, 0.95)
+
+
+class Metrics:
+    """A registry of its own: several bridges in one process do not know of each other."""
+
+    def __init__(
+        self,
+        standing: Standing,
+        publisher: Publisher,
+        health: Health,
+        findings: Callable[[], Iterable[Finding]],
+    ) -> None:
+        """`findings` says how the PBX and its sources stand, as `3cx2mqtt check` does."""
+        self._standing = standing
+        self._publisher = publisher
+        self._health = health
+        self._findings = findings
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    def text(self) -> bytes:
+        """All metrics as they are now, of CONTENT_TYPE."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """Called by the registry for each scrape."""
+        yield _build(self._standing.pbx_version)
+        yield from self._connections()
+        yield from self._users()
+        yield from self._sources()
+        yield from self._polls()
+
+    def _connections(self) -> Iterator[Metric]:
+        yield _gauge("pbx_online", "Whether the PBX answers (1) or not (0).", self._standing.pbx_online)
+        yield _gauge(
+            "broker_connected",
+            "Whether the broker is connected and has been brought up to date (1) or not (0).",
+            self._publisher.in_step,
+        )
+        yield _counter("broker_reconnects", "Connections to the broker after the first.", self._health.reconnects)
+        yield _counter("messages_published", "Messages sent to the broker.", self._health.messages)
+
+    def _users(self) -> Iterator[Metric]:
+        users = self._standing.users()
+        states = Counter(user.state for user in users)
+        by_state = GaugeMetricFamily(_name("users"), "Users that are published, by state.", labels=["state"])
+        for state in State:
+            by_state.add_metric([state.value], states[state])
+        yield by_state
+        yield _gauge("users_busy", "Users that are busy.", sum(user.busy is True for user in users))
+
+    def _sources(self) -> Iterator[Metric]:
+        failing = {finding.about for finding in self._findings() if finding.verdict is Verdict.FAIL}
+        in_use = GaugeMetricFamily(
+            _name("source_in_use"), "Whether the source is wanted and the PBX lets it be read (1).", labels=["source"]
+        )
+        fails = GaugeMetricFamily(
+            _name("source_failing"),
+            "Whether the source is wanted and could not be read the last time, while the PBX lets the bridge in (1).",
+            labels=["source"],
+        )
+        for report in self._standing.sources():
+            in_use.add_metric([report.name], report.in_use)
+            fails.add_metric([report.name], report.name in failing)
+        yield in_use
+        yield fails
+
+    def _polls(self) -> Iterator[Metric]:
+        rounds = CounterMetricFamily(_name("polls"), "Rounds read from the PBX.", labels=["source", "result"])
+        last = GaugeMetricFamily(
+            _name("poll_last_success_timestamp_seconds"), "When the last good round ended.", labels=["source"]
+        )
+        seconds = SummaryMetricFamily(
+            _name("poll_duration_seconds"),
+            "How long good rounds took; the quantiles are those of the last 200.",
+            labels=["source"],
+        )
+        for source, polls in sorted(self._health.polls.items()):
+            rounds.add_metric([source, "ok"], polls.ok)
+            rounds.add_metric([source, "failed"], polls.failed)
+            if polls.last_success is not None:
+                last.add_metric([source], polls.last_success)
+            seconds.samples += _quantiles(seconds.name, source, polls)
+            seconds.add_metric([source], polls.ok, polls.total_seconds)
+        yield from (rounds, last, seconds)
+
+
+def _build(pbx_version: str | None) -> Metric:
+    # half a character, as a broken header can hold, has no place in UTF-8
+    told = (pbx_version or "").encode("utf-8", "replace").decode()
+    labels = ["version", "pbx_version"]
+    family = GaugeMetricFamily(_name("build_info"), "Versions of the bridge and of 3CX; always 1.", labels=labels)
+    family.add_metric([__version__, told], 1)
+    return family
+
+
+def _quantiles(name: str, source: str, polls: Polls) -> Sequence[Sample]:
+    """SummaryMetricFamily itself knows sum and count alone."""
+    return [
+        Sample(name, {"source": source, "quantile": str(share)}, seconds)
+        for share in _QUANTILES
+        if (seconds := polls.quantile(share)) is not None
+    ]
+
+
+def _gauge(name: str, documentation: str, value: float) -> Metric:
+    return GaugeMetricFamily(_name(name), documentation, value)
+
+
+def _counter(name: str, documentation: str, value: float) -> Metric:
+    return CounterMetricFamily(_name(name), documentation, value)
+
+
+def _name(name: str) -> str:
+    """Prometheus' names start with a letter, so this is how 3cx2mqtt is spelled there."""
+    return f"threecx2mqtt_{name}"

@@ -1,0 +1,236 @@
+"""The HTTP server by itself: what it answers, what it refuses, and that nobody can hold it up."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+import pytest_asyncio
+
+from bridge.domain.model import State
+from bridge.health import Health
+from bridge.web.metrics import Metrics
+from bridge.web.server import MOST_CONNECTIONS, Web
+from bridge.web.settings import WebSettings
+from tests.support.bridges import Hasty
+from tests.support.clock import FakeClock
+from tests.support.mosquitto import free_port
+from tests.support.world import World
+
+
+class Site:
+    """A server for an engine of its own, spoken to in bytes."""
+
+    def __init__(self, clock: FakeClock, host: str = "127.0.0.1", port: int | None = None) -> None:
+        self.port = port or free_port()
+        self.world = World(clock)
+        self.metrics = Metrics(self.world.engine, self.world.wire, Health(clock.clock), list)
+        settings = WebSettings(enabled=True, host=host, port=self.port)
+        self.web = Web(settings, self.world.engine, self.world.wire, self.metrics, Hasty())
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.web.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def listens(self) -> None:
+        async with asyncio.timeout(5):
+            while True:
+                with suppress(OSError):
+                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                    writer.close()
+                    return
+                await asyncio.sleep(0.01)
+
+    async def send(self, request: bytes) -> bytes:
+        """Everything that comes back until the other side closes."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(request)
+        try:
+            return await asyncio.wait_for(reader.read(), 5)
+        finally:
+            writer.close()
+
+    async def ask(self, path: str, method: str = "GET", more: str = "") -> tuple[int, dict[str, str], str]:
+        """Status, headers and body."""
+        answer = await self.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{more}\r\n".encode())
+        head, _, body = answer.decode().partition("\r\n\r\n")
+        status, *headers = head.split("\r\n")
+        return int(status.split()[1]), dict(line.split(": ", 1) for line in headers), body
+
+
+@pytest_asyncio.fixture
+async def site(clock: FakeClock) -> AsyncIterator[Site]:
+    site = Site(clock)
+    async with site.serving():
+        await site.listens()
+        yield site
+
+
+async def test_it_lives(site: Site) -> None:
+    status, headers, body = await site.ask("/healthz")
+    assert (status, body, headers["Cache-Control"], headers["Connection"]) == (200, "ok\n", "no-store", "close")
+
+
+async def test_what_is_missing_is_named(site: Site) -> None:
+    site.world.wire.in_step = False
+    status, headers, body = await site.ask("/readyz")
+    assert (status, headers["Content-Type"]) == (503, "application/json; charset=utf-8")
+    assert (json.loads(body)["ready"], set(json.loads(body)["missing"])) == (False, {"broker", "pbx"})
+    site.world.round({"100": State.AVAILABLE})
+    status, _, body = await site.ask("/readyz")
+    assert (status, set(json.loads(body)["missing"])) == (503, {"broker"})
+    site.world.wire.in_step = True
+    status, _, body = await site.ask("/readyz")
+    assert (status, json.loads(body)) == (200, {"ready": True, "missing": {}})
+
+
+async def test_metrics_come_as_prometheus_wants_them(site: Site) -> None:
+    status, headers, body = await site.ask("/metrics?name[]=x")
+    assert (status, headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    assert body.endswith("\n")
+    assert "\nthreecx2mqtt_pbx_online 0.0\n" in body
+
+
+async def test_head_gives_headers_alone(site: Site) -> None:
+    for path in ("/healthz", "/readyz", "/metrics", "/elsewhere"):
+        _, headers, body = await site.ask(path, "HEAD")
+        assert int(headers["Content-Length"]) > 0
+        assert body == ""
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/metrics/", "/metrics/..", "//metrics", "/favicon.ico", "/healthz%00", "/%C3%A9"]
+)
+async def test_there_is_nothing_else(site: Site, path: str) -> None:
+    status, _, _ = await site.ask(path)
+    assert status == 404
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"])
+async def test_it_can_only_be_read(site: Site, method: str) -> None:
+    status, headers, _ = await site.ask("/metrics", method, "Content-Length: 3\r\n")
+    assert (status, headers["Allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /elsewhere HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"hello\r\n\r\n",
+        b"BREW /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /\xe9 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /metrics HTTP/9\r\n\r\n",
+        b"GET /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"GET /metrics HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 5000 + b"\r\n\r\n",
+        b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"".join(b"X%d: a\r\n" % number for number in range(100)) + b"\r\n",
+        b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+    ],
+)
+async def test_no_answer_tells_what_program_gives_it_and_none_fills_the_log(
+    site: Site, request_: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = await site.send(request_)
+    assert answer.startswith((b"HTTP/1.1 ", b"HTTP/1.0 "))
+    assert b"\r\nServer: 3cx2mqtt\r\n" in answer
+    assert b"aiohttp" not in answer.lower()
+    assert b"python" not in answer.lower()
+    assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
+    assert (await site.ask("/healthz"))[0] == 200
+
+
+async def test_a_request_that_never_ends_is_cut_off(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.web.server.LONGEST", 0.2)
+    site = Site(clock)
+    async with site.serving():
+        await site.listens()
+        for beginning in (
+            b"",
+            b"GET /metr",
+            b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nabc",
+        ):
+            with suppress(ConnectionError):
+                await site.send(beginning)
+
+
+async def test_a_crowd_is_turned_away_and_does_no_harm(site: Site) -> None:
+    crowd = [await asyncio.open_connection("127.0.0.1", site.port) for _ in range(MOST_CONNECTIONS)]
+    await asyncio.sleep(0)
+    with suppress(ConnectionError):
+        assert await site.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n") == b""
+    for _, writer in crowd:
+        writer.close()
+    async with asyncio.timeout(5):
+        while True:
+            with suppress(ConnectionError, IndexError):
+                assert (await site.ask("/healthz"))[0] == 200
+                break
+
+
+async def test_a_fault_in_a_page_is_told_in_the_log_alone(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> bytes:
+        raise KeyError("secret")
+
+    monkeypatch.setattr(site.metrics, "text", broken)
+    status, headers, body = await site.ask("/metrics")
+    assert (status, headers["Server"]) == (500, "3cx2mqtt")
+    assert "secret" not in body
+    assert "please report it" in caplog.text
+    assert "KeyError" in caplog.text
+    assert (await site.ask("/healthz"))[0] == 200
+
+
+async def test_a_taken_port_is_told_once_and_had_once_it_is_free(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO, "bridge")
+    site = Site(clock)
+    monkeypatch.setattr(site.web._backoff, "next", lambda: 0.01)
+    other = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", site.port)
+    async with site.serving():
+        await asyncio.sleep(0.2)
+        told = [record for record in caplog.records if "cannot listen" in record.message]
+        (loud,) = [record for record in told if record.levelno == logging.ERROR]
+        assert f"web: cannot listen on 127.0.0.1:{site.port} (address already in use)" in loud.message
+        other.close()
+        await other.wait_closed()
+        async with asyncio.timeout(5):
+            while "the address is free again" not in caplog.text:
+                await asyncio.sleep(0.01)
+        assert (await site.ask("/healthz"))[0] == 200
+
+
+@pytest.mark.parametrize("host", ["203.0.113.1", "x" * 70, "a..b"])
+async def test_an_address_that_cannot_be_had_ends_nothing(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture, host: str
+) -> None:
+    site = Site(clock, host)
+    async with site.serving():
+        async with asyncio.timeout(5):
+            while f"web: cannot listen on {host}:{site.port} (" not in caplog.text:
+                await asyncio.sleep(0.01)
+
+
+async def test_it_ends_at_once_and_can_be_started_anew(clock: FakeClock) -> None:
+    site = Site(clock)
+    for _ in range(3):
+        async with site.serving():
+            await site.listens()
+            idle = await asyncio.open_connection("127.0.0.1", site.port)
+            assert (await site.ask("/healthz"))[0] == 200
+        assert await asyncio.wait_for(idle[0].read(), 1) == b""
+        idle[1].close()
