@@ -173,3 +173,22 @@ async def test_two_bridges_with_one_client_id_are_told_apart(
     one, two = (write_config(folder, pbx, url, broker.port) for folder in folders)
     async with BridgeProcess.start(one) as first, BridgeProcess.start(two):
         await first.says("is another process using the client id '3cx2mqtt-hq'?", timeout=20)
+
+
+async def test_a_broker_that_acknowledges_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "ACKNOWLEDGEMENT", 0.05)
+    monkeypatch.setattr(connection, "MOST_IN_FLIGHT", (1, 1, 1))
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1024)
+        writer.write(bytes([0x20, 3, 0, 0, 0]))
+        while await reader.read(1024):
+            pass
+
+    async with broker_that(mute) as port:
+        opened = to(port)
+        await opened.open()
+        opened.publish(WILL, 1)
+        await opened.room()
+        assert str(opened.lost.result()).endswith("has acknowledged nothing for 0.05 s")
+        opened.abort()
