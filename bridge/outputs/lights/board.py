@@ -36,7 +36,8 @@ class LightBoard:
         self._clock = clock
         self._lamps = {light.name: Lamp(light) for light in lights}
         self._exact: dict[str, list[Lamp]] = {}
-        self._globs: list[tuple[re.Pattern[str], Lamp]] = []
+        self._globs: dict[re.Pattern[str], list[Lamp]] = {}
+        """The same globs are the same key, so that they are tried once for all lights."""
         for light in lights:
             self._note_users(light.users, self._lamps[light.name])
         self._followers: dict[str, tuple[Lamp, ...]] = {}
@@ -157,7 +158,8 @@ class LightBoard:
 
     def _of(self, dn: str) -> tuple[Lamp, ...]:
         if dn not in self._followers:
-            found = [*self._exact.get(dn, ()), *(lamp for matches, lamp in self._globs if matches.match(dn))]
+            found = list(self._exact.get(dn, ()))
+            found += [lamp for matches, lamps in self._globs.items() if matches.match(dn) for lamp in lamps]
             self._followers[dn] = tuple(dict.fromkeys(found))
         return self._followers[dn]
 
@@ -165,7 +167,7 @@ class LightBoard:
         """Most lights follow one user by number: no pattern is tried for those."""
         globs = [each for each in users if set(each) & _WILD]
         if matches := pattern(globs):
-            self._globs.append((matches, lamp))
+            self._globs.setdefault(matches, []).append(lamp)
         for dn in users:
             if dn not in globs:
                 self._exact.setdefault(dn, []).append(lamp)
