@@ -1,9 +1,11 @@
 """From everything known about a user to what is published about them."""
 
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 
 from bridge.domain.calls import Call, follow, foremost, shown
-from bridge.domain.model import CallStatus, State, User, UserRow
+from bridge.domain.model import CallStatus, Leg, Legs, State, User, UserRow
 from bridge.domain.presence import (
     NO_NEWS,
     NO_PRESENCE,
@@ -42,6 +44,9 @@ class Derivation:
             known.calls, known.calls_from = None, None
             return
         legs = feed.legs.get(dn, ())
+        control = self._feeds.control
+        if known.calls and feed is not control and control.fresh and control.covers(dn):
+            legs = _with_unseen(legs, known.calls)
         if legs or known.calls or known.calls is None:
             known.calls = follow(known.calls or (), legs, now, other_source=known.calls_from is not feed)
         known.calls_from = feed
@@ -122,6 +127,27 @@ class Derivation:
         if known.monitor is not None:
             return known.monitor.json
         return "{}" if feed.complete else None
+
+
+def _with_unseen(legs: Legs, calls: tuple[Call, ...]) -> Legs:
+    """What is polled, and what only Call Control knew, which was lost a moment ago and may be back in another.
+
+    ActiveCalls takes held calls for connected ones and does not see phones that ring because of a queue: what was known
+    of these stays.
+    """
+    known = {call.key: call for call in calls}
+    polled = {leg.id for leg in legs}
+    lost = [call for call in calls if call.key not in polled]
+    ringing = [call for call in lost if call.status is CallStatus.RINGING and call.via is not None]
+    unseen = tuple(Leg(call.key, None) for call in ringing) if polled <= known.keys() else ()
+    return tuple(_still_held(leg, [known[leg.id]] if leg.id in known else lost) for leg in legs) + unseen
+
+
+def _still_held(leg: Leg, calls: Sequence[Call]) -> Leg:
+    """`calls` are those that it may be; of several the one with the same party."""
+    alike = [call for call in calls if call.party == leg.party] or calls
+    held = leg.status is CallStatus.ON_CALL and any(call.status is CallStatus.ON_HOLD for call in alike)
+    return replace(leg, keeps=True) if held else leg
 
 
 def _since(known: Known, state: State, call: Call | None, now: int) -> int:

@@ -54,6 +54,11 @@ Receive = Callable[[str, bytes, bool], None]
 class WrongProtocol(BrokerUnavailable):
     """The broker does not speak this version of MQTT, or never answered the greeting: some do that instead."""
 
+    def __init__(self, message: str, *, certain: bool = False) -> None:
+        """`certain`: the broker has said so."""
+        super().__init__(message)
+        self.certain = certain
+
 
 class Connection:
     """A live connection. `lost` ends with the error that ended it."""
@@ -343,7 +348,7 @@ class Connection:
 
     def _refusal(self, code: ReasonCode) -> BrokerError:
         if code.value == _WRONG_VERSION:
-            return WrongProtocol(f"{self._place} does not speak this version of MQTT")
+            return WrongProtocol(f"{self._place} does not speak this version of MQTT", certain=True)
         if code.value in _REFUSED_LOGIN:
             who = "a connection without a login"
             if self._settings.username is not None:

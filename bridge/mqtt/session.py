@@ -121,7 +121,7 @@ class Session:
 
     async def run(self) -> None:
         """Stay connected for ever; when cancelled, say `offline` and go."""
-        protocol = Protocol.V5 if self._settings.protocol is Protocol.AUTO else self._settings.protocol
+        protocol = first = Protocol.V5 if self._settings.protocol is Protocol.AUTO else self._settings.protocol
         while True:
             self._health.pulse.expect(_LOOP, _STEP)
             try:
@@ -133,11 +133,13 @@ class Session:
                 self._failed(error)
                 pause = self._backoff.next()
                 if self._settings.protocol is Protocol.AUTO:
+                    first = Protocol.V311 if error.certain else first
                     protocol = Protocol.V311 if protocol is Protocol.V5 else Protocol.V5
                     pause = 0.0 if protocol is Protocol.V311 else pause
             except BrokerUnavailable as error:
                 self._failed(error)
                 pause = self._backoff.next()
+                protocol = first  # it may have been away when it did not answer the greeting of another version
             self._health.pulse.expect(_LOOP, pause + _STEP)
             await asyncio.sleep(pause)
 
@@ -156,12 +158,12 @@ class Session:
         self._connected = True
         self.why_not = None
         self._health.connected()
-        self._trouble.recovered("the broker is back")
         _logger.info("connected to %s:%d (MQTT %s)", self._settings.host, self._settings.port, protocol)
         try:
             async with asyncio.TaskGroup() as tasks:
                 keepalive = tasks.create_task(connection.tend(), name="mqtt-keepalive")
                 progress = tasks.create_task(self._show_progress(connection), name="mqtt-progress")
+                recovery = tasks.create_task(self._tell_recovery(), name="mqtt-recovery")
                 while not connection.lost.done():
                     self._anew.clear()
                     serving = tasks.create_task(self._serve(connection), name="mqtt-serve")
@@ -171,7 +173,7 @@ class Session:
                     for task in (serving, anew):
                         task.cancel()
                     await asyncio.wait({serving, anew})
-                for task in (keepalive, progress):
+                for task in (keepalive, progress, recovery):
                     task.cancel()
         except asyncio.CancelledError:
             await self._farewell(connection)
@@ -182,6 +184,11 @@ class Session:
             connection.abort()
         self._note_end(lasted=self._clock.monotonic() - opened)
         raise connection.lost.result()
+
+    async def _tell_recovery(self) -> None:
+        """Not before it has lasted: a broker that lets the bridge in and hangs up, again and again, is told once."""
+        await asyncio.sleep(_QUICK)
+        self._trouble.recovered("the broker is back")
 
     async def _serve(self, connection: Connection) -> None:
         self._readback = readback = Readback(self._topics)
@@ -211,12 +218,14 @@ class Session:
         """Collect what is retained under `filters`.
 
         Brokers send retained messages ahead of anything published after the subscription, so the echo of a message
-        to ourselves marks the end. Where the broker withholds it (no right), a second of silence must do.
+        to ourselves marks the end. Where the broker withholds it (no right), a second of silence must do, once it has
+        answered what it was asked after that: a connection may stall.
         """
         self._echo = secrets.token_bytes(8).hex().encode()
         self._heard.clear()
         await connection.subscribe(filters, qos=0)
         connection.publish(Message(self._topics.bridge_check, self._echo, Rank.BRIDGE, retain=False), qos=0)
+        await connection.subscribe((self._topics.bridge_check,), qos=0)
         with suppress(TimeoutError):
             async with asyncio.timeout(_LONGEST_READBACK):
                 while await wait_for(self._heard, _QUIET if self._echo else _QUIET_AFTER_ECHO):
@@ -227,7 +236,8 @@ class Session:
                 "not write there either, nothing is published; '3cx2mqtt check' says which rights are missing",
                 self._topics.bridge_check,
             )
-        connection.unsubscribe([each for each in filters if each not in self._hooks.kept_filters])
+        over = dict.fromkeys((*filters, self._topics.bridge_check))
+        connection.unsubscribe([each for each in over if each not in self._hooks.kept_filters])
 
     def _received(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # paho's order
         if self._readback is not None:

@@ -176,6 +176,8 @@ class Lives(RuleBasedStateMachine):
         """Whatever happened: after one word of every source all is as it is."""
         if not self.world.wire.in_step:
             self.world.synchronise()
+        if not self.connected:
+            self.world.wait(BOUND + 1)  # what only Call Control can see is believed for so long after it was lost
         self.users_are_polled()
         if self.polling:
             self.calls_are_polled()

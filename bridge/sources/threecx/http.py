@@ -64,6 +64,7 @@ class Http:
             connector=aiohttp.TCPConnector(ssl=_tls(self._settings), limit=8),
             timeout=aiohttp.ClientTimeout(total=self._settings.timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=[self._watch_for_redirects()],
             headers={"User-Agent": f"3cx2mqtt/{__version__}", "Accept": "application/json"},
         )
         return self
@@ -123,6 +124,17 @@ class Http:
     def _url(self, target: str) -> URL:
         return URL(self._settings.url + target, encoded=True)
 
+    def _watch_for_redirects(self) -> aiohttp.TraceConfig:
+        """A websocket that is opened would follow a redirect, and nothing can be passed to keep it from that."""
+
+        async def redirected(_session: object, _context: object, params: aiohttp.TraceRequestRedirectParams) -> None:
+            params.response.close()
+            raise self._redirect(params.response.status, params.response.headers)
+
+        trace = aiohttp.TraceConfig()
+        trace.on_request_redirect.append(redirected)
+        return trace
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
         """Errors of the network in the bridge's own classes."""
@@ -158,11 +170,17 @@ class Http:
                 "the PBX asks for fewer requests (HTTP 429)", retry_in=_retry_after(answer), answered=True
             )
         if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
-            place = URL(answer.headers.get("Location", "")).host or "another page"
-            raise SourceUnavailable(
-                f"{self._settings.url} redirects to {place} (HTTP {answer.status}): set pbx.url to the PBX itself"
-            )
+            raise self._redirect(answer.status, answer.headers)
         return answer
+
+    def _redirect(self, status: int, headers: Mapping[str, str]) -> SourceUnavailable:
+        try:
+            place = URL(headers.get("Location", "")).host or "another page"
+        except ValueError:
+            place = "an address that is none"
+        return SourceUnavailable(
+            f"{self._settings.url} redirects to {place} (HTTP {status}): set pbx.url to the PBX itself"
+        )
 
 
 def _tls(settings: PbxSettings) -> ssl.SSLContext | bool:
@@ -194,12 +212,22 @@ def _in_words(error: Exception) -> str:
             f"its TLS certificate is not trusted ({error.certificate_error}); "
             "use the name the certificate names, or set pbx.verify_tls to the file of your CA"
         )
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "the host name cannot be resolved"
-    if isinstance(error, aiohttp.ClientConnectorSSLError):
-        return "it does not speak TLS on this port: is it http://, or another port?"
+    for kind, words in _WORDS:
+        if isinstance(error, kind):
+            return words
     if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:
         return f"{os.strerror(error.os_error.errno).lower()}; is pbx.url right, port and all?"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "the connection was closed without an answer (is this machine's IP blocked in 3CX?)"
     return str(error) or type(error).__name__
+
+
+_WORDS: tuple[tuple[type[Exception], str], ...] = (
+    (aiohttp.ClientConnectorDNSError, "the host name cannot be resolved"),
+    (aiohttp.ClientConnectorSSLError, "it does not speak TLS on this port: is it http://, or another port?"),
+    (
+        aiohttp.ServerDisconnectedError,
+        "the connection was closed without an answer (is this machine's IP blocked in 3CX?)",
+    ),
+    (aiohttp.ClientPayloadError, "its answer broke off, or cannot be unpacked"),
+    (aiohttp.ClientResponseError, "what it answers is not HTTP"),
+)
+"""The library's own words for the last two differ each time: they count bytes, or show what came."""

@@ -65,12 +65,15 @@ class Participants:
         self._touched = set(self._wanted)
 
     def all_answered(self, extensions: Iterable[Extension]) -> None:
-        """Take the answer, but for what events have told since it was asked."""
+        """Take the answer, but for what events have told since it was asked.
+
+        Of a participant that is only known to be another by now, and still asked for, it is better than nothing.
+        """
         touched, self._touched = self._touched or set(), None
         fresh: dict[str, dict[int, Participant]] = {}
         for extension in extensions:
             for each in extension.participants:
-                if (extension.dn, each.id) not in touched:
+                if (extension.dn, each.id) not in touched or (extension.dn, each.id) in self._wanted:
                     fresh.setdefault(extension.dn, {})[each.id] = each
         for dn, number in touched:
             kept = self._known.get(dn, {}).get(number)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from bridge.aio import wait_for
 from bridge.domain.model import Answered, Failure
-from bridge.errors import SourceAuthError, SourceError
+from bridge.errors import SourceAuthError, SourceError, SourceUnavailable
 from bridge.ports import Report
 from bridge.sources.threecx.access import Access
 from bridge.sources.threecx.poll import STEP, Tools, level_of
@@ -47,8 +47,7 @@ class Probe:
                 report(Failure(NAME, error, str(error)))
                 self._tools.troubles.failed(NAME, str(error), level_of(error))
                 self._down = not error.answered
-                pause = error.retry_in if isinstance(error, SourceAuthError) else SILENCE / 2
-                await self._tools.rest(NAME, self._wake, pause)
+                await self._tools.rest(NAME, self._wake, _pause_after(error))
             else:
                 self._tools.troubles.recovered(NAME)
                 report(Answered(version))
@@ -64,3 +63,11 @@ class Probe:
         while (left := min(end, self._access.answered_at + SILENCE) - clock.monotonic()) > 0:
             if await wait_for(self._wake, left):
                 return
+
+
+def _pause_after(error: SourceError) -> float:
+    """A PBX that asks for fewer requests gets none; whoever answers in its place does not know when it will be back."""
+    if isinstance(error, SourceAuthError):
+        return error.retry_in
+    wish = error.retry_in if isinstance(error, SourceUnavailable) and error.answered else None
+    return max(SILENCE / 2, wish or 0.0)

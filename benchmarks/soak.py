@@ -1,0 +1,305 @@
+"""`python -m benchmarks.soak [--minutes 3] [--seed N]`: a long day with people who call and networks that fail.
+
+Simulated PBX, Mosquitto and the bridge, with a link in front of either that is spoilt at random while life goes on.
+Whenever nothing has been wrong for a while, everything must be right: every user's retained state as the PBX has it, no
+call told twice, after its end or ended while it goes on, every call of a quiet time told from its beginning to its end,
+and as many tasks and as much memory as before. Ends with 1 where something was not.
+"""
+
+import argparse
+import asyncio
+import gc
+import json
+import logging
+import random
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+from aiohttp import web
+
+from bridge.simulator import SimulatedPbx
+from bridge.simulator.life import live
+from tests.support.faults import (
+    BLACK_HOLE,
+    SILENCE,
+    TRICKLE,
+    Link,
+    answering,
+    cut,
+    living,
+    own_tasks,
+    published,
+    reset,
+    right,
+    truth,
+    until,
+)
+from tests.support.mosquitto import Mosquitto
+from tests.support.subscriber import Subscriber
+
+RIGHT_WITHIN = 35.0
+"""Seconds after the end of a fault: the longest pause between two attempts (30 s), and an attempt."""
+
+_CONFIG = """\
+pbx: {{name: hq, url: "{url}", client_id: busylights, client_secret: simulated-key, timeout: 1s}}
+sources:
+  monitor_status: {{enabled: false}}
+  call_control: {{resync: 5s}}
+mqtt: {{host: 127.0.0.1, port: {port}}}
+"""
+_USERS = 20
+_KEEPALIVE = 2
+_INTERVAL = 0.5
+_LONG = (0.3, 0.3, 1.0, 1.0, 3.0, 3.0, 6.0, 12.0, 24.0)
+"""Seconds that a fault lasts, one of these."""
+_GROWTH = 24 * 2**20
+"""Bytes that the memory may grow by once everything has happened that happens often."""
+_CLOSES = (1000, 1001, 1008, 1011, 1012, 4401)
+_BEGINNINGS = frozenset({"ringing", "dialing", "answered"})
+_ONCE = _BEGINNINGS | {"ended"}
+
+
+class Books:
+    """What was told of calls, and what should have been."""
+
+    def __init__(self, pbx: SimulatedPbx) -> None:
+        self.wrong: list[str] = []
+        self.calls = 0
+        self._pbx = pbx
+        self._told: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        self._took_part: set[tuple[str, str]] = set()
+
+    def note_life(self, _what: str = "") -> None:
+        """Who is in which call now."""
+        for call in self._pbx.exchange.calls.values():
+            self._took_part |= {(device.dn, str(call.id)) for device in call.devices.values()}
+
+    def begin(self) -> None:
+        """From here on everything is told; calls that are under way already are of no interest."""
+        self._took_part.clear()
+        self.note_life()
+        self._before = frozenset(self._took_part)
+
+    def read(self, subscriber: Subscriber) -> None:
+        """Take in what a subscriber has heard since the last time, and find what cannot be."""
+        for topic, payload, _ in subscriber.log:
+            if not topic.endswith("/call"):
+                continue
+            event = json.loads(payload)
+            dn, call, kind = topic.split("/")[2], event["id"], event["event_type"]
+            told = self._told[dn, call]
+            self.calls += not told
+            if "ended" in told or (kind in _ONCE and kind in told):
+                self.wrong.append(f"{kind} after {told} of call {call} of {dn}")
+            told.append(kind)
+        subscriber.log.clear()
+        for (dn, call), told in self._told.items():
+            under_way = any(str(each.id) == call for each in self._pbx.exchange.calls_of(dn))
+            if under_way and "ended" in told:
+                self.wrong.append(f"call {call} of {dn} goes on and was told to have ended")
+
+    def close(self) -> None:
+        """Every call since `begin` has begun and ended, and was told to have."""
+        for dn, call in sorted(self._took_part - self._before):
+            told = self._told[dn, call]
+            if not _BEGINNINGS & set(told) or told.count("ended") != 1:
+                self.wrong.append(f"call {call} of {dn} was told as {told}")
+
+
+@dataclass
+class Day:
+    """Everything that takes part."""
+
+    pbx: SimulatedPbx
+    broker: Mosquitto
+    rng: random.Random
+    to_pbx: Link
+    to_broker: Link
+    subscriber: Subscriber | None = None
+    faults: Counter[str] = field(default_factory=Counter)
+    recoveries: list[float] = field(default_factory=list)
+    tasks: set[int] = field(default_factory=set)
+    memory: list[int] = field(default_factory=list)
+
+    async def spoil(self) -> None:
+        """One fault, from its beginning to its end."""
+        name, begin = self.rng.choice(self._faults())
+        self.faults[name] += 1
+        await begin()
+        await asyncio.sleep(self.rng.choice(_LONG) * self.rng.uniform(0.5, 1))
+        self.pbx.intercept = None
+        await self.to_pbx.heal()
+        await self.to_broker.heal()
+        if name in {"broker: stopped", "broker: killed"}:
+            await self.broker.start()
+
+    def _faults(self) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
+        somewhere = self.rng.randrange(2000)
+        strikes = {
+            "reset": reset(somewhere),
+            "cut": cut(somewhere),
+            "black hole": BLACK_HOLE,
+            "silence": SILENCE,
+            "a byte a second": TRICKLE,
+        }
+        found = [
+            (f"{where}: {name}", _at_once(link.strike, fault))
+            for where, link in (("PBX", self.to_pbx), ("broker", self.to_broker))
+            for name, fault in strikes.items()
+        ]
+        for where, link in (("PBX", self.to_pbx), ("broker", self.to_broker)):
+            found += [(f"{where}: refused", _at_once(link.refuse)), (f"{where}: dropped", _at_once(link.drop))]
+        found += [
+            (f"PBX: HTTP {status}", _at_once(self._answer, status)) for status in (401, 404, 429, 500, 502, 503, 504)
+        ]
+        found += [(f"socket: {code}", lambda code=code: self.pbx.stream.drop(code)) for code in _CLOSES]  # type: ignore[misc]
+        return [
+            *found,
+            ("PBX: token void", _at_once(self.pbx.tokens.drop)),
+            ("PBX: no JSON", _at_once(self._garbage)),
+            ("broker: stopped", self.broker.stop),
+            ("broker: killed", self.broker.kill),
+        ]
+
+    def _answer(self, status: int) -> None:
+        headers = {"Retry-After": "2"} if status == 429 else {}
+        lists = ("/Users", "/ActiveCalls") if status in {401, 404} else ()
+        self.pbx.intercept = answering(lambda: web.Response(status=status, headers=headers), *lists)
+
+    def _garbage(self) -> None:
+        self.pbx.intercept = answering(
+            lambda: web.Response(body=b'{"value":[{"Number":', content_type="application/json"),
+            "/Users",
+            "/ActiveCalls",
+        )
+
+
+def _at_once(function: Callable[..., object], *arguments: object) -> Callable[[], Awaitable[None]]:
+    async def begin() -> None:
+        function(*arguments)
+
+    return begin
+
+
+@asynccontextmanager
+async def _life(day: Day, books: Books) -> AsyncIterator[None]:
+    """People call, answer and go away for the length of the block."""
+    life = asyncio.create_task(live(day.pbx, rng=day.rng, pause=(0.1, 0.4), tell=books.note_life), name="life")
+    try:
+        yield
+    finally:
+        life.cancel()
+        with suppress(asyncio.CancelledError):
+            await life
+
+
+async def _soak(day: Day, minutes: float) -> Books:
+    books = Books(day.pbx)
+    end = time.monotonic() + 60 * minutes
+    while time.monotonic() < end and not books.wrong:
+        async with _life(day, books):
+            for _ in range(day.rng.choice((1, 1, 1, 2, 3))):
+                await day.spoil()
+        async with Subscriber(day.broker.port) as subscriber:  # one who comes now sees what is retained
+            await _comes_right(day, books, subscriber)
+            if books.wrong:
+                break
+            await _quiet_time(day, books, subscriber)
+    return books
+
+
+async def _comes_right(day: Day, books: Books, subscriber: Subscriber) -> None:
+    try:
+        day.recoveries.append(await right(subscriber, day.pbx, RIGHT_WITHIN))
+        await until(lambda: len(day.pbx.stream) == 1, RIGHT_WITHIN, lambda: "no socket")
+        day.pbx.requests.clear()
+        await until(lambda: bool(day.pbx.requests_to("/callcontrol")), RIGHT_WITHIN, lambda: "not read anew")
+        await right(subscriber, day.pbx, RIGHT_WITHIN)
+    except AssertionError as error:
+        wanted, there = truth(day.pbx), published(subscriber, day.pbx)
+        differs = {dn: (there[dn], state) for dn, state in wanted.items() if there[dn] != state}
+        books.wrong.append(f"{dict(day.faults)}: {str(error)[:80]}: published and true: {differs}")
+
+
+async def _quiet_time(day: Day, books: Books, subscriber: Subscriber) -> None:
+    """Nothing fails for a few seconds: everything is told, from the beginning to the end."""
+    books.read(subscriber)
+    books.begin()
+    async with _life(day, books):
+        await asyncio.sleep(day.rng.uniform(2, 4))
+    for call in list(day.pbx.exchange.calls):
+        day.pbx.exchange.end(call)
+    await right(subscriber, day.pbx, RIGHT_WITHIN)
+    day.pbx.requests.clear()
+    await until(lambda: len(day.pbx.requests_to("/Users")) >= 2)
+    books.read(subscriber)
+    books.close()
+    gc.collect()
+    day.tasks.add(len(own_tasks(asyncio.all_tasks())))
+    day.memory.append(psutil.Process().memory_info().rss)
+
+
+def _summary(day: Day, books: Books, loud: Counter[str], minutes: float, seed: int) -> str:
+    injected = ", ".join(f"{times} {name}" for name, times in sorted(day.faults.items()))
+    ordered = sorted(day.recoveries)
+    if day.memory:
+        settled = day.memory[len(day.memory) // 4]
+        if max(day.memory) - settled > _GROWTH:
+            books.wrong.append(f"the memory has grown: {[each // 2**20 for each in day.memory]} MB")
+        if max(day.tasks) - min(day.tasks) > 2:
+            books.wrong.append(f"tasks have become more or fewer: {sorted(day.tasks)}")
+    worst = f"{ordered[-1]:.1f}" if ordered else "-"
+    middle = f"{ordered[len(ordered) // 2]:.1f}" if ordered else "-"
+    memory = f"{day.memory[0] // 2**20} to {day.memory[-1] // 2**20}" if day.memory else "-"
+    return (
+        f"{minutes:g} min, seed {seed}: {sum(day.faults.values())} faults ({injected}); right again after {middle} s "
+        f"(the middle of {len(ordered)}), {worst} s at worst; {books.calls} calls told; {sum(loud.values())} warnings, "
+        f"{len(loud)} of them different; tasks {sorted(day.tasks)}, memory {memory} MB; {len(books.wrong)} things wrong"
+    )
+
+
+@asynccontextmanager
+async def _day(folder: Path, seed: int) -> AsyncIterator[Day]:
+    pbx = SimulatedPbx(users=_USERS, version="20.0.10.51")
+    rng = random.Random(seed)
+    async with (
+        pbx.serve() as url,
+        Mosquitto(folder, persistent=rng.random() < 0.5) as broker,
+        Link(urlsplit(url).port or 0) as to_pbx,
+        Link(broker.port) as to_broker,
+    ):
+        path = folder / "bridge.yaml"
+        path.write_text(_CONFIG.format(url=to_pbx.url, port=to_broker.port))
+        async with living(path, keepalive=_KEEPALIVE, interval=_INTERVAL):
+            yield Day(pbx, broker, rng, to_pbx, to_broker)
+
+
+async def _main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=3.0, help="how long to go on")
+    parser.add_argument("--seed", type=int, default=None, help="the same faults and the same life again")
+    options = parser.parse_args()
+    seed = random.randrange(10**6) if options.seed is None else options.seed
+    loud: Counter[str] = Counter()
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: loud.update([record.getMessage()])  # type: ignore[method-assign]  # all it does
+    logging.getLogger("bridge").addHandler(handler)
+    with tempfile.TemporaryDirectory() as folder:
+        async with _day(Path(folder), seed) as day:
+            books = await _soak(day, options.minutes)
+            print(_summary(day, books, loud, options.minutes, seed))
+    for each in books.wrong:
+        print(f"wrong: {each}")
+    return 1 if books.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(_main()))

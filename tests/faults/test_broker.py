@@ -1,0 +1,313 @@
+"""The connection to the broker fails, or the broker does not do as it should; afterwards it retains what is true.
+
+What other tests show already:
+
+- restarts of a broker with and without persistence, one that comes late, forgets, or speaks 3.1.1; wrong logins, TLS,
+  rights that are missing for good, messages that are too long: tests/integration/test_broker.py
+- single answers to CONNECT, a cancelled attempt, two bridges with one client id: tests/mqtt/test_connection.py
+- any sequence of restarts, outages and changes: tests/integration/test_retained.py
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from bridge.simulator import SimulatedPbx
+from tests.faults.calls import told
+from tests.faults.conftest import Configure, Note, a_fifth
+from tests.support.faults import (
+    BLACK_HOLE,
+    SILENCE,
+    TRICKLE,
+    Fault,
+    Link,
+    Log,
+    cut,
+    living,
+    published,
+    reset,
+    right,
+    truth,
+    until,
+)
+from tests.support.mosquitto import Mosquitto
+from tests.support.subscriber import Subscriber
+
+RIGHT_WITHIN = 6.0
+"""Seconds: an attempt that hangs (1 s), the pause to the next one (2 s), reading back (0.1 s); and a busy machine."""
+
+NOTICED = 20.0
+KEEPALIVE = 1
+"""Seconds; a dead connection is noticed after two of them."""
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second for a broker to answer CONNECT, a fifth of the pauses between attempts, 1 s for what is a quick end."""
+    monkeypatch.setattr("bridge.mqtt.connection.CONNECT_TIMEOUT", 1.0)
+    monkeypatch.setattr("bridge.mqtt.session._QUICK", 1.0)
+    monkeypatch.setattr("bridge.mqtt.session.Backoff", a_fifth)
+
+
+@pytest_asyncio.fixture
+async def way(broker: Mosquitto) -> AsyncIterator[Link]:
+    """In front of the broker."""
+    async with Link(broker.port) as proxy:
+        yield proxy
+
+
+class Day:
+    """Calls before, during and after a fault of the broker: those during it are not told, as nobody was there."""
+
+    def __init__(self, pbx: SimulatedPbx) -> None:
+        self._pbx = pbx
+        self._talk = pbx.exchange.ring("0301234561", "101")
+        pbx.exchange.answer(self._talk)
+
+    def goes_on(self) -> None:
+        self._pbx.exchange.end(self._talk)
+        self._pbx.change("100", profile="Away")
+        self._ring = self._pbx.exchange.ring("0301234562", "102")
+
+    async def is_told_from_here_on(self, subscriber: Subscriber) -> None:
+        self._pbx.exchange.answer(self._ring)
+        await until(lambda: told(subscriber, "102")[-1:] == ["answered"], RIGHT_WITHIN)
+        assert told(subscriber, "102") in (["answered"], ["ringing", "answered"])
+        assert told(subscriber, "101") in ([], ["ended"])
+        assert told(subscriber, "100") == []
+
+
+def truth_is_out(subscriber: Subscriber, pbx: SimulatedPbx) -> bool:
+    return published(subscriber, pbx) == truth(pbx)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(None, id="refused"),
+        pytest.param(reset(), id="reset"),
+        pytest.param(cut(), id="closed"),
+        pytest.param(cut(3), id="closed within the answer to CONNECT"),
+        pytest.param(reset(200), id="reset while it is read back"),
+        pytest.param(BLACK_HOLE, id="black hole"),
+        pytest.param(SILENCE, id="silence"),
+        pytest.param(TRICKLE, id="a byte a second"),
+    ],
+)
+async def test_after_the_way_to_the_broker_failed_all_is_right(
+    pbx: SimulatedPbx,
+    way: Link,
+    configure: Configure,
+    subscriber: Subscriber,
+    log: Log,
+    note: Note,
+    fault: Fault | None,
+) -> None:
+    day = Day(pbx)
+    async with living(configure(way.port), keepalive=KEEPALIVE):
+        await right(subscriber, pbx, 10)
+        connected = len(log.levels("connected to"))
+        if fault is None:
+            way.refuse()
+        else:
+            way.strike(fault)
+            way.drop() if fault.after else None
+        day.goes_on()
+        await until(lambda: bool(log.levels("closed the connection")), NOTICED)
+        attempts = way.accepted
+        await until(lambda: way.accepted >= attempts + (0 if fault is None else 2), NOTICED)
+        rounds = len(pbx.requests_to("/ActiveCalls"))
+        await until(lambda: len(pbx.requests_to("/ActiveCalls")) >= rounds + 2)
+        await way.heal()
+        note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
+        assert len(log.levels("connected to")) > connected
+        await day.is_told_from_here_on(subscriber)
+        await until(lambda: logging.INFO in log.levels("the broker is back"))
+        assert "ringing" not in subscriber.payloads("3cx/users/101/state")
+        note("loud", dict(log.loud()))
+    assert all(times == 1 for times in log.loud().values()), log.loud()
+    assert sum(log.loud().values()) <= 3, log.loud()
+
+
+async def test_a_broker_that_hangs_for_a_moment_gets_the_latest_values_and_no_older_ones_after_them(
+    pbx: SimulatedPbx, way: Link, configure: Configure, subscriber: Subscriber, log: Log
+) -> None:
+    async with living(configure(way.port, call_control="")):
+        await right(subscriber, pbx, 10)
+        await until(lambda: len(pbx.stream) == 1)
+        way.strike(SILENCE)
+        for _ in range(300):
+            pbx.change("100", profile="Away")
+            call = pbx.exchange.ring("0301234561", "101")
+            await asyncio.sleep(0)
+            pbx.exchange.answer(call)
+            pbx.exchange.end(call)
+        pbx.change("100", profile="Out of office")
+        rounds = len(pbx.requests_to("/Users"))
+        await until(lambda: len(pbx.requests_to("/Users")) >= rounds + 2)
+        await way.heal()
+        await right(subscriber, pbx, RIGHT_WITHIN)
+        pbx.change("100", profile="Available")
+        await right(subscriber, pbx, RIGHT_WITHIN)
+    assert subscriber.payloads("3cx/users/100/state")[-2:] == ["do_not_disturb", "available"]
+    assert not log.loud()
+
+
+async def test_a_broker_that_stalls_while_it_is_read_back_is_waited_for(
+    pbx: SimulatedPbx,
+    way: Link,
+    configure: Configure,
+    subscriber: Subscriber,
+    log: Log,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What an earlier run left is known all the same, and nobody is accused of missing rights."""
+    pbx.change("100", profile="Away")
+    async with living(configure()):
+        await right(subscriber, pbx, 10)
+    await subscriber.until_latest("3cx/bridge/state", "offline")
+    since = subscriber.json("3cx/users/100")["since"]
+    await subscriber.publish("3cx/users/999/state", "available", retain=True)
+    way.strike(Fault(SILENCE.kind, after=600))  # behind the first of what is retained
+    monkeypatch.setattr("bridge.mqtt.connection.CONNECT_TIMEOUT", 10.0)
+    async with living(configure(way.port)):
+        await until(lambda: way.accepted == 1)
+        await asyncio.sleep(1.5)  # longer than the silence that stands for a missing right
+        await way.heal()
+        await right(subscriber, pbx, RIGHT_WITHIN)
+        await subscriber.until(lambda: "3cx/users/999/state" not in subscriber.latest)
+        assert subscriber.json("3cx/users/100")["since"] == since
+    assert not log.loud()
+
+
+async def test_a_broker_that_did_not_answer_once_is_not_taken_for_an_old_one_for_ever(
+    pbx: SimulatedPbx, way: Link, configure: Configure, subscriber: Subscriber, log: Log
+) -> None:
+    """A greeting that is not answered may mean MQTT 3.1.1; once that connection is over, 5 is tried again."""
+    way.strike(BLACK_HOLE)
+    async with living(configure(way.port)):
+        await until(lambda: way.accepted == 1, NOTICED)
+        way.spare_new()
+        await right(subscriber, pbx, RIGHT_WITHIN)
+        assert [message[-12:] for _, message in log.records if "connected to" in message] == ["(MQTT 3.1.1)"]
+        way.drop()
+        await until(lambda: len(log.levels("connected to")) >= 2, NOTICED)
+        await right(subscriber, pbx, RIGHT_WITHIN)
+        assert [message for _, message in log.records if "connected to" in message][-1].endswith("(MQTT 5)")
+
+
+async def crowd(port: int) -> list[asyncio.StreamWriter]:
+    """Others who connect until nobody is let in any more: brokers count their limits differently."""
+    found: list[asyncio.StreamWriter] = []
+    while True:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        name = f"other{len(found)}".encode()
+        writer.write(bytes([0x10, 12 + len(name)]) + b"\x00\x04MQTT\x04\x02\x00\x3c\x00" + bytes([len(name)]) + name)
+        with suppress(ConnectionError):
+            if await asyncio.wait_for(reader.read(4), 10):
+                found.append(writer)
+                continue
+        writer.close()
+        return found
+
+
+async def test_a_broker_at_its_limit_is_tried_until_there_is_room(
+    tmp_path: Path, pbx: SimulatedPbx, configure: Configure, log: Log, note: Note
+) -> None:
+    folder = tmp_path / "full"
+    folder.mkdir()
+    options = ("allow_anonymous true", "max_connections 2")
+    async with Mosquitto(folder, options=options) as broker, Subscriber(broker.port) as subscriber:
+        others = await crowd(broker.port)
+        async with living(configure(broker.port)):
+            await until(lambda: len(log.levels("closed the connection before it answered")) >= 4, NOTICED)
+            assert not subscriber.latest
+            for writer in others:
+                writer.close()
+                await writer.wait_closed()
+            note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
+    log.is_told_once("closed the connection before it answered")
+    assert sum(log.loud().values()) == 1, log.loud()
+
+
+async def test_rights_that_are_given_later_are_used_for_what_changes_from_then_on(
+    tmp_path: Path, pbx: SimulatedPbx, configure: Configure, log: Log
+) -> None:
+    folder = tmp_path / "strict"
+    folder.mkdir()
+    rules = folder / "acl"
+    everything = "topic readwrite #\n"
+    rules.write_text("user watcher\ntopic read #\n\nuser bridge\ntopic readwrite 3cx/bridge/#\n")
+    rules.chmod(0o644)
+    options = ("allow_anonymous true", f"acl_file {rules}", "max_queued_messages 1000")
+    async with Mosquitto(folder, options=options) as broker:
+        async with (
+            Subscriber(broker.port, login=("watcher", "")) as subscriber,
+            living(configure(broker.port, mqtt="username: bridge")),
+        ):
+            await subscriber.until_latest("3cx/bridge/state", "online")
+            await until(lambda: bool(log.levels("does not let 'bridge' publish")))
+            assert not [topic for topic in subscriber.latest if "/users/" in topic]
+            rules.write_text(f"user watcher\ntopic read #\n\nuser bridge\n{everything}")
+            assert broker._process is not None
+            broker._process.send_signal(signal.SIGHUP)
+            states = iter(["Away", "Out of office"] * 50)
+            async with asyncio.timeout(RIGHT_WITHIN):
+                while "3cx/users/100/state" not in subscriber.latest:
+                    pbx.change("100", profile=next(states))
+                    await asyncio.sleep(0.6)
+            pbx.change("100", profile="Available")
+            await subscriber.until_latest("3cx/users/100/state", "available")
+    assert log.levels("does not let 'bridge' publish") == [logging.ERROR]
+
+
+async def test_a_session_that_was_taken_over_is_taken_back(
+    pbx: SimulatedPbx, configure: Configure, broker: Mosquitto, subscriber: Subscriber, log: Log
+) -> None:
+    async with living(configure()):
+        await right(subscriber, pbx, 10)
+        other = Client(CallbackAPIVersion.VERSION2, client_id="3cx2mqtt-hq", protocol=MQTTProtocolVersion.MQTTv5)
+        await asyncio.to_thread(other.connect, "127.0.0.1", broker.port)
+        pbx.change("100", profile="Away")
+        await subscriber.until_latest("3cx/bridge/state", "offline")
+        await right(subscriber, pbx, RIGHT_WITHIN)
+        other.disconnect()
+        assert subscriber.payloads("3cx/bridge/state")[-2:] == ["offline", "online"]
+    assert sum(log.loud().values()) == 1, log.loud()
+
+
+async def test_a_name_that_cannot_be_resolved_is_tried_again_until_it_can(
+    pbx: SimulatedPbx,
+    configure: Configure,
+    broker: Mosquitto,
+    subscriber: Subscriber,
+    log: Log,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    really = socket.getaddrinfo
+    broken = True
+
+    def getaddrinfo(host: str, *arguments: object, **options: object) -> object:
+        if host == "broker.localhost":
+            if broken:
+                raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+            host = "127.0.0.1"
+        return really(host, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    path = configure()
+    path.write_text(path.read_text().replace("host: 127.0.0.1", "host: broker.localhost"))
+    async with living(path):
+        await until(lambda: len(log.levels("cannot be resolved")) >= 2, NOTICED)
+        broken = False
+        await right(subscriber, pbx, RIGHT_WITHIN)
+    log.is_told_once("cannot be resolved")

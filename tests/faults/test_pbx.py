@@ -1,0 +1,470 @@
+"""The network between the bridge and the PBX fails, or what answers is no answer; afterwards all is as it should be.
+
+After each fault: everybody's state is right within a bound, no change is lost, no call event is made up, the log has
+said once what was wrong, and nothing is left running. What other tests show already:
+
+- a wrong key, missing rights, a bad filter, an unknown build, TLS: tests/integration/test_pbx.py
+- every answer's class of error, one by one: tests/sources/test_auth.py
+- an outage with everything on, by HTTP 502: tests/integration/test_presence.py
+"""
+
+import asyncio
+import gzip
+import logging
+import socket
+import time
+import tracemalloc
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+from aiohttp import web
+
+from bridge.domain.clock import Clock
+from bridge.simulator import SimulatedPbx
+from bridge.sources.threecx.http import MAX_BODY
+from tests.faults.calls import Office, told
+from tests.faults.conftest import Configure, Note
+from tests.support.faults import (
+    BLACK_HOLE,
+    SILENCE,
+    TRICKLE,
+    Fault,
+    Link,
+    Log,
+    answering,
+    cut,
+    living,
+    published,
+    reset,
+    right,
+    truth,
+    until,
+)
+from tests.support.subscriber import Subscriber
+
+RIGHT_WITHIN = 5.0
+"""Seconds: a request that hangs (1 s), the probe that finds the PBX back (0.5 s), a round (0.1 s); a busy machine."""
+
+MEMORY = 32 * 2**20
+"""Bytes that an answer without an end may cost: what is read of it, twice, and room to grow."""
+
+NOTICED = 20.0
+"""Seconds that the bridge may take to complain for the second time."""
+
+
+async def settled(subscriber: Subscriber, pbx: SimulatedPbx) -> None:
+    await right(subscriber, pbx, 10)
+    await subscriber.until(lambda: "20.0.10" in subscriber.latest["3cx/bridge/info"])
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        pytest.param(None, "connection refused", id="refused"),
+        pytest.param(reset(), "onnection reset by peer", id="reset before the answer"),
+        pytest.param(reset(300), "cannot reach", id="reset within the answer"),
+        pytest.param(cut(), "closed without an answer", id="closed before the answer"),
+        pytest.param(cut(300), "cannot reach", id="closed within the answer"),
+        pytest.param(BLACK_HOLE, "no answer from", id="black hole"),
+        pytest.param(SILENCE, "no answer from", id="silence"),
+        pytest.param(TRICKLE, "no answer from", id="a byte a second"),
+    ],
+)
+async def test_after_the_network_failed_all_is_right_and_nothing_is_made_up(
+    pbx: SimulatedPbx,
+    link: Link,
+    configure: Configure,
+    subscriber: Subscriber,
+    log: Log,
+    note: Note,
+    fault: Fault | None,
+    words: str,
+) -> None:
+    office = Office(pbx)
+    async with living(configure()):
+        await settled(subscriber, pbx)
+        before = truth(pbx)
+        link.refuse() if fault is None else link.strike(fault)
+        office.goes_on()
+        await until(lambda: len(log.levels(words)) >= 3, NOTICED, lambda: log.records)
+        assert published(subscriber, pbx) == before
+        await link.heal()
+        note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
+        await office.is_told_right(subscriber)
+        await until(lambda: logging.INFO in log.levels("is read again"))
+        await office.goes_on_being_told(subscriber)
+        note("loud", dict(log.loud()))
+    log.is_told_once(words)
+    assert sum(log.loud().values()) <= 2, log.loud()
+
+
+def html(status: int) -> Callable[[], web.Response]:
+    return lambda: web.Response(status=status, text="<html>nginx</html>", content_type="text/html")
+
+
+def raw(body: bytes, content_type: str = "application/json", **headers: str) -> Callable[[], web.Response]:
+    return lambda: web.Response(body=body, content_type=content_type, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        pytest.param(html(502), "HTTP 502", id="502"),
+        pytest.param(html(503), "HTTP 503", id="503"),
+        pytest.param(html(504), "HTTP 504", id="504"),
+        pytest.param(html(200), "a web page came", id="a web page"),
+        pytest.param(raw(b'{"value":[]}', "text/plain"), "a web page came", id="wrong content type"),
+        pytest.param(raw(b""), "is not JSON", id="nothing"),
+        pytest.param(raw(b'{"value":[{"Number":"100"'), "is not JSON", id="half of it"),
+        pytest.param(raw(b'{"value":[{"Number":"\xff\xfe"}]}'), "is not JSON", id="invalid UTF-8"),
+        pytest.param(raw(b"\x1f\x8b broken", **{"Content-Encoding": "gzip"}), "cannot be unpacked", id="broken gzip"),
+        pytest.param(raw(b"[" * 200_000), "is not JSON", id="nested beyond measure"),
+    ],
+)
+async def test_answers_that_are_none_change_nothing_and_are_told_once(
+    pbx: SimulatedPbx,
+    configure: Configure,
+    subscriber: Subscriber,
+    log: Log,
+    note: Note,
+    answer: Callable[[], web.Response],
+    words: str,
+) -> None:
+    office = Office(pbx)
+    async with living(configure()):
+        await settled(subscriber, pbx)
+        before = truth(pbx)
+        office.goes_on()
+        pbx.intercept = answering(answer, "/Users", "/ActiveCalls")
+        await until(lambda: len(log.levels(words)) >= 3, NOTICED, lambda: log.records)
+        assert published(subscriber, pbx) == before
+        assert subscriber.latest["3cx/bridge/pbx"] == "online"
+        pbx.intercept = None
+        note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
+        await office.is_told_right(subscriber)
+        await office.goes_on_being_told(subscriber)
+        note("loud", dict(log.loud()))
+    assert sum(log.loud().values()) <= 2, log.loud()
+    assert all(times == 1 for times in log.loud().values()), log.loud()
+    assert log.levels("is read again")
+
+
+async def test_answers_of_every_other_kind_each_time_are_told_once_each(
+    pbx: SimulatedPbx, link: Link, configure: Configure, subscriber: Subscriber, log: Log
+) -> None:
+    """A connection that breaks here and there is one trouble, wherever it breaks."""
+    async with living(configure()):
+        await settled(subscriber, pbx)
+        for number in range(3):
+            told_already = len(log.levels("cannot reach"))
+            link.strike(cut(310 + 10 * number))
+            await until(lambda seen=told_already: len(log.levels("cannot reach")) > seen, NOTICED)  # type: ignore[misc]
+        await link.heal()
+        await right(subscriber, pbx, RIGHT_WITHIN)
+    assert sum(log.loud().values()) <= 3, log.loud()
+
+
+async def test_too_many_requests_are_not_made_worse(
+    pbx: SimulatedPbx,
+    configure: Configure,
+    subscriber: Subscriber,
+    log: Log,
+    note: Note,
+) -> None:
+    wish = 2.0
+    office = Office(pbx)
+    async with living(configure()):
+        await settled(subscriber, pbx)
+        pbx.intercept = answering(lambda: web.Response(status=429, headers={"Retry-After": f"{wish:.0f}"}))
+        await until(lambda: len(log.levels("fewer requests")) >= 2)
+        asked, began = len(pbx.requests), time.monotonic()
+        office.goes_on()
+        await until(lambda: time.monotonic() - began > wish - 1)
+        assert len(pbx.requests) - asked <= 1, list(pbx.requests)[asked:]
+        assert subscriber.latest["3cx/bridge/pbx"] == "online"
+        pbx.intercept = None
+        note("right_after", await right(subscriber, pbx, wish + RIGHT_WITHIN))
+        await office.is_told_right(subscriber)
+    log.is_told_once("fewer requests")
+
+
+async def test_a_token_that_is_refused_between_two_pages_costs_one_login_and_no_user(
+    configure: Configure, link: Link, pbx: SimulatedPbx, subscriber: Subscriber, log: Log
+) -> None:
+    for number in range(200, 350):
+        pbx.add_user(str(number), f"User {number}")
+    granted_before = refused = 0
+
+    async def void(request: web.Request) -> web.StreamResponse | None:
+        nonlocal refused, granted_before
+        if request.query.get("$skip") == "100" and not refused:
+            refused, granted_before = 1, pbx.tokens.granted
+            pbx.tokens.drop()
+        return None
+
+    async with living(configure(users="forget_after: 0s")):
+        await settled(subscriber, pbx)
+        pbx.intercept = void
+        pbx.change("349", profile="Away")
+        await right(subscriber, pbx, RIGHT_WITHIN)
+        await until(lambda: refused == 1)
+        rounds = len(pbx.requests_to("/Users"))
+        await until(lambda: len(pbx.requests_to("/Users")) >= rounds + 4)
+        assert pbx.tokens.granted == granted_before + 1
+    assert len([payload for payload in subscriber.payloads("3cx/users/349/state") if payload]) == 2
+    assert not log.loud()
+
+
+@pytest.mark.parametrize("answer", [html(503), None], ids=["503", "no answer"])
+async def test_a_token_that_ends_while_none_can_be_had_is_replaced_once_one_can(
+    pbx: SimulatedPbx,
+    configure: Configure,
+    subscriber: Subscriber,
+    log: Log,
+    monkeypatch: pytest.MonkeyPatch,
+    note: Note,
+    answer: Callable[[], web.Response] | None,
+) -> None:
+    monkeypatch.setattr("bridge.simulator.tokens.LIFETIME", 2)
+    monkeypatch.setattr(pbx.tokens, "clock", time.time)
+    forever = asyncio.Event()
+
+    async def down(request: web.Request) -> web.StreamResponse | None:
+        if request.path != "/connect/token":
+            return None
+        if answer is None:
+            await forever.wait()
+            return None
+        return answer()
+
+    office = Office(pbx)
+    async with living(configure()):
+        await settled(subscriber, pbx)
+        before = truth(pbx)
+        pbx.intercept = down
+        words = "down or starting" if answer else "no answer from"
+        await until(lambda: len(log.levels(words)) >= 1, NOTICED)
+        logins, began = len(pbx.requests_to("/connect/token")), time.monotonic()
+        office.goes_on()
+        await until(lambda: len(log.levels(words)) >= 4 and time.monotonic() - began > 2, NOTICED)
+        assert published(subscriber, pbx) == before
+        assert len(pbx.requests_to("/connect/token")) - logins <= 10 + 5 * (time.monotonic() - began)
+        pbx.intercept = None
+        forever.set()
+        note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
+        await office.is_told_right(subscriber)
+    log.is_told_once(words)
+    assert pbx.tokens.refused == 0
+
+
+async def test_an_answer_without_an_end_is_read_no_further_than_8_mib(
+    pbx: SimulatedPbx, configure: Configure, subscriber: Subscriber, log: Log
+) -> None:
+    piece = b" " * 2**18
+    sent = 0
+
+    async def endless(request: web.Request) -> web.StreamResponse | None:
+        nonlocal sent
+        if not request.path.endswith("/Users"):
+            return None
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        sent = 0
+        with suppress(ConnectionError):
+            while True:
+                await response.write(piece)
+                sent += len(piece)
+        return response
+
+    async with living(configure(active_calls="enabled: false")):
+        await settled(subscriber, pbx)
+        tracemalloc.start()
+        try:
+            pbx.intercept = endless
+            await until(lambda: len(log.levels("over 8 MiB")) >= 2, NOTICED)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < MEMORY
+        await until(lambda: sent >= MAX_BODY)
+        assert sent < 4 * MAX_BODY
+        pbx.intercept = None
+        pbx.change("100", profile="Away")
+        await right(subscriber, pbx, RIGHT_WITHIN)
+    log.is_told_once("over 8 MiB")
+
+
+async def test_a_small_answer_that_unpacks_to_a_huge_one_does_not_fill_the_memory(
+    pbx: SimulatedPbx, configure: Configure, subscriber: Subscriber, log: Log
+) -> None:
+    packed = gzip.compress(b" " * 2**26)
+    bomb = {"Content-Encoding": "gzip"}
+    async with living(configure(active_calls="enabled: false")):
+        await settled(subscriber, pbx)
+        tracemalloc.start()
+        try:
+            pbx.intercept = answering(raw(packed, **bomb), "/Users")
+            await until(lambda: len(log.levels("over 8 MiB")) >= 2, NOTICED)
+            assert tracemalloc.get_traced_memory()[1] < MEMORY
+        finally:
+            tracemalloc.stop()
+        pbx.intercept = None
+        pbx.change("100", profile="Away")
+        await right(subscriber, pbx, RIGHT_WITHIN)
+    log.is_told_once("over 8 MiB")
+
+
+@asynccontextmanager
+async def elsewhere(seen: list[str]) -> AsyncIterator[str]:
+    """Another server, which answers everything and notes it."""
+
+    async def note(request: web.Request) -> web.Response:
+        seen.append(f"{request.method} {request.path} {request.headers.get('Authorization')}")
+        return web.json_response({"value": [], "access_token": "stolen"})
+
+    application = web.Application()
+    application.router.add_route("*", "/{rest:.*}", note)
+    runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("status", "path"),
+    [(307, "/connect/token"), (302, "/Users"), (301, "/callcontrol/ws"), (303, "/callcontrol/ws")],
+)
+async def test_nobody_is_followed_to_another_server(
+    pbx: SimulatedPbx, configure: Configure, subscriber: Subscriber, log: Log, status: int, path: str
+) -> None:
+    seen: list[str] = []
+    async with elsewhere(seen) as other:
+        to = {"Location": f"{other}{path}"}
+        pbx.intercept = answering(lambda: web.Response(status=status, headers=to), path)
+        async with living(configure(call_control="", active_calls="enabled: false")):
+            await until(lambda: len(log.levels("redirects to 127.0.0.1")) >= 2, NOTICED, lambda: log.records)
+            pbx.intercept = None
+            await right(subscriber, pbx, RIGHT_WITHIN)
+        assert not seen
+    log.is_told_once("redirects to 127.0.0.1")
+
+
+async def test_a_name_that_cannot_be_resolved_is_tried_again_until_it_can(
+    pbx: SimulatedPbx,
+    link: Link,
+    configure: Configure,
+    subscriber: Subscriber,
+    log: Log,
+    monkeypatch: pytest.MonkeyPatch,
+    note: Note,
+) -> None:
+    really = socket.getaddrinfo
+    broken = True
+
+    def getaddrinfo(host: str, *arguments: object, **options: object) -> object:
+        if host != "pbx.localhost":
+            return really(host, *arguments, **options)  # type: ignore[arg-type]
+        if broken:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return really("127.0.0.1", *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    office = Office(pbx)
+    async with living(configure(url=f"http://pbx.localhost:{link.port}")):
+        await until(lambda: len(log.levels("cannot be resolved")) >= 3, NOTICED)
+        office.goes_on()
+        broken = False
+        note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
+        broken = True
+        link.drop()
+        pbx.change("100", profile="Out of office")
+        await right(subscriber, pbx, RIGHT_WITHIN)  # the address is remembered for a while
+        broken = False
+    log.is_told_once("cannot be resolved")
+    assert [told(subscriber, dn) for dn in pbx.users] == [[], [], [], []]
+
+
+class TurnedClock:
+    """The machine's clocks, which somebody sets."""
+
+    def __init__(self) -> None:
+        self.wall = 0.0
+        self.monotonic = 0.0
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(lambda: time.monotonic() + self.monotonic, lambda: time.time() + self.wall)
+
+
+@pytest.mark.parametrize(
+    ("wall", "monotonic"),
+    [
+        pytest.param(3600.0, 0.0, id="an hour forward"),
+        pytest.param(-3600.0, 0.0, id="an hour back"),
+        pytest.param(3600.0, 3600.0, id="asleep for an hour"),
+    ],
+)
+async def test_a_clock_that_jumps_changes_no_state_and_makes_up_no_call(
+    pbx: SimulatedPbx,
+    configure: Configure,
+    subscriber: Subscriber,
+    log: Log,
+    note: Note,
+    wall: float,
+    monotonic: float,
+) -> None:
+    hands = TurnedClock()
+    office = Office(pbx)
+    async with living(configure(call_control=""), clock=hands.clock):
+        await settled(subscriber, pbx)
+        since = {dn: subscriber.json(f"3cx/users/{dn}")["since"] for dn in pbx.users}
+        hands.wall, hands.monotonic = wall, monotonic
+        rounds = len(pbx.requests_to("/Users"))
+        await until(lambda: len(pbx.requests_to("/Users")) >= rounds + 3)
+        note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
+        assert {dn: subscriber.json(f"3cx/users/{dn}")["since"] for dn in pbx.users} == since
+        assert [told(subscriber, dn) for dn in pbx.users] == [[], [], [], []]
+        office.goes_on()
+        await right(subscriber, pbx, RIGHT_WITHIN)
+        await until(lambda: told(subscriber, "101") == ["ended"])
+        assert "ringing" not in told(subscriber, "101") + told(subscriber, "102")
+    seen = {state for dn in pbx.users for state in subscriber.payloads(f"3cx/users/{dn}/state")}
+    assert monotonic or "unknown" not in seen
+    assert not [message for message in log.loud() if "has not answered" not in message]
+
+
+async def test_an_upgrade_that_takes_a_function_away_is_lived_with(
+    pbx: SimulatedPbx,
+    link: Link,
+    configure: Configure,
+    subscriber: Subscriber,
+    log: Log,
+    monkeypatch: pytest.MonkeyPatch,
+    note: Note,
+) -> None:
+    monkeypatch.setattr("bridge.sources.threecx.probe._LONGEST", 2.0)  # 60 s
+    pbx.version = "20.0.8.1109"
+    office = Office(pbx)
+    async with living(configure(source="interval: 500ms", call_control="")):
+        await right(subscriber, pbx, 10)
+        await subscriber.until(lambda: subscriber.json("3cx/bridge/info")["sources"]["monitor_status"]["in_use"])
+        link.refuse()
+        pbx.tokens.drop()
+        pbx.version = "20.0.10.51"
+        office.goes_on()
+        await until(lambda: len(log.levels("connection refused")) >= 2)
+        await link.heal()
+        note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
+        await subscriber.until(lambda: not subscriber.json("3cx/bridge/info")["sources"]["monitor_status"]["in_use"])
+        await subscriber.until(lambda: subscriber.json("3cx/bridge/info")["pbx_version"] == "20.0.10.51")
+        await office.is_told_right(subscriber)
+        asked = len(pbx.requests_to("GetMonitorStatus()"))
+        await office.goes_on_being_told(subscriber)
+        assert len(pbx.requests_to("GetMonitorStatus()")) <= asked + 1
+    assert log.levels("has no GetMonitorStatus()").count(logging.INFO) == 1
+    log.is_told_once("connection refused")

@@ -1,0 +1,381 @@
+"""What networks do to connections, in front of the simulated PBX or of Mosquitto; and what must be true afterwards."""
+
+import asyncio
+import logging
+import socket
+import struct
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any, Self
+
+from aiohttp import web
+
+from bridge.app import Bridge
+from bridge.domain.clock import Clock
+from bridge.simulator import SimulatedPbx
+from bridge.simulator.pbx import Intercept
+from bridge.sources.threecx.refusals import Refusals
+from tests.support.bridges import Hasty, read_config
+from tests.support.subscriber import Subscriber
+
+_CHUNK = 65536
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER on, no time: a close is a RST."""
+
+
+class Kind(Enum):
+    """What happens to the bytes."""
+
+    PASS = auto()
+    RESET = auto()
+    CUT = auto()
+    SWALLOW = auto()
+    TRICKLE = auto()
+    HOLD = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What happens to connections, once `after` bytes have come down from the server since it began."""
+
+    kind: Kind
+    after: int = 0
+
+
+NORMAL = Fault(Kind.PASS)
+BLACK_HOLE = Fault(Kind.SWALLOW)
+"""Connections are accepted, and nothing is ever answered."""
+SILENCE = Fault(Kind.HOLD)
+"""Nothing goes through, and nobody is told; what waits goes through later."""
+TRICKLE = Fault(Kind.TRICKLE)
+"""One byte a second comes down."""
+
+
+def reset(after: int = 0) -> Fault:
+    """A RST, in the middle of what comes down."""
+    return Fault(Kind.RESET, after)
+
+
+def cut(after: int = 0) -> Fault:
+    """A FIN, in the middle of what comes down."""
+    return Fault(Kind.CUT, after)
+
+
+class Link:
+    """A TCP proxy in front of a loopback port; keeps its own port. Faults strike open connections and new ones."""
+
+    def __init__(self, port: int) -> None:
+        self.port = 0
+        self.accepted = 0
+        self._upstream = port
+        self._server: asyncio.Server | None = None
+        self._fault = NORMAL
+        self._wires: set[_Wire] = set()
+
+    async def __aenter__(self) -> Self:
+        await self._listen()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._stop_listening()
+        for wire in list(self._wires):
+            wire.reset()
+        while self._wires:
+            await asyncio.sleep(0.01)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def fault(self) -> Fault:
+        return self._fault
+
+    def strike(self, fault: Fault) -> None:
+        """From now on, for all connections."""
+        self._fault = fault
+        for wire in self._wires:
+            wire.strike(fault)
+
+    def strike_open(self, fault: Fault) -> None:
+        """From now on, for the connections that are open; new ones are spared."""
+        for wire in self._wires:
+            wire.strike(fault)
+
+    def spare_new(self) -> None:
+        """From now on new connections are well again; those that are open are not."""
+        self._fault = NORMAL
+
+    def refuse(self) -> None:
+        """Nobody listens any more, as when the program has ended; open connections are reset."""
+        self._stop_listening()
+        self.drop()
+
+    def drop(self) -> None:
+        """Reset all open connections."""
+        for wire in list(self._wires):
+            wire.reset()
+
+    async def heal(self) -> None:
+        """All is well again; connections that have lost bytes meanwhile are reset."""
+        self._fault = NORMAL
+        for wire in list(self._wires):
+            wire.heal()
+        if self._server is None:
+            await self._listen()
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def _stop_listening(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        wire = _Wire(reader, writer, self._fault)
+        self._wires.add(wire)
+        try:
+            await wire.run(self._upstream)
+        finally:
+            self._wires.discard(wire)
+
+
+class _Wire:
+    """One proxied connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: Fault) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._upstream: asyncio.StreamWriter | None = None
+        self._fault = fault
+        self._changed = asyncio.Event()
+        self._down = 0
+        """Bytes that came down since the fault began."""
+        self._lost_bytes = False
+
+    def strike(self, fault: Fault) -> None:
+        self._fault = fault
+        self._down = 0
+        self._changed.set()
+
+    def heal(self) -> None:
+        if self._lost_bytes:
+            self.reset()
+        self.strike(NORMAL)
+
+    def reset(self) -> None:
+        self._fault = NORMAL
+        for writer in filter(None, (self._writer, self._upstream)):
+            sock = writer.get_extra_info("socket")
+            with suppress(OSError, ValueError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            writer.transport.abort()
+        self._changed.set()
+
+    async def run(self, port: int) -> None:
+        try:
+            up, self._upstream = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            self.reset()
+            return
+        pumps = [
+            asyncio.create_task(self._pump(self._reader, self._upstream, down=False)),
+            asyncio.create_task(self._pump(up, self._writer, down=True)),
+        ]
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.wait(pumps)
+            for writer in (self._writer, self._upstream):
+                writer.close()
+                with suppress(OSError):
+                    await writer.wait_closed()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, down: bool) -> None:
+        with suppress(OSError):
+            while data := await reader.read(_CHUNK):
+                await self._let_through(data, writer, down=down)
+            while self._fault.kind in {Kind.HOLD, Kind.SWALLOW}:  # nobody hears of the end either
+                await self._change()
+
+    async def _let_through(self, data: bytes, writer: asyncio.StreamWriter, *, down: bool) -> None:
+        while data:
+            fault, room = self._fault, len(data)
+            if self._down < fault.after:
+                room = min(room, fault.after - self._down) if down else room
+            elif fault.kind is Kind.SWALLOW:
+                self._lost_bytes = True
+                return
+            elif fault.kind is Kind.HOLD:
+                await self._change()
+                continue
+            elif down:
+                room = await self._room(fault.kind, room)
+            writer.write(data[:room])
+            await writer.drain()
+            self._down += room if down else 0
+            data = data[room:]
+
+    async def _room(self, kind: Kind, room: int) -> int:
+        """How much may come down, once the fault has struck."""
+        if kind is Kind.RESET:
+            self.reset()
+            raise ConnectionResetError
+        if kind is Kind.CUT:
+            raise ConnectionAbortedError
+        if kind is Kind.TRICKLE:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._change()
+                return 0
+            return 1
+        return room
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+
+def answering(response: Callable[[], web.StreamResponse], *paths: str) -> Intercept:
+    """An `intercept` that answers so whatever is asked for, or what ends like one of `paths`."""
+
+    async def injected(request: web.Request) -> web.StreamResponse | None:
+        return response() if not paths or request.path.endswith(paths) else None
+
+    return injected
+
+
+@asynccontextmanager
+async def living(
+    path: Path, *, clock: Clock | None = None, keepalive: int | None = None, interval: float = 0.1
+) -> AsyncIterator[None]:
+    """The bridge in this loop, for the length of the block; afterwards nothing of it is left running.
+
+    `keepalive` and the `interval` of all that is polled may be shorter than the configuration allows.
+    """
+    config = read_config(path)
+    config = replace(
+        config,
+        mqtt=replace(config.mqtt, keepalive=keepalive or config.mqtt.keepalive),
+        monitor_status=replace(config.monitor_status, interval=interval),
+        users_source=replace(config.users_source, interval=interval),
+        active_calls=replace(config.active_calls, interval=interval),
+    )
+    before = asyncio.all_tasks()
+    life = Bridge(config, clock=clock, rng=Hasty(), refusals=Refusals(config.pbx, None))
+    task = asyncio.create_task(life.run(), name="bridge")
+    try:
+        yield
+    finally:
+        assert not task.done(), "the bridge has ended by itself"
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    await until(
+        lambda: not own_tasks(asyncio.all_tasks() - before), 2.0, lambda: own_tasks(asyncio.all_tasks() - before)
+    )
+
+
+def own_tasks(tasks: Iterable[asyncio.Task[Any]]) -> list[str]:
+    """What runs there and is no part of the simulator or of the tests: the bridge's own, and its HTTP client's."""
+    found = []
+    for task in tasks:
+        code = getattr(task.get_coro(), "cr_code", None)
+        place = "" if code is None else code.co_filename
+        if not any(part in place for part in ("/simulator/", "/tests/", "/benchmarks/", "web_protocol")):
+            found.append(f"{task.get_name()} in {place}")
+    return found
+
+
+async def until(condition: Callable[[], bool], within: float = 10.0, seen: Callable[[], object] = lambda: "") -> float:
+    """Wait until `condition` holds, and say after how many seconds it did; `seen` is shown where it never does."""
+    began = time.monotonic()
+    while not condition():
+        if time.monotonic() - began > within:
+            raise AssertionError(f"not within {within:g} s: {seen()}")
+        await asyncio.sleep(0.01)
+    return time.monotonic() - began
+
+
+_STATES = {"Connected": "on_call", "Hold": "on_hold", "Ringing": "ringing", "Dialing": "dialing"}
+_PROFILES = {"Away": "away", "Out of office": "do_not_disturb", "Custom 2": "do_not_disturb"}
+
+
+def truth(pbx: SimulatedPbx) -> dict[str, str]:
+    """The state of every user as the PBX knows it."""
+    return {dn: _truth(pbx, dn) for dn in pbx.users}
+
+
+def _truth(pbx: SimulatedPbx, dn: str) -> str:
+    user, word = pbx.users[dn], pbx.exchange.word(dn)
+    if word is not None:
+        return _STATES[word]
+    return _PROFILES.get(user.profile, "available" if user.registered else "offline")
+
+
+def published(subscriber: Subscriber, pbx: SimulatedPbx) -> dict[str, str | None]:
+    """The state of every user as a subscriber knows it."""
+    return {dn: subscriber.latest.get(f"3cx/users/{dn}/state") for dn in pbx.users}
+
+
+async def right(subscriber: Subscriber, pbx: SimulatedPbx, within: float) -> float:
+    """Wait until everybody's state is true and the bridge vouches for it; gives the seconds that this took."""
+
+    def is_right() -> bool:
+        vouched = (subscriber.latest.get(f"3cx/bridge/{topic}") for topic in ("state", "pbx"))
+        return published(subscriber, pbx) == truth(pbx) and set(vouched) == {"online"}
+
+    return await until(is_right, within, lambda: (truth(pbx), subscriber.latest))
+
+
+class Log:
+    """What the bridge logs, by message."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[int, str]] = []
+
+    def __call__(self, record: logging.LogRecord) -> None:
+        self.records.append((record.levelno, record.getMessage()))
+
+    def levels(self, words: str) -> list[int]:
+        """How loud each line with these words was, in order."""
+        return [level for level, message in self.records if words in message]
+
+    def loud(self) -> Counter[str]:
+        """Warnings and errors, and how often each was said."""
+        return Counter(message for level, message in self.records if level >= logging.WARNING)
+
+    def is_told_once(self, words: str) -> None:
+        """There was trouble of this name, several times; only the first was loud, and it was told when it was over."""
+        levels = self.levels(words)
+        assert len(levels) >= 2, (words, self.records)
+        assert levels[0] >= logging.WARNING, (words, levels)
+        assert set(levels[1:]) == {logging.DEBUG}, (words, levels)
+        assert not {message: times for message, times in self.loud().items() if times > 1}
+
+
+@asynccontextmanager
+async def listening() -> AsyncIterator[Log]:
+    """Everything that is logged by the bridge during the block."""
+    log = Log()
+    handler = logging.Handler(logging.DEBUG)
+    handler.emit = log  # type: ignore[method-assign]  # all that a handler does
+    logger = logging.getLogger("bridge")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield log
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
