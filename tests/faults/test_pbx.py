@@ -172,7 +172,7 @@ async def test_too_many_requests_are_not_made_worse(
     log: Log,
     note: Note,
 ) -> None:
-    wish = 2.0
+    wish = 3.0
     office = Office(pbx)
     async with living(configure()):
         await settled(subscriber, pbx)
@@ -180,8 +180,8 @@ async def test_too_many_requests_are_not_made_worse(
         await until(lambda: len(log.levels("fewer requests")) >= 2)
         asked, began = len(pbx.requests), time.monotonic()
         office.goes_on()
-        await until(lambda: time.monotonic() - began > wish - 1)
-        assert len(pbx.requests) - asked <= 1, list(pbx.requests)[asked:]
+        await until(lambda: time.monotonic() - began > wish - 0.5)
+        assert len(pbx.requests) - asked <= 2, list(pbx.requests)[asked:]  # sources that had not heard of it by then
         assert subscriber.latest["3cx/bridge/pbx"] == "online"
         pbx.intercept = None
         note("right_after", await right(subscriber, pbx, wish + RIGHT_WITHIN))
@@ -411,6 +411,7 @@ class TurnedClock:
 )
 async def test_a_clock_that_jumps_changes_no_state_and_makes_up_no_call(
     pbx: SimulatedPbx,
+    link: Link,
     configure: Configure,
     subscriber: Subscriber,
     log: Log,
@@ -423,7 +424,12 @@ async def test_a_clock_that_jumps_changes_no_state_and_makes_up_no_call(
     async with living(configure(call_control=""), clock=hands.clock):
         await settled(subscriber, pbx)
         since = {dn: subscriber.json(f"3cx/users/{dn}")["since"] for dn in pbx.users}
-        hands.wall, hands.monotonic = wall, monotonic
+        if monotonic:  # what was known is too old before anything new is heard
+            link.strike(SILENCE)
+            hands.wall, hands.monotonic = wall, monotonic
+            await subscriber.until(lambda: set(published(subscriber, pbx).values()) == {"unknown"})
+            await link.heal()
+        hands.wall = wall
         rounds = len(pbx.requests_to("/Users"))
         await until(lambda: len(pbx.requests_to("/Users")) >= rounds + 3)
         note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
