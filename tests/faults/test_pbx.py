@@ -99,6 +99,9 @@ async def test_after_the_network_failed_all_is_right_and_nothing_is_made_up(
     assert sum(log.loud().values()) <= 2, log.loud()
 
 
+NOWHERE = {"Location": "http://[no-address/"}
+
+
 def html(status: int) -> Callable[[], web.Response]:
     return lambda: web.Response(status=status, text="<html>nginx</html>", content_type="text/html")
 
@@ -115,6 +118,7 @@ def raw(body: bytes, content_type: str = "application/json", **headers: str) -> 
         pytest.param(html(504), "HTTP 504", id="504"),
         pytest.param(html(200), "a web page came", id="a web page"),
         pytest.param(raw(b'{"value":[]}', "text/plain"), "a web page came", id="wrong content type"),
+        pytest.param(lambda: web.Response(status=302, headers=NOWHERE), "address that is none", id="to nowhere"),
         pytest.param(raw(b""), "is not JSON", id="nothing"),
         pytest.param(raw(b'{"value":[{"Number":"100"'), "is not JSON", id="half of it"),
         pytest.param(raw(b'{"value":[{"Number":"\xff\xfe"}]}'), "is not JSON", id="invalid UTF-8"),
