@@ -83,12 +83,10 @@ def _health(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from bridge import config, oneshot  # noqa: PLC0415  # see above
+    from bridge import oneshot  # noqa: PLC0415  # see above
 
-    path = options.config or _default_config()
-    settings = config.load(path, os.environ)
-    _set_up_log(options, settings)
-    _show(ok("configuration", f"{path} is valid"))
+    settings = _configuration(options)
+    _show(ok("configuration", f"{settings.tree.path} is valid"))
     if options.offline:
         for warning in settings.warnings:
             _show(warn("configuration", warning))
@@ -105,10 +103,9 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _users(options: argparse.Namespace) -> int:
-    from bridge import config, oneshot  # noqa: PLC0415  # see above
+    from bridge import oneshot  # noqa: PLC0415  # see above
 
-    settings = config.load(options.config or _default_config(), os.environ)
-    _set_up_log(options, settings)
+    settings = _configuration(options)
     found, findings = asyncio.run(oneshot.users(settings, force=options.force))
     code = gravest(finding.exit_code for finding in findings)
     if found or not code:
@@ -119,11 +116,10 @@ def _users(options: argparse.Namespace) -> int:
 
 
 def _cleanup(options: argparse.Namespace) -> int:
-    from bridge import cleanup, config  # noqa: PLC0415  # see above
+    from bridge import cleanup  # noqa: PLC0415  # see above
     from bridge.topics import Topics  # noqa: PLC0415  # see above
 
-    settings = config.load(options.config or _default_config(), os.environ)
-    _set_up_log(options, settings)
+    settings = _configuration(options)
     own = settings.topics
     topics = Topics(options.base_topic or own.base, options.pbx_name or own.pbx_name, own.discovery_prefix)
 
@@ -141,10 +137,9 @@ def _cleanup(options: argparse.Namespace) -> int:
 
 
 def _diagnose(options: argparse.Namespace) -> int:
-    from bridge import config, diagnose  # noqa: PLC0415  # see above
+    from bridge import diagnose  # noqa: PLC0415  # see above
 
-    settings = config.load(options.config or _default_config(), os.environ)
-    _set_up_log(options, settings)
+    settings = _configuration(options)
     now = int(time.time())
     content = asyncio.run(diagnose.archive(settings, now))
     path = options.output or Path(time.strftime("3cx2mqtt-diagnose-%Y%m%d-%H%M%S.tar.gz", time.gmtime(now)))
@@ -158,25 +153,26 @@ def _diagnose(options: argparse.Namespace) -> int:
 
 
 def _light_test(options: argparse.Namespace) -> int:
-    from bridge import config, oneshot  # noqa: PLC0415  # see above
+    from bridge import oneshot  # noqa: PLC0415  # see above
 
-    settings = config.load(options.config or _default_config(), os.environ)
-    _set_up_log(options, settings)
+    settings = _configuration(options)
     asyncio.run(oneshot.light_test(settings, options.name, lambda line: print(line, flush=True)))
     return EXIT_FINE
 
 
-def _set_up_log(options: argparse.Namespace, settings: "Config") -> None:
-    """Commands tell themselves what went wrong; `-v` shows how it came to that."""
-    from bridge import log  # noqa: PLC0415  # see above
+def _configuration(options: argparse.Namespace) -> "Config":
+    """Of a command that tells itself what went wrong; `-v` shows how it came to that."""
+    from bridge import config, log  # noqa: PLC0415  # see above
 
+    settings = config.load(options.config or _default_config(), os.environ)
     log.setup(dataclasses.replace(settings.log, level=LogLevel.DEBUG), settings.secrets())
     if not options.verbose:
         log.silence()
+    return settings
 
 
 def _show(finding: Finding, stream: TextIO | None = None) -> None:
-    print(harmless(f"{finding.verdict:<4}  {finding.about}: {finding.message}"), file=stream, flush=True)
+    print(harmless(str(finding)), file=stream, flush=True)
 
 
 def _harmless_json(value: object) -> str:

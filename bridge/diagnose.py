@@ -15,12 +15,11 @@ from urllib.parse import urlsplit
 
 from bridge import __version__
 from bridge.config import Config
-from bridge.domain.finding import Finding
 from bridge.errors import BrokerError
 from bridge.log import redacted
 from bridge.mqtt.visit import visiting
 from bridge.oneshot import check
-from bridge.topics import filters_under
+from bridge.topics import filters_under, json_object
 
 PACKAGES = ("aiohttp", "paho-mqtt", "pyyaml", "voluptuous", "prometheus-client", "busylight-core")
 
@@ -44,7 +43,7 @@ async def archive(config: Config, now: int) -> bytes:
         "README.txt": _README,
         "about.txt": "\n".join(_about()),
         "config.json": json.dumps(config.public(), indent=2, ensure_ascii=False),
-        "check.txt": "\n".join(map(_line, findings)),
+        "check.txt": "\n".join(map(str, findings)),
         "topics.txt": "\n".join(f"{topic} ({len(text)}): {text[:_MOST_PAYLOAD]}" for topic, text in retained),
     }
     words = dict(_private_words(config, retained))
@@ -60,10 +59,6 @@ def _about() -> Iterator[str]:
             yield f"{package} {metadata.version(package)}"
         except metadata.PackageNotFoundError:
             yield f"{package} is not installed"
-
-
-def _line(finding: Finding) -> str:
-    return f"{finding.verdict:<4}  {finding.about}: {finding.message}"
 
 
 async def _retained(config: Config) -> list[tuple[str, str]]:
@@ -95,11 +90,7 @@ def _people(config: Config, retained: Iterable[tuple[str, str]]) -> Iterator[tup
         dn = config.topics.document_of(topic)
         if dn is None:
             continue
-        try:
-            document = json.loads(text)
-        except (ValueError, RecursionError):
-            document = None
-        told = document if isinstance(document, dict) else {}
+        told = json_object(text) or {}
         call = told.get("call")
         party = call.get("party") if isinstance(call, dict) else None
         yield dn, str(told.get("name") or ""), str(party or "")

@@ -4,10 +4,9 @@ import os
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
-from bridge.domain.clock import Clock
+from bridge.domain.clock import Clock, utc_text
 
 _KEPT_ROUNDS = 200
 
@@ -112,7 +111,7 @@ def _summary(polls: Polls) -> dict[str, object]:
     return {
         "ok": polls.ok,
         "failed": polls.failed,
-        "last_success": None if last is None else datetime.fromtimestamp(last, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "last_success": None if last is None else utc_text(last),
         "p50": _rounded(polls.quantile(0.5)),
         "p95": _rounded(polls.quantile(0.95)),
     }

@@ -10,12 +10,11 @@ import random
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
 from bridge.aio import wait_for
 from bridge.config import Config
-from bridge.domain.clock import Clock
+from bridge.domain.clock import Clock, unix_seconds
 from bridge.domain.finding import Finding, Verdict, fail, ok, warn
 from bridge.domain.light import Look
 from bridge.domain.message import Message, Rank
@@ -30,7 +29,7 @@ from bridge.outputs.lights.lamp import Lamp
 from bridge.outputs.lights.settings import LightSettings
 from bridge.outputs.state import documents
 from bridge.sources.threecx.refusals import Refusals, state_directory
-from bridge.topics import Topics, to_json
+from bridge.topics import Topics, json_object, to_json
 
 PATIENCE = 60.0
 """Seconds that the PBX may take to tell everything."""
@@ -91,7 +90,7 @@ async def _walk_by_override(
 ) -> None:
     """Two sides that send to a light would fight. A pause holds, and what was overridden before is put back."""
     topic = topics.light_set(light.name)
-    document = json.loads(await visit.retained(topics.light_state(light.name)) or b"{}")
+    document = json_object(await visit.retained(topics.light_state(light.name)) or b"") or {}
     if document.get("paused"):
         raise BridgeError(f"the light {light.name!r} is paused: end that first")
     try:
@@ -121,7 +120,7 @@ def _again(before: Mapping[str, object] | None) -> dict[str, object] | None:
     if before["color"]:
         options["brightness"] = before["brightness"]
     if before["until"] is not None:
-        left = datetime.fromisoformat(str(before["until"])).timestamp() - Clock().wall()
+        left = unix_seconds(str(before["until"])) - Clock().wall()
         options["for"] = max(1, round(left))
     return options
 

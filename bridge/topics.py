@@ -4,6 +4,7 @@ import json
 import string
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 ORIGIN = "3cx2mqtt"
 
@@ -189,6 +190,15 @@ def object_id(kind: str, number: str) -> str:
 def _escaped(text: str) -> Iterator[str]:
     for byte in text.encode():
         yield chr(byte) if byte in _PLAIN else f"_{byte:02x}"
+
+
+def json_object(text: str | bytes) -> dict[str, Any] | None:
+    """What somebody else has published, if it is a JSON object; None for all else."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def to_json(value: object) -> str:

@@ -25,6 +25,9 @@ class Finding:
     exit_code: int = 0
     """Of a command that found this."""
 
+    def __str__(self) -> str:
+        return f"{self.verdict:<4}  {self.about}: {self.message}"
+
 
 def ok(about: str, message: str) -> Finding:
     """All is well."""

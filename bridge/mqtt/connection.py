@@ -75,7 +75,8 @@ class Connection:
         """Topics by packet identifier."""
         self.acknowledged: Callable[[str], None] = lambda _topic: None
         """Called when the broker has acknowledged something published to a topic."""
-        self._denied = 0
+        self._denied = False
+        """Whether the broker has refused to let something be published."""
         self._window = MOST_IN_FLIGHT[settings.qos]
         self._room = asyncio.Event()
         self._received = 0
@@ -335,8 +336,8 @@ class Connection:
 
     def _note_denied(self, topic: str, code: ReasonCode) -> None:
         """MQTT 5 tells; it is said once for each connection, as the other topics fare no better."""
-        self._denied += 1
-        if self._denied == 1:
+        if not self._denied:
+            self._denied = True
             _logger.error(
                 "%s does not let %r publish to %s (%s), and perhaps not to others: '3cx2mqtt check' says which rights "
                 "are missing",

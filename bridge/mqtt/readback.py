@@ -1,16 +1,15 @@
 """What the broker retains of the bridge's own topics: compared with what should be, and read for what was."""
 
-import json
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TypeGuard
 
+from bridge.domain.clock import unix_seconds
 from bridge.domain.message import Message, Rank
 from bridge.domain.model import Remembered, State
 from bridge.settings import topic_problem
-from bridge.topics import ORIGIN, Topics, filters_under
+from bridge.topics import ORIGIN, Topics, filters_under, json_object
 
 _INFO = "/bridge/info"
 _STATE = "/bridge/state"
@@ -43,14 +42,14 @@ class Readback:
     def add(self, topic: str, payload: bytes) -> None:
         """Take in one retained message."""
         if self._topics.is_discovery_of_this_pbx(topic):
-            content = _object(payload) or {}
+            content = json_object(payload) or {}
             if not self._owns(content):
                 return
             self._note_base(content)
             self._note_area(content)
         self._digests[topic] = hash(payload)
         if topic.endswith(_INFO):
-            self._infos[topic.removesuffix(_INFO)] = _object(payload) or {}
+            self._infos[topic.removesuffix(_INFO)] = json_object(payload) or {}
         elif topic.endswith(_STATE) and payload == b"online":
             self._running.add(topic.removesuffix(_STATE))
         elif self._topics.document_of(topic) is not None:
@@ -86,7 +85,7 @@ class Readback:
             return {}
         found = {}
         for topic, payload in self._documents.items():
-            dn, past = self._topics.document_of(topic), _remembered(_object(payload))
+            dn, past = self._topics.document_of(topic), _remembered(json_object(payload))
             if dn is not None and past is not None:
                 found[dn] = replace(past, department=self._areas.get(dn))
         return found
@@ -95,7 +94,7 @@ class Readback:
         """What this bridge's lights showed, by name."""
         if self.owner != self._topics.pbx_name:
             return {}
-        found = {name: _object(payload) for name, payload in self._lights.items()}
+        found = {name: json_object(payload) for name, payload in self._lights.items()}
         return {name: document for name, document in found.items() if document is not None}
 
     def difference(self, wanted: Iterable[Message]) -> Iterator[Message]:
@@ -176,7 +175,7 @@ class Readback:
 
 def signature(info: bytes) -> tuple[str | None, dict[str, object]]:
     """The `pbx.name` that a payload of `bridge/info` names, and the configuration in force."""
-    content = _object(info) or {}
+    content = json_object(info) or {}
     config = content.get("config")
     return _owner(content), config if _is_object(config) else {}
 
@@ -195,21 +194,13 @@ def _is_topic(value: object) -> bool:
     return isinstance(value, str) and bool(value) and topic_problem(value) is None
 
 
-def _object(payload: bytes) -> dict[str, object] | None:
-    try:
-        content = json.loads(payload)
-    except (ValueError, RecursionError):
-        return None
-    return content if isinstance(content, dict) else None
-
-
 def _remembered(document: dict[str, object] | None) -> Remembered | None:
     if document is None:
         return None
     name = document.get("name")
     try:
-        since = datetime.strptime(str(document.get("since")), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        since = int(unix_seconds(str(document.get("since"))))
         state = State(str(document.get("state")))
     except ValueError:
         return None
-    return Remembered(name if isinstance(name, str) else None, state, int(since.timestamp()))
+    return Remembered(name if isinstance(name, str) else None, state, since)

@@ -91,7 +91,6 @@ class Session:
         self._anew = asyncio.Event()
         """Set when whom it serves was exchanged, and everything has to be said anew."""
         self._subscribed: tuple[str, ...] = ()
-        self._connected = False
         self._parked: dict[str, Message] = {}
         """What may go once the broker has acknowledged the one before, by topic."""
         self._heard = asyncio.Event()
@@ -110,7 +109,7 @@ class Session:
         """From now on work for these, without a break in the connection. The base topic must stay what it was."""
         self._outbox.clear()
         self._serve_these(topics, outbox, hooks, health)
-        if self._connected:
+        if self.why_not is None:
             health.connected()
         self._anew.set()
 
@@ -155,7 +154,6 @@ class Session:
         self._parked.clear()
         await connection.open()
         opened = self._clock.monotonic()
-        self._connected = True
         self.why_not = None
         self._health.connected()
         _logger.info("connected to %s:%d (MQTT %s)", self._settings.host, self._settings.port, protocol)
@@ -179,7 +177,6 @@ class Session:
             await self._farewell(connection)
             raise
         finally:
-            self._connected = False
             self._outbox.clear()
             connection.abort()
         self._note_end(lasted=self._clock.monotonic() - opened)

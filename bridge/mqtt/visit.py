@@ -1,7 +1,6 @@
 """A short visit to the broker, for commands that look, ask and go. It never disturbs a bridge that is running."""
 
 import asyncio
-import json
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -13,7 +12,7 @@ from bridge.errors import EXIT_UNREACHABLE, BridgeError, BrokerUnavailable
 from bridge.mqtt.connection import Connection, opened
 from bridge.mqtt.readback import signature
 from bridge.mqtt.settings import MqttSettings
-from bridge.topics import Topics, to_json
+from bridge.topics import Topics, json_object, to_json
 
 _ECHO = 3.0
 """Seconds that a broker may take to send a message back to whoever published it."""
@@ -144,11 +143,7 @@ async def visiting(settings: MqttSettings, topics: Topics, command: str) -> Asyn
 
 
 def _data(payload: bytes) -> object:
-    try:
-        answer = json.loads(payload)
-    except (ValueError, RecursionError):
-        answer = None
-    match answer:
+    match json_object(payload):
         case {"status": "ok", "data": data}:
             return data
         case {"status": "error", "error": str(error)}:

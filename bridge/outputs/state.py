@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from bridge import __version__
+from bridge.domain.clock import utc_text
 from bridge.domain.message import Message, Rank
 from bridge.domain.model import Bridge, CallEvent, Group, ShownCall, State, User
 from bridge.topics import Topics, to_json
@@ -108,7 +108,7 @@ def document(user: User) -> str:
             "name": user.name,
             "state": user.state,
             "busy": user.busy,
-            "since": _time(user.since),
+            "since": utc_text(user.since),
             "reason": user.reason,
             "profile": user.profile,
             "registered": user.registered,
@@ -132,12 +132,8 @@ def _call(call: ShownCall) -> dict[str, object]:
         "direction": call.direction,
         "party": call.party,
         "name": call.name,
-        "since": _time(call.since),
+        "since": utc_text(call.since),
     }
-
-
-def _time(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def encode(text: str) -> bytes:

@@ -3,26 +3,25 @@
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from voluptuous import Invalid, MultipleInvalid
 
-from bridge.domain.clock import Clock
+from bridge.domain.clock import Clock, unix_seconds, utc_text
 from bridge.domain.dn import pattern
 from bridge.domain.light import MOST_BRIGHT, Look
 from bridge.domain.message import Message, Rank
 from bridge.domain.model import Bridge, CallEvent, Group, User
 from bridge.errors import BridgeError
 from bridge.outputs.lights.lamp import NEVER, Lamp, Override, Shown
-from bridge.outputs.lights.protocol import Command
+from bridge.outputs.lights.protocol import Availability, Command
 from bridge.outputs.lights.settings import OVERRIDE, LightSettings, look_of
 from bridge.ports import Publisher
 from bridge.topics import Topics, to_json
 
 _KEYS = ("pause", "override")
 _WILD = set("*?[")
-_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 _logger = logging.getLogger(__name__)
 
@@ -54,12 +53,11 @@ class LightBoard:
     @property
     def listeners(self) -> Mapping[str, Callable[[bytes, bool], None]]:
         """The topics where lights say that they come and go; several lights may share one."""
-        topics = {
-            lamp.settings.driver.availability.topic
-            for lamp in self._lamps.values()
-            if lamp.settings.driver.availability
-        }
-        return {topic: self._listener(topic) for topic in topics}
+        by_topic: dict[str, list[tuple[Lamp, Availability]]] = {}
+        for lamp in self._lamps.values():
+            if availability := lamp.settings.driver.availability:
+                by_topic.setdefault(availability.topic, []).append((lamp, availability))
+        return {topic: partial(self._light_spoke, lamps) for topic, lamps in by_topic.items()}
 
     def user(self, before: User | None, after: User | None) -> Iterator[Message]:
         """Note what a user does; the lights are told by `tick`."""
@@ -176,26 +174,17 @@ class LightBoard:
         self._changed.add(lamp.name)
         self.on_change()
 
-    def _listener(self, topic: str) -> Callable[[bytes, bool], None]:
-        lamps = [
-            (lamp, availability)
-            for lamp in self._lamps.values()
-            if (availability := lamp.settings.driver.availability) is not None and availability.topic == topic
-        ]
-
-        def heard(payload: bytes, retained: bool) -> None:  # noqa: FBT001  # as the router calls it
-            for lamp, availability in lamps:
-                online = availability.is_online(payload.decode("utf-8", "replace"))
-                if online is None:
-                    continue
-                if online and not (retained and lamp.online is None):
-                    lamp.send_again()  # it is back, and knows nothing
-                if online is not lamp.online:
-                    _logger.debug("the light %s is %s", lamp.name, "online" if online else "offline")
-                lamp.online = online
-                self._touch(lamp)
-
-        return heard
+    def _light_spoke(self, lamps: Iterable[tuple[Lamp, Availability]], payload: bytes, retained: bool) -> None:  # noqa: FBT001  # as the router calls it
+        for lamp, availability in lamps:
+            online = availability.is_online(payload.decode("utf-8", "replace"))
+            if online is None:
+                continue
+            if online and not (retained and lamp.online is None):
+                lamp.send_again()  # it is back, and knows nothing
+            if online is not lamp.online:
+                _logger.debug("the light %s is %s", lamp.name, "online" if online else "offline")
+            lamp.online = online
+            self._touch(lamp)
 
     def _document(self, lamp: Lamp, shown: Shown) -> Message:
         document = {
@@ -227,7 +216,7 @@ def _look_as_json(look: Look) -> dict[str, object]:
 
 
 def _override_as_json(override: Override) -> dict[str, object]:
-    until = None if override.until == NEVER else datetime.fromtimestamp(override.until, UTC).strftime(_TIME)
+    until = None if override.until == NEVER else utc_text(override.until)
     return {**_look_as_json(override.look), "until": until}
 
 
@@ -249,7 +238,7 @@ def _remembered(value: object) -> Override | None:
     until = value.get("until")
     written = {"color": value.get("color"), "brightness": value.get("brightness") or None, "blink": value.get("blink")}
     try:
-        end = NEVER if until is None else datetime.strptime(until, _TIME).replace(tzinfo=UTC).timestamp()
+        end = NEVER if until is None else unix_seconds(until)
         return Override(look_of(OVERRIDE(written), MOST_BRIGHT), end)
     except (Invalid, ValueError, TypeError, OverflowError):
         return None

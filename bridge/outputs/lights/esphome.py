@@ -8,8 +8,8 @@ Of ESPHome's effects `pulse` blinks in the colour that it is given, `strobe` in 
 
 from collections.abc import Iterable
 
-from bridge.domain.light import MOST, Look, scaled
-from bridge.outputs.lights.payload import effect_name, either, refuse_others, units, without
+from bridge.domain.light import MOST, Look
+from bridge.outputs.lights.payload import effect_name, either, lit, refuse_others, units, without
 from bridge.outputs.lights.protocol import Availability, Command, DriverOptions
 from bridge.topics import to_json
 
@@ -39,11 +39,7 @@ class EspHome:
     def _message(self, look: Look) -> dict[str, object]:
         if look.color is None:
             return {"state": "OFF", "transition": self._transition}
-        message: dict[str, object] = {
-            "state": "ON",
-            "brightness": scaled(look.brightness, MOST),
-            "color": {"r": look.color.red, "g": look.color.green, "b": look.color.blue},
-        }
+        message = lit(look, MOST)
         if look.blink and self._effect is not None:
             return {**message, "effect": self._effect}
         return {**message, "effect": "None", "transition": self._transition}

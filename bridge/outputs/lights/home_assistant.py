@@ -8,8 +8,8 @@ would otherwise let it run on.
 
 from collections.abc import Iterable
 
-from bridge.domain.light import MOST, Look, scaled
-from bridge.outputs.lights.payload import any_word, effect_name, number, refuse_others
+from bridge.domain.light import MOST, Look
+from bridge.outputs.lights.payload import any_word, effect_name, lit, number, refuse_others
 from bridge.outputs.lights.protocol import Availability, Command, DriverOptions
 from bridge.topics import to_json
 
@@ -35,11 +35,7 @@ class HomeAssistant:
     def _message(self, look: Look) -> dict[str, object]:
         if look.color is None:
             return {"state": "OFF", "transition": self._transition}
-        message: dict[str, object] = {
-            "state": "ON",
-            "brightness": scaled(look.brightness, MOST),
-            "color": {"r": look.color.red, "g": look.color.green, "b": look.color.blue},
-        }
+        message = lit(look, MOST)
         if self._effect is None:
             return {**message, "transition": self._transition}
         if look.blink:

@@ -1,10 +1,11 @@
 """What several drivers need to read their options, and to write and read payloads."""
 
-import json
 from collections.abc import Callable
 from dataclasses import fields
 
+from bridge.domain.light import Look, scaled
 from bridge.outputs.lights.protocol import DriverOptions
+from bridge.topics import json_object
 
 
 def refuse_others(options: DriverOptions, driver: str, *meant: str) -> None:
@@ -27,6 +28,17 @@ def effect_name(options: DriverOptions) -> str | None:
     if options.effect is not None and options.effect.strip().casefold() in {"", "none"}:
         raise ValueError("effect: write the name of an effect that blinks, as the light has it, or leave it out")
     return options.effect
+
+
+def lit(look: Look, brightest: int) -> dict[str, object]:
+    """ON as Home Assistant's JSON schema has it, which others took over; nothing for a look that is off."""
+    if look.color is None:
+        return {}
+    return {
+        "state": "ON",
+        "brightness": scaled(look.brightness, brightest),
+        "color": {"r": look.color.red, "g": look.color.green, "b": look.color.blue},
+    }
 
 
 def number(seconds: float) -> float:
@@ -55,9 +67,5 @@ def word_or_state(payload: str) -> bool | None:
     words = {"online": True, "offline": False}
     if payload in words:
         return words[payload]
-    try:
-        document = json.loads(payload)
-    except (ValueError, RecursionError):
-        return None
-    state = document.get("state") if isinstance(document, dict) else None
+    state = (json_object(payload) or {}).get("state")
     return words.get(state) if isinstance(state, str) else None

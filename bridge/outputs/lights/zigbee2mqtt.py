@@ -8,8 +8,8 @@ every member of a group can do (light_onoff_brightness in zigbee-herdsman-conver
 
 from collections.abc import Iterable
 
-from bridge.domain.light import Look, scaled
-from bridge.outputs.lights.payload import number, refuse_others, without, word_or_state
+from bridge.domain.light import Look
+from bridge.outputs.lights.payload import lit, number, refuse_others, without, word_or_state
 from bridge.outputs.lights.protocol import Availability, Command, DriverOptions
 from bridge.topics import to_json
 
@@ -42,9 +42,4 @@ class Zigbee2Mqtt:
     def _message(self, look: Look) -> dict[str, object]:
         if look.color is None:
             return {"state": "OFF", "transition": self._transition} if self._transition else {"state": "OFF"}
-        return {
-            "state": "ON",
-            "brightness": scaled(look.brightness, _BRIGHTEST),
-            "color": {"r": look.color.red, "g": look.color.green, "b": look.color.blue},
-            "transition": self._transition,
-        }
+        return {**lit(look, _BRIGHTEST), "transition": self._transition}
