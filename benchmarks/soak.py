@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -27,6 +27,7 @@ from aiohttp import web
 
 from bridge.simulator import SimulatedPbx
 from bridge.simulator.life import live
+from tests.support.beside import beside
 from tests.support.faults import (
     BLACK_HOLE,
     SILENCE,
@@ -194,13 +195,8 @@ def _at_once(function: Callable[..., object], *arguments: object) -> Callable[[]
 @asynccontextmanager
 async def _life(day: Day, books: Books) -> AsyncIterator[None]:
     """People call, answer and go away for the length of the block."""
-    life = asyncio.create_task(live(day.pbx, rng=day.life, pause=(0.1, 0.4), tell=books.note_life), name="life")
-    try:
+    async with beside(live(day.pbx, rng=day.life, pause=(0.1, 0.4), tell=books.note_life)):
         yield
-    finally:
-        life.cancel()
-        with suppress(asyncio.CancelledError):
-            await life
 
 
 async def _soak(day: Day, minutes: float) -> Books:

@@ -18,6 +18,7 @@ from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx import poll
 from bridge.sources.threecx.xapi import Xapi
 from bridge.supervision import Supervision
+from tests.support.beside import beside
 from tests.support.bridges import Hasty, read_config, write_config
 from tests.support.clock import FakeClock
 from tests.support.listener import Listener
@@ -36,13 +37,8 @@ def systemd(tmp_path: Path) -> Iterator[Listener]:
 async def attended(supervision: Supervision, pulse: Pulse, status: list[str] | None = None) -> AsyncIterator[None]:
     """The supervision of a bridge that has nothing else; the last of `status` is how it stands."""
     told = status or ["fine"]
-    task = asyncio.create_task(supervision.attend("hq", pulse, lambda: told[-1]))
-    try:
+    async with beside(supervision.attend("hq", pulse, lambda: told[-1])):
         yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 def test_everything_is_said_in_the_words_of_sd_notify(systemd: Listener) -> None:
@@ -164,13 +160,8 @@ async def test_after_a_sleep_of_the_machine_nobody_is_thought_stuck(systemd: Lis
 
 @asynccontextmanager
 async def supervised(config: Path, supervision: Supervision) -> AsyncIterator[None]:
-    task = asyncio.create_task(Bridge(read_config(config), rng=Hasty(), supervision=supervision).run())
-    try:
+    async with beside(Bridge(read_config(config), rng=Hasty(), supervision=supervision).run()):
         yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def test_a_bridge_tells_how_it_stands_and_that_it_works(

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from bridge.usb_light import agent, lights
 from bridge.usb_light.following import Following, looks
 from bridge.usb_light.lights import HINT, Library, Lights, UsbMissing, phases
 from tests.integration.test_broker import old_broker
+from tests.support.beside import beside
 from tests.support.bridges import Hasty
 from tests.support.mosquitto import Mosquitto, free_port, with_passwords
 from tests.support.subscriber import Subscriber
@@ -325,13 +326,8 @@ def settings(port: int, **more: Any) -> agent.Settings:
 @asynccontextmanager
 async def following(wanted: agent.Settings) -> AsyncIterator[None]:
     """The agent, for the length of the block; ended as SIGTERM ends it."""
-    life = asyncio.create_task(agent.run(wanted, Library(), Hasty()))
-    try:
+    async with beside(agent.run(wanted, Library(), Hasty())):
         yield
-    finally:
-        life.cancel()
-        with suppress(asyncio.CancelledError):
-            await life
 
 
 async def publish(subscriber: Subscriber, **payloads: str) -> None:

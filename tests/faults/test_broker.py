@@ -39,7 +39,7 @@ from tests.support.faults import (
     truth,
     until,
 )
-from tests.support.mosquitto import Mosquitto
+from tests.support.mosquitto import Mosquitto, with_rules
 from tests.support.subscriber import Subscriber
 
 RIGHT_WITHIN = 6.0
@@ -244,11 +244,9 @@ async def test_rights_that_are_given_later_are_used_for_what_changes_from_then_o
 ) -> None:
     folder = tmp_path / "strict"
     folder.mkdir()
-    rules = folder / "acl"
-    everything = "topic readwrite #\n"
-    rules.write_text("user watcher\ntopic read #\n\nuser bridge\ntopic readwrite 3cx/bridge/#\n")
-    rules.chmod(0o644)
-    options = ("allow_anonymous true", f"acl_file {rules}", "max_queued_messages 1000")
+    watcher = "user watcher\ntopic read #\n\n"
+    rules = with_rules(folder, f"{watcher}user bridge\ntopic readwrite 3cx/bridge/#\n")
+    options = (*rules, "max_queued_messages 1000")
     async with Mosquitto(folder, options=options) as broker:
         async with (
             Subscriber(broker.port, login=("watcher", "")) as subscriber,
@@ -257,7 +255,7 @@ async def test_rights_that_are_given_later_are_used_for_what_changes_from_then_o
             await subscriber.until_latest("3cx/bridge/state", "online")
             await until(lambda: bool(log.levels("does not let 'bridge' publish")))
             assert not [topic for topic in subscriber.latest if "/users/" in topic]
-            rules.write_text(f"user watcher\ntopic read #\n\nuser bridge\n{everything}")
+            with_rules(folder, f"{watcher}user bridge\ntopic readwrite #\n")
             assert broker._process is not None
             broker._process.send_signal(signal.SIGHUP)
             states = iter(["Away", "Out of office"] * 50)

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.domain.message import Message
 from bridge.domain.model import Leg
 from bridge.domain.privacy import CallerId
 from bridge.errors import BridgeError, SourceProtocolError
@@ -25,6 +24,7 @@ from bridge.sources.threecx.paging import Collection
 from bridge.sources.threecx.participants import Participants
 from bridge.sources.threecx.settings import QueryOptions
 from bridge.topics import Topics
+from tests.support.wire import Wire
 
 TOPICS = Topics("3cx", "hq", "homeassistant")
 
@@ -185,16 +185,6 @@ def test_a_token_always_has_a_life(token: str, expires_in: object, now: float) -
     life = lifetime(token, expires_in, now)
     assert life > 0
     assert math.isfinite(life)
-
-
-class Wire:
-    in_step = True
-
-    def __init__(self) -> None:
-        self.sent: list[Message] = []
-
-    def publish(self, message: Message) -> None:
-        self.sent.append(message)
 
 
 REQUEST = record("transaction", "level", "top", "skip", "profile", "queue", "pause", "override")

@@ -12,7 +12,7 @@ import trustme
 
 from bridge.simulator import SimulatedPbx
 from tests.support.bridges import BridgeProcess, running, write_config
-from tests.support.mosquitto import Mosquitto, free_port, with_passwords
+from tests.support.mosquitto import Mosquitto, free_port, with_passwords, with_rules
 from tests.support.subscriber import Subscriber
 
 
@@ -356,12 +356,10 @@ async def test_the_access_list_in_the_documentation_lets_everybody_do_just_what_
 ) -> None:
     folder = tmp_path / "broker"
     folder.mkdir()
-    rules = folder / "acl"
     documented = Path(__file__).parents[2] / "docs" / "mosquitto.acl"
-    rules.write_text(documented.read_text().replace("3cx2mqtt_3cx", "3cx2mqtt_hq"))
-    rules.chmod(0o644)
+    rules = documented.read_text().replace("3cx2mqtt_3cx", "3cx2mqtt_hq")
     config = {"mqtt": "username: bridge", "more": "commands: {queue: true}", "users_source": "interval: 500ms"}
-    async with Mosquitto(folder, options=("allow_anonymous true", f"acl_file {rules}")) as broker:
+    async with Mosquitto(folder, options=with_rules(folder, rules)) as broker:
         async with (
             BridgeProcess.start(write_config(tmp_path, pbx, url, broker.port, **config)) as bridge,
             Subscriber(broker.port, login=("homeassistant", "")) as home,
@@ -388,10 +386,7 @@ async def test_the_access_list_in_the_documentation_lets_everybody_do_just_what_
 async def test_what_the_broker_forbids_is_told_where_it_tells_it(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:
     folder = tmp_path / "broker"
     folder.mkdir()
-    rules = folder / "acl"
-    rules.write_text("user bridge\ntopic readwrite 3cx/#\n")
-    rules.chmod(0o644)
-    options = ("allow_anonymous true", f"acl_file {rules}", "max_queued_messages 1000")
+    options = (*with_rules(folder, "user bridge\ntopic readwrite 3cx/#\n"), "max_queued_messages 1000")
     async with Mosquitto(folder, options=options) as broker:
         path = write_config(tmp_path, pbx, url, broker.port, mqtt="username: bridge")
         async with BridgeProcess.start(path) as bridge, Subscriber(broker.port, login=("bridge", "")) as subscriber:

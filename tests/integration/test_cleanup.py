@@ -91,8 +91,7 @@ async def test_a_bridge_that_died_without_a_word_is_no_hindrance(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("bridge.mqtt.visit._ANSWER", 0.2)
-    await subscriber.publish("3cx/bridge/state", "online", retain=True)
-    await subscriber.publish("3cx/bridge/info", '{"pbx":{"name":"hq"}}', retain=True)
+    await subscriber.leave_a_dead_bridge()
     path = write_config(tmp_path, pbx, url, broker.port)
     asked: list[str] = []
 

@@ -200,7 +200,7 @@ async def test_light_test_walks_through_the_palette_and_the_running_bridge_waits
         await hall.until(on=True, color=GREEN)
         hall.commands.clear()
         told: list[str] = []
-        await oneshot.light_test(read_config(path), "hall", told.append, seconds=0.3)
+        await oneshot.light_test(read_config(path), "hall", told.append, seconds=0.6)  # two commands are 0.25 s apart
         assert [line.split()[0] for line in told] == [
             *("available", "away", "do_not_disturb", "ringing", "dialing", "on_call", "on_hold", "offline", "unknown")
         ]

@@ -13,7 +13,7 @@ from bridge import oneshot
 from bridge.domain.finding import Finding, Verdict, gravest
 from bridge.simulator import SimulatedPbx
 from tests.support.bridges import read_config, running, write_config
-from tests.support.mosquitto import Mosquitto, free_port, with_passwords
+from tests.support.mosquitto import Mosquitto, free_port, with_passwords, with_rules
 from tests.support.subscriber import Subscriber
 
 EVERY_SOURCE = {
@@ -229,8 +229,7 @@ async def test_a_bridge_that_is_said_to_run_and_does_not_answer_is_no_reason_to_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("bridge.mqtt.visit._ANSWER", 0.2)
-    await subscriber.publish("3cx/bridge/state", "online", retain=True)
-    await subscriber.publish("3cx/bridge/info", '{"pbx":{"name":"hq"}}', retain=True)
+    await subscriber.leave_a_dead_bridge()
     path = write_config(tmp_path, pbx, url, broker.port)
     failed = the(await check(path), Verdict.FAIL)
     assert (failed.about, failed.exit_code) == ("bridge", 69)
@@ -303,10 +302,8 @@ async def test_where_nobody_can_see_whether_a_bridge_is_running_the_pbx_is_left_
     monkeypatch.setattr("bridge.mqtt.visit._ECHO", 0.3)
     folder = tmp_path / "broker"
     folder.mkdir()
-    rules = folder / "acl"
-    rules.write_text("user bridge\ntopic write 3cx/#\ntopic readwrite homeassistant/#\n")
-    rules.chmod(0o644)
-    async with Mosquitto(folder, options=("allow_anonymous true", f"acl_file {rules}")) as broker:
+    rules = "user bridge\ntopic write 3cx/#\ntopic readwrite homeassistant/#\n"
+    async with Mosquitto(folder, options=with_rules(folder, rules)) as broker:
         path = write_config(tmp_path, pbx, url, broker.port, mqtt="username: bridge")
         async with running(path):
             findings = await check(path)
@@ -356,10 +353,7 @@ async def test_what_the_broker_forbids_is_told_though_it_acknowledges_it(
 ) -> None:
     folder = tmp_path / "broker"
     folder.mkdir()
-    rules = folder / "acl"
-    rules.write_text("user bridge\ntopic readwrite 3cx/#\n")
-    rules.chmod(0o644)
-    async with Mosquitto(folder, options=("allow_anonymous true", f"acl_file {rules}")) as broker:
+    async with Mosquitto(folder, options=with_rules(folder, "user bridge\ntopic readwrite 3cx/#\n")) as broker:
         path = write_config(tmp_path, pbx, url, broker.port, mqtt="username: bridge")
         failed = the(await check(path), Verdict.FAIL)
     assert failed.exit_code == 1

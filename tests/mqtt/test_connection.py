@@ -16,7 +16,7 @@ from bridge.mqtt.connection import Connection, WrongProtocol
 from bridge.mqtt.settings import MqttSettings, Protocol, TlsSettings
 from bridge.simulator import SimulatedPbx
 from tests.support.bridges import BridgeProcess, running, write_config
-from tests.support.mosquitto import Mosquitto, free_port
+from tests.support.mosquitto import Mosquitto, free_port, with_rules
 from tests.support.subscriber import Subscriber
 
 WILL = Message("3cx/bridge/state", b"offline", Rank.BRIDGE)
@@ -148,12 +148,10 @@ async def test_a_broker_that_announces_a_small_window_gets_no_more(tmp_path: Pat
 async def test_a_login_that_may_not_read_is_told_so_and_still_publishes(
     tmp_path: Path, pbx: SimulatedPbx, url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rules = tmp_path / "acl"
-    rules.write_text("topic write 3cx/#\ntopic write homeassistant/#\n\nuser watcher\ntopic read #\n")
-    rules.chmod(0o644)
     folder = tmp_path / "broker"
     folder.mkdir()
-    async with Mosquitto(folder, options=("allow_anonymous true", f"acl_file {rules}")) as broker:
+    rules = "topic write 3cx/#\ntopic write homeassistant/#\n\nuser watcher\ntopic read #\n"
+    async with Mosquitto(folder, options=with_rules(folder, rules)) as broker:
         with caplog.at_level(logging.WARNING):
             async with (
                 Subscriber(broker.port, login=("watcher", "")) as subscriber,

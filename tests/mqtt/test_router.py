@@ -3,20 +3,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from bridge.domain.message import Message
 from bridge.errors import BridgeError
 from bridge.mqtt.router import MAX_ANSWER, MAX_REQUEST, CommandTopic, Router
 from bridge.topics import Topics
-
-
-class Wire:
-    in_step = True
-
-    def __init__(self) -> None:
-        self.sent: list[Message] = []
-
-    def publish(self, message: Message) -> None:
-        self.sent.append(message)
+from tests.support.wire import Wire
 
 
 def answer(payload: bytes, *, retained: bool = False) -> dict[str, object]:

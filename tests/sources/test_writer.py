@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -13,6 +13,7 @@ from bridge.errors import BridgeError
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx import parse, writer
 from bridge.sources.threecx.writer import Writer
+from tests.support.beside import beside
 from tests.support.clock import FakeClock
 from tests.support.threecx import settings, tools
 
@@ -31,13 +32,8 @@ async def writing(pbx: SimulatedPbx, url: str, clock: FakeClock) -> AsyncIterato
     desk = Desk(pbx)
     async with tools(settings(url), clock) as (found, _):
         made = Writer(found.xapi, desk.row, desk.done.set)
-        task = asyncio.create_task(made.run())
-        try:
+        async with beside(made.run()):
             yield made, desk
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
 
 @pytest.fixture(autouse=True)

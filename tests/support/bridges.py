@@ -6,13 +6,14 @@ import random
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from bridge.app import Bridge
 from bridge.config import Config, load
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx.refusals import Refusals
+from tests.support.beside import beside
 
 CONFIG = """\
 pbx: {{name: hq, url: "{url}", client_id: {client_id}, client_secret: {client_secret}, timeout: 2s}}
@@ -86,13 +87,8 @@ async def running(path: Path, state_directory: Path | None = None) -> AsyncItera
     """The bridge in this loop, for the length of the block; stopped as SIGTERM stops it."""
     config = read_config(path)
     refusals = Refusals(config.pbx, state_directory)
-    task = asyncio.create_task(Bridge(config, rng=Hasty(), refusals=refusals).run())
-    try:
+    async with beside(Bridge(config, rng=Hasty(), refusals=refusals).run()):
         yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 class BridgeProcess:

@@ -20,6 +20,7 @@ from bridge.domain.clock import Clock
 from bridge.simulator import SimulatedPbx
 from bridge.simulator.pbx import Intercept
 from bridge.sources.threecx.refusals import Refusals
+from tests.support.beside import beside
 from tests.support.bridges import Hasty, read_config
 from tests.support.subscriber import Subscriber
 
@@ -273,14 +274,9 @@ async def living(
     )
     before = asyncio.all_tasks()
     life = Bridge(config, clock=clock, rng=Hasty(), refusals=Refusals(config.pbx, None))
-    task = asyncio.create_task(life.run(), name="bridge")
-    try:
+    async with beside(life.run()) as task:
         yield
-    finally:
         assert not task.done(), "the bridge has ended by itself"
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
     await until(
         lambda: not own_tasks(asyncio.all_tasks() - before), 2.0, lambda: own_tasks(asyncio.all_tasks() - before)
     )

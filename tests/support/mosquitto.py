@@ -35,6 +35,14 @@ def with_passwords(folder: Path, **passwords: str) -> tuple[str, ...]:
     return "allow_anonymous false", f"password_file {path}"
 
 
+def with_rules(folder: Path, rules: str) -> tuple[str, ...]:
+    """Options of a broker that lets everybody in, and to what these rules (`acl_file`) allow."""
+    path = folder / "acl"
+    path.write_text(rules)
+    path.chmod(0o644)
+    return "allow_anonymous true", f"acl_file {path}"
+
+
 class Mosquitto:
     """A broker with its own folder; keeps its port over restarts."""
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from bridge.sources.threecx.poll import Tools
 from bridge.sources.threecx.refusals import Refusals
 from bridge.sources.threecx.settings import PbxSettings
 from bridge.sources.threecx.xapi import Xapi
+from tests.support.beside import beside
 from tests.support.bridges import Hasty
 from tests.support.clock import FakeClock
 
@@ -74,10 +75,5 @@ class Reports:
 async def at_work(source: Source) -> AsyncIterator[Reports]:
     """The source running in a task of its own."""
     reports = Reports(source)
-    task = asyncio.create_task(source.run(reports))
-    try:
+    async with beside(source.run(reports)):
         yield reports
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task

@@ -14,6 +14,7 @@ from bridge.health import Health
 from bridge.web.metrics import Metrics
 from bridge.web.server import MOST_CONNECTIONS, Web
 from bridge.web.settings import WebSettings
+from tests.support.beside import beside
 from tests.support.bridges import Hasty
 from tests.support.clock import FakeClock
 from tests.support.mosquitto import free_port
@@ -32,13 +33,8 @@ class Site:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self.web.run())
-        try:
+        async with beside(self.web.run()):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def listens(self) -> None:
         async with asyncio.timeout(5):
