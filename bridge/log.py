@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Self, TextIO
@@ -84,18 +85,18 @@ class Recurring:
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
-        self._told: str | None = None
+        self._told = _Told()
 
     def failed(self, message: str, level: int = logging.WARNING) -> None:
-        """Log `message` at `level` the first time and whenever it differs from the last, else at debug."""
-        self._logger.log(logging.DEBUG if message == self._told else level, "%s", message)
-        self._told = message
+        """Log `message` at `level` unless it was told since this worked last, else at debug."""
+        self._logger.log(logging.DEBUG if message in self._told else level, "%s", message)
+        self._told.add(message)
 
     def recovered(self, message: str) -> None:
         """Log `message` if there was a failure to recover from."""
-        if self._told is not None:
+        if self._told:
             self._logger.info("%s", message)
-            self._told = None
+            self._told.clear()
 
 
 class Troubles:
@@ -103,19 +104,48 @@ class Troubles:
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
-        self._told: dict[str, str] = {}
+        self._told: defaultdict[str, _Told] = defaultdict(_Told)
+        """By source, of those that do not work."""
 
     def failed(self, source: str, message: str, level: int = logging.WARNING) -> None:
-        """Log `message` at `level`, or at debug if it was told already and nothing has changed since."""
-        known = message in self._told.values()
-        self._told[source] = message
+        """Log `message` at `level`, or at debug if it was told of a source that has not worked since."""
+        known = any(message in told for told in self._told.values())
+        self._told[source].add(message)
         self._logger.log(logging.DEBUG if known else level, "%s", message)
 
     def recovered(self, source: str) -> None:
         """Log that the last of the sources with this trouble works again."""
-        message = self._told.pop(source, None)
-        if message is not None and message not in self._told.values():
+        told = self._told.pop(source, None)
+        if told and not any(told.latest in others for others in self._told.values()):
             self._logger.info("%s is read again", source)
+
+
+class _Told:
+    """The messages that were told and need not be told again, the latest ones where there are very many."""
+
+    _MOST = 100
+
+    def __init__(self) -> None:
+        self._messages: dict[str, None] = {}
+
+    def __contains__(self, message: str) -> bool:
+        return message in self._messages
+
+    def __bool__(self) -> bool:
+        return bool(self._messages)
+
+    @property
+    def latest(self) -> str:
+        return next(reversed(self._messages))
+
+    def add(self, message: str) -> None:
+        self._messages.pop(message, None)
+        self._messages[message] = None
+        if len(self._messages) > self._MOST:
+            del self._messages[next(iter(self._messages))]
+
+    def clear(self) -> None:
+        self._messages.clear()
 
 
 class _Text(logging.Formatter):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bridge.log import Recurring, harmless, redacted, setup
+from bridge.log import Recurring, Troubles, harmless, redacted, setup
 from bridge.settings import LogFormat, LogLevel, LogSettings
 
 LOGGER = logging.getLogger("bridge.test")
@@ -67,9 +67,36 @@ def test_what_fails_again_and_again_is_told_once(caplog: pytest.LogCaptureFixtur
         ("DEBUG", "down"),
         ("DEBUG", "down"),
         ("WARNING", "refused"),
-        ("WARNING", "down"),
+        ("DEBUG", "down"),
         ("INFO", "fine again"),
     ]
+    trouble.failed("down")
+    assert caplog.records[-1].levelname == "WARNING"
+
+
+def test_what_several_suffer_from_in_turn_is_told_once_and_that_it_is_over_by_the_last_of_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    troubles = Troubles(LOGGER)
+    for message in ("down", "slow", "down", "slow"):
+        troubles.failed("users", message)
+        troubles.failed("calls", message)
+    troubles.recovered("users")
+    troubles.recovered("users")
+    troubles.recovered("calls")
+    loud = [(record.levelname, record.message) for record in caplog.records if record.levelno > logging.DEBUG]
+    assert loud == [("WARNING", "down"), ("WARNING", "slow"), ("INFO", "calls is read again")]
+
+
+def test_the_memory_of_what_was_told_has_an_end(caplog: pytest.LogCaptureFixture) -> None:
+    trouble = Recurring(LOGGER)
+    for number in range(1000):
+        trouble.failed(f"{number}")
+    caplog.clear()
+    for number in (999, 0):
+        trouble.failed(f"{number}")
+    assert [record.message for record in caplog.records if record.levelno == logging.WARNING] == ["0"]
 
 
 @pytest.mark.parametrize(

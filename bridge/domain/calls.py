@@ -29,6 +29,8 @@ class Call:
     """When `status` began, Unix seconds."""
     began: int
     answered_at: int | None
+    held: bool
+    """Whether it is on hold, or was when a source that sees this told last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,7 @@ def happenings(before: tuple[Call, ...], after: tuple[Call, ...]) -> Iterator[Ha
         if call.id not in still:
             yield Happening(CallEventType.ENDED, call)
     for call in after:
-        was = then.get(call.id)
-        yield from (Happening(kind, call) for kind in _steps(was.status if was else None, call.status))
+        yield from (Happening(kind, call) for kind in _steps(then.get(call.id), call))
 
 
 def foremost(calls: tuple[Call, ...]) -> Call | None:
@@ -142,6 +143,7 @@ def _followed(call: Call | None, leg: Leg, now: int) -> Call | None:
             since=since,
             began=since,
             answered_at=since if leg.status in _CONNECTED else None,
+            held=leg.status is CallStatus.ON_HOLD,
         )
     status = call.status if leg.keeps or leg.status is None else leg.status
     told = leg.party is not None
@@ -154,6 +156,7 @@ def _followed(call: Call | None, leg: Leg, now: int) -> Call | None:
         internal=leg.internal if told else call.internal,
         name=leg.name if told else call.name,
         via=call.via or leg.via,
+        held=status is CallStatus.ON_HOLD or (call.held and leg.hold_unseen),
     )
     if status is call.status:
         return moved
@@ -170,11 +173,11 @@ _FIRST = {
 }
 
 
-def _steps(before: CallStatus | None, after: CallStatus) -> tuple[CallEventType, ...]:
-    if before is after:
-        return ()
-    if before is CallStatus.ON_CALL and after is CallStatus.ON_HOLD:
-        return (CallEventType.HELD,)
-    if before is CallStatus.ON_HOLD and after is CallStatus.ON_CALL:
-        return (CallEventType.RESUMED,)
-    return _FIRST[after]
+def _steps(before: Call | None, after: Call) -> tuple[CallEventType, ...]:
+    if before is None:
+        return _FIRST[after.status]
+    if before.status in _CONNECTED and after.status in _CONNECTED:
+        if before.held is after.held:
+            return ()
+        return (CallEventType.HELD,) if after.held else (CallEventType.RESUMED,)
+    return () if before.status is after.status else _FIRST[after.status]

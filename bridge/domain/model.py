@@ -88,6 +88,8 @@ class Leg:
     status: CallStatus | None
     keeps: bool = False
     """`status` is a guess for calls not seen before; a known call keeps the status it had."""
+    hold_unseen: bool = False
+    """The source takes calls on hold for connected ones."""
     direction: Direction | None = None
     party: str | None = None
     """The other side's number."""

@@ -125,8 +125,11 @@ class Visit:
 
 @asynccontextmanager
 async def visiting(settings: MqttSettings, topics: Topics, command: str) -> AsyncIterator[Visit]:
-    """Connect for the length of the block, with a client id of this command's own and no will; or raise BrokerError."""
-    settings = replace(settings, client_id=f"{settings.client_id}-{command}-{os.getpid()}")
+    """Connect for the length of the block, with a client id of this command's own and no will; or raise BrokerError.
+
+    At QoS 1 whatever the bridge publishes with: a visitor leaves once the broker has acknowledged all.
+    """
+    settings = replace(settings, client_id=f"{settings.client_id}-{command}-{os.getpid()}", qos=1)
     heard: asyncio.Queue[Heard] = asyncio.Queue()
 
     def receive(topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # as Receive demands

@@ -27,6 +27,16 @@ def test_a_call_from_the_first_ring_to_the_end() -> None:
     assert told == ["ringing 1", "answered 1", "held 1", "resumed 1", "ended 1"]
 
 
+def test_a_source_that_sees_no_hold_neither_resumes_a_call_nor_makes_it_held_again() -> None:
+    talking, held, either = leg(ON_CALL), leg(ON_HOLD), leg(ON_CALL, hold_unseen=True)
+    calls, told = story((held,), (either,), (either,))
+    assert (calls[0].status, told) == (ON_CALL, ["answered 1", "held 1"])
+    assert story((held,), (either,), (held,), (talking,))[1] == ["answered 1", "held 1", "resumed 1"]
+    assert story((held,), (either,), (talking,), (held,))[1] == ["answered 1", "held 1", "resumed 1", "held 1"]
+    assert story((held,), (either,), ())[1] == ["answered 1", "held 1", "ended 1"]
+    assert story((talking,), (either,), (held,))[1] == ["answered 1", "held 1"]
+
+
 def test_a_call_seen_first_when_it_is_under_way_was_answered() -> None:
     assert story((leg(ON_CALL),), ())[1] == ["answered 1", "ended 1"]
     assert story((leg(ON_HOLD),))[1] == ["answered 1", "held 1"]

@@ -203,14 +203,16 @@ def test_what_polling_cannot_see_is_believed_for_20_seconds_after_the_socket_was
         {"100": (leg(CallStatus.ON_HOLD, "1"),), "101": (queued,), "102": (leg(CallStatus.RINGING, "3"),)},
     )
     world.lost()
+    polled = {"100": (leg(CallStatus.ON_CALL, "1", hold_unseen=True),)}
     for _ in range(6):
         world.wait(3)
         world.users(user("100"), user("101"), user("102"))
-        world.polled({"100": (leg(CallStatus.ON_CALL, "1"),)})
+        world.polled(polled)
         states = [world.user(dn).state for dn in ("100", "101", "102")]
         assert states == [State.ON_HOLD, State.RINGING, State.AVAILABLE]
     world.wait(3)
     assert [world.user(dn).state for dn in ("100", "101", "102")] == [State.ON_CALL, State.AVAILABLE, State.AVAILABLE]
+    assert "3cx/users/100/call" not in [topic for topic, _ in world.wire.moments]  # nobody knows that it was resumed
 
 
 def test_a_phone_that_rang_because_of_a_queue_and_was_answered_is_followed_by_polling(clock: FakeClock) -> None:

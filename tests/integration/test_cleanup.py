@@ -38,12 +38,13 @@ def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bridge.cleanup.MOMENT", 0.05)
 
 
+@pytest.mark.parametrize("qos", [0, 1])
 async def test_all_of_it_goes_discovery_first_and_nothing_else(
-    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber, qos: int
 ) -> None:
     for topic, payload in OTHERS.items():
         await subscriber.publish(topic, payload, retain=True)
-    path = write_config(tmp_path, pbx, url, broker.port, more="groups: {all: ['1*']}")
+    path = write_config(tmp_path, pbx, url, broker.port, mqtt=f"qos: {qos}", more="groups: {all: ['1*']}")
     async with running(path):
         await subscriber.until_latest("3cx/bridge/state", "online")
         with pytest.raises(BridgeError, match="the bridge of 'hq' is running under 3cx/#: stop it first"):

@@ -83,6 +83,7 @@ def _leg(
         id=call_id,
         status=status,
         keeps=keeps,
+        hold_unseen=True,
         direction=direction if outside or other is None else Direction.INTERNAL,
         party=None if other is None else other.outside or other.number,
         internal=not outside,
