@@ -75,8 +75,9 @@ class Connection:
         """Topics by packet identifier."""
         self.acknowledged: Callable[[str], None] = lambda _topic: None
         """Called when the broker has acknowledged something published to a topic."""
-        self._denied = False
-        """Whether the broker has refused to let something be published."""
+        self.denied = asyncio.Event()
+        """Set when the broker does not let something be published; MQTT 5 alone tells, and not at QoS 0."""
+        self._denial_told = False
         self._window = MOST_IN_FLIGHT[settings.qos]
         self._room = asyncio.Event()
         self._received = 0
@@ -335,9 +336,10 @@ class Connection:
             granted.set_result([not code.is_failure for code in codes])
 
     def _note_denied(self, topic: str, code: ReasonCode) -> None:
-        """MQTT 5 tells; it is said once for each connection, as the other topics fare no better."""
-        if not self._denied:
-            self._denied = True
+        """Said once for each connection, as the other topics fare no better."""
+        self.denied.set()
+        if not self._denial_told:
+            self._denial_told = True
             _logger.error(
                 "%s does not let %r publish to %s (%s), and perhaps not to others: '3cx2mqtt check' says which rights "
                 "are missing",

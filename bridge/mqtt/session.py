@@ -44,6 +44,9 @@ _STEP = 120.0
 """Seconds after which the session must have made a step; whatever it waits for at the broker ends sooner."""
 _LOOK = 5.0
 
+_DENIED = 300.0
+"""Seconds after which what the broker forbade is tried again: rights may be given while the connection stands."""
+
 _QUICK = 10.0
 _QUICK_CLOSES = 3
 
@@ -89,7 +92,7 @@ class Session:
         self._allowance = Allowance(settings.max_rate, BURST, clock.monotonic)
         self._wake = asyncio.Event()
         self._anew = asyncio.Event()
-        """Set when whom it serves was exchanged, and everything has to be said anew."""
+        """Set when everything has to be said anew on the same connection."""
         self._subscribed: tuple[str, ...] = ()
         self._parked: dict[str, Message] = {}
         """What may go once the broker has acknowledged the one before, by topic."""
@@ -99,6 +102,7 @@ class Session:
         """Looked for once: no configuration changes meanwhile, and some brokers cut off who asks for so much."""
         self._echo: bytes | None = None
         self._trouble = Recurring(_logger)
+        self._unread = Recurring(_logger)
         self.why_not: str | None = "not connected yet"
         """What keeps the session from the broker, None while it is connected."""
         self._turns = 0
@@ -162,6 +166,7 @@ class Session:
                 keepalive = tasks.create_task(connection.tend(), name="mqtt-keepalive")
                 progress = tasks.create_task(self._show_progress(connection), name="mqtt-progress")
                 recovery = tasks.create_task(self._tell_recovery(), name="mqtt-recovery")
+                denials = tasks.create_task(self._try_again(connection), name="mqtt-denials")
                 while not connection.lost.done():
                     self._anew.clear()
                     serving = tasks.create_task(self._serve(connection), name="mqtt-serve")
@@ -171,7 +176,7 @@ class Session:
                     for task in (serving, anew):
                         task.cancel()
                     await asyncio.wait({serving, anew})
-                for task in (keepalive, progress, recovery):
+                for task in (keepalive, progress, recovery, denials):
                     task.cancel()
         except asyncio.CancelledError:
             await self._farewell(connection)
@@ -186,6 +191,13 @@ class Session:
         """Not before it has lasted: a broker that lets the bridge in and hangs up, again and again, is told once."""
         await asyncio.sleep(_QUICK)
         self._trouble.recovered("the broker is back")
+
+    async def _try_again(self, connection: Connection) -> None:
+        while True:
+            await connection.denied.wait()
+            await asyncio.sleep(_DENIED)
+            connection.denied.clear()
+            self._anew.set()
 
     async def _serve(self, connection: Connection) -> None:
         self._readback = readback = Readback(self._topics)
@@ -228,11 +240,13 @@ class Session:
                 while await wait_for(self._heard, _QUIET if self._echo else _QUIET_AFTER_ECHO):
                     self._heard.clear()
         if self._echo:
-            _logger.warning(
-                "the broker does not let this login read %s: what an earlier run left is not tidied up, and if it may "
-                "not write there either, nothing is published; '3cx2mqtt check' says which rights are missing",
-                self._topics.bridge_check,
+            self._unread.failed(
+                f"the broker does not let this login read {self._topics.bridge_check}: what an earlier run left is not "
+                "tidied up, and if it may not write there either, nothing is published; '3cx2mqtt check' says which "
+                "rights are missing"
             )
+        else:
+            self._unread.recovered(f"the broker lets this login read {self._topics.bridge_check} now")
         over = dict.fromkeys((*filters, self._topics.bridge_check))
         connection.unsubscribe([each for each in over if each not in self._hooks.kept_filters])
 

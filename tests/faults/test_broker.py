@@ -10,7 +10,6 @@ What other tests show already:
 
 import asyncio
 import logging
-import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -239,9 +238,15 @@ async def test_a_broker_at_its_limit_is_tried_until_there_is_room(
     assert sum(log.loud().values()) == 1, log.loud()
 
 
-async def test_rights_that_are_given_later_are_used_for_what_changes_from_then_on(
-    tmp_path: Path, pbx: SimulatedPbx, configure: Configure, log: Log
+async def test_rights_that_are_given_later_are_used_without_a_new_connection(
+    tmp_path: Path,
+    pbx: SimulatedPbx,
+    configure: Configure,
+    log: Log,
+    note: Note,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("bridge.mqtt.session._DENIED", 1.0)  # 300 s
     folder = tmp_path / "strict"
     folder.mkdir()
     watcher = "user watcher\ntopic read #\n\n"
@@ -253,19 +258,37 @@ async def test_rights_that_are_given_later_are_used_for_what_changes_from_then_o
             living(configure(broker.port, mqtt="username: bridge")),
         ):
             await subscriber.until_latest("3cx/bridge/state", "online")
-            await until(lambda: bool(log.levels("does not let 'bridge' publish")))
+            await subscriber.until(lambda: subscriber.payloads("3cx/bridge/state").count("online") >= 3)
             assert not [topic for topic in subscriber.latest if "/users/" in topic]
             with_rules(folder, f"{watcher}user bridge\ntopic readwrite #\n")
-            assert broker._process is not None
-            broker._process.send_signal(signal.SIGHUP)
-            states = iter(["Away", "Out of office"] * 50)
-            async with asyncio.timeout(RIGHT_WITHIN):
-                while "3cx/users/100/state" not in subscriber.latest:
-                    pbx.change("100", profile=next(states))
-                    await asyncio.sleep(0.6)
-            pbx.change("100", profile="Available")
-            await subscriber.until_latest("3cx/users/100/state", "available")
+            broker.reload()
+            note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
+            assert "homeassistant/device/3cx2mqtt_hq/user_100/config" in subscriber.latest
+            pbx.change("100", profile="Away")
+            await right(subscriber, pbx, RIGHT_WITHIN)
     assert log.levels("does not let 'bridge' publish") == [logging.ERROR]
+    assert len(log.levels("connected to")) == 1
+
+
+async def test_what_happens_while_the_broker_is_away_is_not_told_once_it_is_back(
+    pbx: SimulatedPbx, configure: Configure, broker: Mosquitto, subscriber: Subscriber, log: Log
+) -> None:
+    """A call that rang and ended meanwhile would be news of a phone that is silent."""
+    async with living(configure()):
+        await right(subscriber, pbx, 10)
+        await broker.kill()
+        await until(lambda: bool(log.levels("closed the connection")), NOTICED)
+        polled = len(pbx.requests_to("/ActiveCalls"))
+        call = pbx.exchange.ring("0301234561", "100")
+        await until(lambda: len(pbx.requests_to("/ActiveCalls")) >= polled + 2)
+        pbx.exchange.end(call)
+        await until(lambda: len(pbx.requests_to("/ActiveCalls")) >= polled + 4)
+        await broker.start()
+        async with Subscriber(broker.port) as later:
+            await right(later, pbx, 20)
+            pbx.exchange.ring("0301234562", "101")
+            await until(lambda: told(later, "101") == ["ringing"], RIGHT_WITHIN)
+            assert told(later, "100") == []
 
 
 async def test_a_session_that_was_taken_over_is_taken_back(

@@ -95,6 +95,11 @@ class Mosquitto:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
+    def reload(self) -> None:
+        """Read the rules and passwords anew; connections stand."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
     async def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
