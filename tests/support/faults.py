@@ -22,6 +22,7 @@ from bridge.simulator.pbx import Intercept
 from bridge.sources.threecx.refusals import Refusals
 from tests.support.beside import beside
 from tests.support.bridges import Hasty, read_config
+from tests.support.mosquitto import free_port
 from tests.support.subscriber import Subscriber
 
 _CHUNK = 65536
@@ -71,7 +72,7 @@ class Link:
     """A TCP proxy in front of a loopback port; keeps its own port. Faults strike open connections and new ones."""
 
     def __init__(self, port: int) -> None:
-        self.port = 0
+        self.port = free_port()
         self.accepted = 0
         self._upstream = port
         self._server: asyncio.Server | None = None
@@ -132,7 +133,6 @@ class Link:
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     def _stop_listening(self) -> None:
         if self._server is not None:
