@@ -52,7 +52,8 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """The probe looks every half second whether a PBX that was away is back, instead of every 5 s; and a lost socket is
     opened again after a fifth of the usual pauses."""
     monkeypatch.setattr("bridge.sources.threecx.probe.SILENCE", 1.0)
-    monkeypatch.setattr("bridge.sources.threecx.call_control.Backoff", a_fifth)
+    monkeypatch.setattr("bridge.sources.threecx.call_control._FIRST_PAUSE", 0.2)
+    monkeypatch.setattr("bridge.sources.threecx.call_control._LONGEST_PAUSE", 6.0)
 
 
 @pytest.fixture

@@ -160,13 +160,54 @@ async def test_answers_of_every_other_kind_each_time_are_told_once_each(
     """A connection that breaks here and there is one trouble, wherever it breaks."""
     async with living(configure()):
         await settled(subscriber, pbx)
-        for number in range(3):
+        for number in range(8):
             told_already = len(log.levels("cannot reach"))
             link.strike(cut(310 + 10 * number))
             await until(lambda seen=told_already: len(log.levels("cannot reach")) > seen, NOTICED)  # type: ignore[misc]
         await link.heal()
         await right(subscriber, pbx, RIGHT_WITHIN)
     assert sum(log.loud().values()) <= 3, log.loud()
+
+
+async def test_an_empty_list_of_users_is_not_believed(
+    pbx: SimulatedPbx, configure: Configure, subscriber: Subscriber, log: Log
+) -> None:
+    """A PBX that is starting may know nobody yet."""
+    async with living(configure()):
+        await settled(subscriber, pbx)
+        pbx.intercept = answering(raw(b'{"value":[]}'), "/Users")
+        await until(lambda: len(log.levels("Users came back empty")) >= 2, NOTICED)
+        pbx.intercept = None
+        pbx.change("100", profile="Away")
+        await right(subscriber, pbx, RIGHT_WITHIN)
+    assert [set(subscriber.payloads(f"3cx/users/{dn}/state")) for dn in pbx.users] == [
+        {"available", "away"},
+        {"available"},
+        {"available"},
+        {"available"},
+    ]
+    log.is_told_once("Users came back empty")
+
+
+async def test_lists_that_were_closed_or_missing_for_a_while_are_read_again_soon(
+    pbx: SimulatedPbx,
+    configure: Configure,
+    subscriber: Subscriber,
+    log: Log,
+    note: Note,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What starts up answers so, too; where nothing changes, it is asked less and less often."""
+    monkeypatch.setattr("bridge.sources.threecx.poll._FIRST_LOOK", 0.3)  # 5 s
+    async with living(configure()):
+        await settled(subscriber, pbx)
+        for status in (401, 403, 404):
+            pbx.intercept = answering(html(status), "/Users", "/ActiveCalls")
+            asked = len(pbx.requests_to("/Users"))
+            await until(lambda seen=asked: len(pbx.requests_to("/Users")) >= seen + 2)  # type: ignore[misc]
+            pbx.intercept = None
+            pbx.change("100", profile="Away" if status == 403 else "Out of office")
+            note(f"right_after_{status}", await right(subscriber, pbx, RIGHT_WITHIN))
 
 
 async def test_too_many_requests_are_not_made_worse(

@@ -88,6 +88,9 @@ async def health(config: Path, stale: float = 30.0) -> tuple[int, str]:
     return await process.wait(), said.decode()
 
 
+REFUSED = "; the last reload was refused, the log says why"
+
+
 async def test_systemd_hears_of_the_start_of_reloads_and_of_the_end(tmp_path: Path, pbx: SimulatedPbx) -> None:
     """There is neither a PBX nor a broker: it is ready all the same."""
     dead = f"http://127.0.0.1:{free_port()}"
@@ -104,15 +107,32 @@ async def test_systemd_hears_of_the_start_of_reloads_and_of_the_end(tmp_path: Pa
             heard = await systemd.until_line("READY=1")
             assert heard.index("RELOADING=1") < heard.index("READY=1")
             await bridge.says("not reloaded, the running configuration stays")
+            await systemd.until(lambda new: any(line.endswith(REFUSED) for line in new))
 
             write_config(tmp_path, pbx, dead, free_port())
             bridge.hang_up()
             heard = await systemd.until_line("READY=1")
             assert heard.index("RELOADING=1") < heard.index("READY=1")
+            heard = await systemd.until(lambda new: any(line.startswith("STATUS=") for line in new))
+            assert not any(REFUSED in line for line in heard)
             await systemd.until_line("WATCHDOG=1")
 
             assert await bridge.signal(signal.SIGTERM) == 0
         assert systemd.listen()[-1] == "STOPPING=1"
+
+
+async def test_a_name_server_that_hangs_does_not_hold_up_the_end(tmp_path: Path, pbx: SimulatedPbx) -> None:
+    hanging = (
+        "import socket, time\nreally = socket.getaddrinfo\n"
+        "def getaddrinfo(host, *rest, **more):\n"
+        "    if host == 'pbx.example':\n        print('asked', flush=True)\n        time.sleep(60)\n"
+        "    return really(host, *rest, **more)\n"
+        "socket.getaddrinfo = getaddrinfo"
+    )
+    config = write_config(tmp_path, pbx, "http://pbx.example:5000", free_port())
+    async with BridgeProcess.start(config, prelude=hanging) as bridge:
+        await bridge.says("asked")
+        assert await bridge.signal(signal.SIGTERM) == 0
 
 
 async def test_a_bad_configuration_is_never_ready(tmp_path: Path) -> None:

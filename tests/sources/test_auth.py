@@ -237,7 +237,28 @@ async def test_something_that_is_no_3cx_is_told_apart(pbx: SimulatedPbx, url: st
         assert await xapi.version() == "20.0.8.1109"
 
 
-async def test_a_pbx_that_refused_everything_while_it_started_is_forgiven_after_ten_minutes(
+async def test_a_token_that_others_replaced_while_it_was_in_use_tells_nothing_of_a_right(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
+) -> None:
+    """Requests to what is closed to the client renew the token for all, several of them crosswise."""
+    async with tools(settings(url), clock) as (found, access):
+        auth = access._auth
+        replaced = 0
+
+        async def crossing(request: web.Request) -> web.StreamResponse | None:
+            nonlocal replaced
+            if request.path.endswith("/Defs") and replaced < 2:
+                replaced += 1
+                await auth.renew(request.headers["Authorization"].removeprefix("Bearer "))
+            return None
+
+        pbx.intercept = crossing
+        assert await found.xapi.version() == "20.0.8.1109"
+        assert (replaced, pbx.tokens.granted) == (2, 3)
+        assert not access._closed
+
+
+async def test_a_pbx_that_refused_everything_while_it_started_is_forgiven_soon_and_later_each_time(
     pbx: SimulatedPbx, url: str, clock: FakeClock
 ) -> None:
     async def starting(request: web.Request) -> web.StreamResponse | None:
@@ -252,9 +273,20 @@ async def test_a_pbx_that_refused_everything_while_it_started_is_forgiven_after_
         with pytest.raises(SourcePermissionError):
             await xapi.version()
         granted = pbx.tokens.granted
-        clock.turn(600)
+        clock.turn(30)
         assert await xapi.version() == "20.0.8.1109"
         assert pbx.tokens.granted == granted + 1
+        pbx.intercept = starting
+        with pytest.raises(SourcePermissionError):
+            await xapi.version()
+        for wait in (30, 60, 120):
+            clock.turn(wait - 1)
+            for turn in (0, 1, 0):
+                clock.turn(turn)
+                granted = pbx.tokens.granted
+                with pytest.raises(SourcePermissionError):
+                    await xapi.version()
+                assert pbx.tokens.granted == granted + turn
 
 
 async def test_who_only_looks_logs_in_once(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:

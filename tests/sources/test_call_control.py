@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import pytest
 from aiohttp import web
@@ -372,3 +373,94 @@ async def test_a_401_at_the_door_is_a_missing_right(pbx: SimulatedPbx, url: str,
 def test_events_with_absurd_numbers_are_of_no_interest() -> None:
     entity = f"/callcontrol/101/participants/{'9' * 5000}"
     assert parse.event(json.dumps({"event": {"event_type": 0, "entity": entity}})).type is None
+
+
+class Brittle:
+    """Call Control in name only: opens at once, knows of no call, and breaks when it is told to."""
+
+    close_code = 1006
+
+    def __init__(self) -> None:
+        self.opened = asyncio.Event()
+        self.over = asyncio.Event()
+
+    @asynccontextmanager
+    async def websocket(self) -> AsyncIterator["Brittle"]:
+        self.over.clear()
+        self.opened.set()
+        yield self
+
+    async def everything(self) -> list[parse.Extension]:
+        return []
+
+    def __aiter__(self) -> "Brittle":
+        return self
+
+    async def __anext__(self) -> object:
+        await self.over.wait()
+        raise StopAsyncIteration
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_the_end_is_not_missed_when_the_connection_is_lost_at_the_same_time(
+    url: str, clock: FakeClock, turns: int
+) -> None:
+    api = Brittle()
+    async with tools(settings(url), clock) as (found, _):
+        source = CallControl(found, cast("CallControlApi", api), CallControlSettings(Enabled.AUTO, 3600.0))
+        work = asyncio.create_task(source.run(lambda _: None))
+        await asyncio.wait_for(api.opened.wait(), 5)
+        await asyncio.sleep(0.01)
+        api.over.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        work.cancel()
+        await asyncio.wait({work}, timeout=2)
+        ended = work.cancelled()
+        work.cancel()
+    assert ended
+
+
+async def test_a_connection_that_never_lasts_is_opened_less_and_less_often(
+    url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = Brittle()
+    pauses: list[float] = []
+
+    async def rest(_tools: object, _source: str, _wake: asyncio.Event, seconds: float) -> None:
+        pauses.append(seconds)
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr("bridge.sources.threecx.poll.Tools.rest", rest)
+    async with tools(settings(url), clock) as (found, _):
+        source = CallControl(found, cast("CallControlApi", api), CallControlSettings(Enabled.AUTO, 3600.0))
+        async with at_work(source):
+            for number in range(1, 10):
+                await asyncio.wait_for(api.opened.wait(), 5)
+                api.opened.clear()
+                if number == 8:
+                    clock.turn(31)
+                api.over.set()
+                while len(pauses) < number:
+                    await asyncio.sleep(0)
+    assert pauses[:9] == [1, 2, 4, 8, 16, 30, 30, 1, 2]
+
+
+@pytest.mark.parametrize("status", [401, 403, 429])
+async def test_a_participant_that_cannot_be_had_costs_no_connection(
+    pbx: SimulatedPbx, url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr(call_control, "_LEAST_PAUSE", 0.01)
+
+    async def closed(request: web.Request) -> web.StreamResponse | None:
+        refused = request.path.startswith("/callcontrol/100/participants/")
+        return web.Response(status=status, headers={"Retry-After": "1"}) if refused else None
+
+    pbx.intercept = closed
+    async with following(url, clock) as reports:
+        await reports.next(Calls)
+        pbx.exchange.ring("0301234567", "100")
+        pbx.exchange.ring("0301234568", "101")
+        await statuses(reports, "101", RINGING)
+        await reports.next(Calls, lambda calls: {"100", "101"} <= calls.legs.keys())
+        assert len(pbx.requests_to("/callcontrol/ws")) == 1

@@ -10,6 +10,7 @@ import base64
 import binascii
 import json
 import re
+import time
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -60,6 +61,10 @@ class TokenAuth:
         """Whether the PBX has accepted the credentials."""
         return self._token is not None
 
+    def is_current(self, token: str) -> bool:
+        """Whether this is the token that was granted last."""
+        return self._token is not None and self._token.value == token
+
     async def token(self) -> str:
         """A token that should be good; asks the PBX for one only when there is none or it is about to end."""
         return (await self._current(refused=None)).value
@@ -101,8 +106,9 @@ class TokenAuth:
         wait = self._refusals.wait()
         if wait > 0:
             earlier = (
-                f"the PBX refused client_id {self._settings.client_id!r} earlier; the next login is tried in "
-                f"{_minutes(wait)} or when the credentials change"
+                f"the PBX refused client_id {self._settings.client_id!r} with this client_secret earlier: compare both "
+                f"with Integrations > API in the 3CX admin console; the next login is tried {self._when(wait)} or when "
+                "the credentials change"
             )
             self._refusals.last_message = self._refusals.last_message or earlier
             raise SourceAuthError(self._refusals.last_message, retry_in=wait)
@@ -127,9 +133,12 @@ class TokenAuth:
         self._refusals.last_message = (
             f"the PBX refused client_id {self._settings.client_id!r} with this client_secret ({said}): compare both "
             "with Integrations > API in the 3CX admin console; since a PBX blocks the address after a few bad logins, "
-            f"the next one is tried in {_minutes(wait)} or when the credentials change"
+            f"the next one is tried {self._when(wait)} or when the credentials change"
         )
         return SourceAuthError(self._refusals.last_message, retry_in=wait)
+
+    def _when(self, wait: float) -> str:
+        return f"in {_minutes(wait)} ({time.strftime('%H:%M', time.localtime(self._clock.wall() + wait))})"
 
     def _parse(self, answer: Answer) -> Token:
         try:

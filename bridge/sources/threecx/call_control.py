@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 
-from bridge.aio import Backoff
 from bridge.domain.model import Calls, Failure, UserCalls
 from bridge.errors import (
     SourceError,
@@ -22,11 +21,13 @@ from bridge.ports import Report
 from bridge.sources.threecx import parse
 from bridge.sources.threecx.call_control_api import CallControlApi
 from bridge.sources.threecx.participants import Key, Participants
-from bridge.sources.threecx.poll import STEP, Tools, good_for, pause_after
+from bridge.sources.threecx.poll import STEP, Pauses, Tools, good_for
 from bridge.sources.threecx.settings import CallControlSettings, Enabled
 
 NAME = "call_control"
 
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+"""Seconds between two connections, and so long must one have lasted to start with a short pause again."""
 _LEAST_PAUSE = 1.0
 """Seconds between two readings of everything, however many events went missing."""
 _PATIENCE = 3
@@ -44,7 +45,7 @@ class CallControl:
         self._tools = tools
         self._api = api
         self._settings = settings
-        self._backoff = Backoff(1.0, 30.0, tools.rng)
+        self._pauses = Pauses(_FIRST_PAUSE, _LONGEST_PAUSE, tools.rng)
         self._odd = Recurring(_logger)
         self._wake = asyncio.Event()
         """Read everything anew, or connect, without waiting any longer."""
@@ -58,9 +59,12 @@ class CallControl:
         while True:
             self._wake.clear()
             self._tools.health.pulse.expect(NAME, STEP)
+            began = self._tools.clock.monotonic()
             try:
                 await self._one_connection(report)
             except SourceError as error:
+                if self._tools.clock.monotonic() - began >= _LONGEST_PAUSE:
+                    self._pauses.reset()
                 await self._failed(error, report)
 
     async def _one_connection(self, report: Report) -> None:
@@ -73,6 +77,8 @@ class CallControl:
                     await follower.listen(_texts(socket))
                     raise SourceUnavailable(f"Call Control: the connection was lost (code {socket.close_code})")
             except ExceptionGroup as group:
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise asyncio.CancelledError from group  # Python 3.11 forgets this where both come at once
                 raise _source_error(group) from group
 
     async def _keep_in_step(self, follower: "_Follower") -> None:
@@ -92,7 +98,6 @@ class CallControl:
                 await asyncio.sleep(pause)
                 continue
             failed = 0
-            self._backoff.reset()
             self._tools.troubles.recovered(NAME)
             await asyncio.sleep(_LEAST_PAUSE)
             await self._tools.rest(NAME, self._wake, self._settings.resync - _LEAST_PAUSE)
@@ -108,7 +113,7 @@ class CallControl:
         report(Failure(NAME, error, reason))
         needed = self._settings.enabled is Enabled.TRUE and not isinstance(error, SourceUnavailable)
         self._tools.troubles.failed(NAME, reason, logging.ERROR if needed else logging.WARNING)
-        await self._tools.rest(NAME, self._wake, pause_after(error, self._backoff))
+        await self._tools.rest(NAME, self._wake, self._pauses.after(error))
 
 
 class _Follower:
@@ -184,9 +189,10 @@ class _Follower:
                 participant = await self._api.participant(*key)
                 if self._participants.answered(key, ticket, participant):
                     self._tell(key[0])
-        except (SourceUnavailable, SourceProtocolError) as error:
+        except (SourceUnavailable, SourcePermissionError, SourceProtocolError) as error:
             _logger.debug("Call Control: participant %d of %s: %s", key[1], key[0], error)
             self._participants.given_up(key)
+            await asyncio.sleep(error.retry_in or 0.0 if isinstance(error, SourceUnavailable) else 0.0)
             self._missed.set()
         finally:
             self._fetching.discard(key)

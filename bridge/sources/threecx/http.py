@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -13,10 +14,12 @@ from types import TracebackType
 from typing import Self
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 from multidict import CIMultiDictProxy
 from yarl import URL
 
 from bridge import __version__
+from bridge.aio import in_daemon_thread
 from bridge.errors import (
     SourceError,
     SourceMissing,
@@ -30,12 +33,10 @@ MAX_BODY = 8 * 1024 * 1024
 _CHUNK = 64 * 1024
 _logger = logging.getLogger(__name__)
 
+_NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+
 _GOODBYE = 1.0
 """Seconds for which the end of a websocket waits for the other side to agree."""
-
-
-class TokenRefused(SourcePermissionError):
-    """HTTP 401 where a websocket should open: the token is void, or a right is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,14 @@ class Answer:
         return "json" in self.headers.get("Content-Type", "")
 
 
+class TokenRefused(SourcePermissionError):
+    """HTTP 401: the token is void, or a right is missing. `answer` says more, but for websockets."""
+
+    def __init__(self, message: str, answer: Answer | None = None) -> None:
+        super().__init__(message)
+        self.answer = answer
+
+
 class Http:
     """Requests to one PBX over kept-alive connections. Use as an async context manager."""
 
@@ -61,7 +70,7 @@ class Http:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=_tls(self._settings), limit=8),
+            connector=aiohttp.TCPConnector(ssl=_tls(self._settings), limit=8, resolver=_Resolver()),
             timeout=aiohttp.ClientTimeout(total=self._settings.timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=[self._watch_for_redirects()],
@@ -181,6 +190,29 @@ class Http:
         return SourceUnavailable(
             f"{self._settings.url} redirects to {place} (HTTP {status}): set pbx.url to the PBX itself"
         )
+
+
+class _Resolver(AbstractResolver):
+    """Asks the system, in a thread that may hang for as long as a name server does without holding up the end."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """The addresses of `host`; scopes of link-local ones stay with them."""
+
+        def ask() -> list[tuple[socket.AddressFamily, int, str]]:
+            found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+            numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+            return [(kind, protocol, socket.getnameinfo(place, numeric)[0]) for kind, _, protocol, _, place in found]
+
+        found = await in_daemon_thread("resolve", ask, lambda _: None)
+        return [
+            ResolveResult(hostname=host, host=address, port=port, family=kind, proto=protocol, flags=_NUMERIC)
+            for kind, protocol, address in found
+        ]
+
+    async def close(self) -> None:
+        """Nothing is kept open."""
 
 
 def _tls(settings: PbxSettings) -> ssl.SSLContext | bool:

@@ -30,9 +30,10 @@ fault of the bridge."""
 _LEAST_TRUST = 20.0
 STEP = 600.0
 """Seconds after which a source must have made a step: more than a few requests can take, each with its own time-out."""
+_FIRST_LOOK = 5.0
 _LOOK_AGAIN = ((SourceMissing, 600.0), (SourcePermissionError, 120.0), (SourceQueryError, 60.0))
-"""Seconds after which to look whether an administrator has changed what the bridge cannot; a change of the PBX's
-version is noticed sooner."""
+"""Seconds at most after which to look whether an administrator has changed what the bridge cannot. The first looks come
+sooner, as a PBX that is starting answers in these ways too."""
 
 _logger = logging.getLogger(__name__)
 
@@ -60,6 +61,31 @@ def good_for(interval: float) -> float:
     return max(_LEAST_TRUST, 3 * interval)
 
 
+class Pauses:
+    """How long to wait after an error, as its class says; longer each time until all is well."""
+
+    def __init__(self, first: float, most: float, rng: random.Random) -> None:
+        """Seconds, for errors that time may mend."""
+        self._passing = Backoff(first, most, rng)
+        self._lasting = tuple((kind, Backoff(_FIRST_LOOK, seconds, rng)) for kind, seconds in _LOOK_AGAIN)
+
+    def reset(self) -> None:
+        """All is well."""
+        self._passing.reset()
+        for _, backoff in self._lasting:
+            backoff.reset()
+
+    def after(self, error: SourceError) -> float:
+        """Seconds to wait before the next attempt."""
+        if isinstance(error, SourceAuthError):
+            return error.retry_in
+        for kind, backoff in self._lasting:
+            if isinstance(error, kind):
+                return backoff.next()
+        wish = error.retry_in if isinstance(error, SourceUnavailable) else None
+        return max(self._passing.next(), wish or 0.0)
+
+
 class Poll:
     """The loop of a source that polls. A slow PBX stretches the interval: rounds never overlap."""
 
@@ -82,7 +108,7 @@ class Poll:
         self._explain = explain
         self._required = required
         self._phase = phase
-        self._backoff = Backoff(interval, max(interval, _LONGEST_BACKOFF), tools.rng)
+        self._pauses = Pauses(interval, max(interval, _LONGEST_BACKOFF), tools.rng)
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -102,7 +128,7 @@ class Poll:
                 await self._failed(error, report)
             else:
                 report(update)
-                self._backoff.reset()
+                self._pauses.reset()
                 self._tools.troubles.recovered(self._name)
                 self._tools.health.polled(self._name, clock.monotonic() - started)
                 await self._tools.rest(
@@ -116,18 +142,7 @@ class Poll:
         self._tools.health.poll_failed(self._name)
         expected = isinstance(error, SourceMissing) and not self._required
         self._tools.troubles.failed(self._name, reason, logging.INFO if expected else level_of(error))
-        await self._tools.rest(self._name, self._wake, pause_after(error, self._backoff))
-
-
-def pause_after(error: SourceError, backoff: Backoff) -> float:
-    """Seconds to wait before the next attempt, as the class of the error says."""
-    if isinstance(error, SourceAuthError):
-        return error.retry_in
-    for kind, seconds in _LOOK_AGAIN:
-        if isinstance(error, kind):
-            return seconds
-    wish = error.retry_in if isinstance(error, SourceUnavailable) else None
-    return max(backoff.next(), wish or 0.0)
+        await self._tools.rest(self._name, self._wake, self._pauses.after(error))
 
 
 def level_of(error: SourceError) -> int:

@@ -77,6 +77,7 @@ class Refusals:
         if self._file is None:
             return
         try:
+            self._file.touch(mode=0o600)
             self._file.write_text(json.dumps(content))
         except OSError as error:
             _logger.warning("cannot write %s (%s): refusals are forgotten at restart", self._file, error)

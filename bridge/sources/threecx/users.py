@@ -82,7 +82,11 @@ class Users:
             await self._read_aside(aside)
         reading = await self._read_known_fields()
         rows = {row.dn: row for row in reading.items}
-        complete = reading.ended and bool(rows) and not narrows(query)
+        if not rows and not narrows(query):
+            raise SourceProtocolError(
+                "Users came back empty, and so are not believed: may the role of this API client see any user?"
+            )
+        complete = reading.ended and not narrows(query)
         return Round(NAME, rows, complete, reading.total, good_for(self._settings.interval))
 
     async def _read_aside(self, aside: "_Aside") -> None:
@@ -91,6 +95,7 @@ class Users:
         if now < aside.due:
             return
         aside.due = now + _ASIDES_APART
+        await self._tools.xapi.login()  # which must not be broken off: the PBX counts it all the same
         try:
             async with asyncio.timeout(_PATIENCE):
                 self._tell(await aside.read())

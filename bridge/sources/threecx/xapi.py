@@ -27,6 +27,10 @@ class Xapi:
         self.pbx_version: str | None = None
         """As the PBX said last, such as `20.0.8.1109`."""
 
+    async def login(self) -> None:
+        """Have a token, for requests that may not take as long as a login."""
+        await self._access.login()
+
     async def monitor_status(self, query: str) -> bytes:
         """One page of GetMonitorStatus() (3CX 20.0.4 to 20.0.8) as JSON text."""
         return (await self._get(MONITOR_STATUS, query)).body
