@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, topic_matches_sub
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -82,6 +82,8 @@ class Connection:
         self._room = asyncio.Event()
         self._received = 0
         self._largest = _LARGEST
+        self._too_long: set[str] = set()
+        self._unreadable = False
         self._client = self._new_client(protocol, will)
         self._socket: socket.socket | None = None
         self._writing = False
@@ -114,7 +116,10 @@ class Connection:
     def publish(self, message: Message, qos: int) -> None:
         """Send now. A connection that breaks meanwhile shows in `lost`; nothing is kept for later."""
         if len(message.payload) + len(message.topic.encode()) + _OVERHEAD > self._largest:
-            _logger.warning(  # it would close the connection, and again after each connect
+            level = logging.DEBUG if message.topic in self._too_long else logging.WARNING
+            self._too_long.add(message.topic)
+            _logger.log(  # it would close the connection, and again after each connect
+                level,
                 "%s is not published: %d bytes are more than the broker takes in one message (%d)",
                 ascii(message.topic),
                 len(message.payload),
@@ -244,6 +249,9 @@ class Connection:
             self._client.loop_read()
             if self._received == before and not self._pending():
                 break
+        else:
+            if self._pending():
+                self._loop.call_soon(self._readable)  # nobody else hears of what TLS has unpacked already
         self._want_write()
 
     def _pending(self) -> bool:
@@ -310,9 +318,16 @@ class Connection:
     def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
         self._received += 1
         try:
-            self._receive(message.topic, bytes(message.payload), message.retain)
+            topic = message.topic
+        except UnicodeDecodeError:
+            level = logging.DEBUG if self._unreadable else logging.WARNING
+            self._unreadable = True
+            _logger.log(level, "%s sent a message with a topic that is no UTF-8: passed over", self._place)
+            return
+        try:
+            self._receive(topic, bytes(message.payload), message.retain)
         except Exception:  # paho would choke on this message for ever, and read no other
-            _logger.exception("a message on %s failed in a way that should not happen", ascii(message.topic[:100]))
+            _logger.exception("a message on %s failed in a way that should not happen", ascii(topic[:100]))
 
     def _on_publish(
         self, _client: Client, _userdata: Any, mid: int, code: ReasonCode, _properties: Properties | None
@@ -372,6 +387,11 @@ async def opened(settings: MqttSettings, receive: Receive) -> Connection:
         connection = Connection(settings, Protocol.V311, None, receive)
         await connection.open()
     return connection
+
+
+def matches(topic_filter: str, topic: str) -> bool:
+    """Whether a subscription to `topic_filter` hears of `topic`."""
+    return topic_matches_sub(topic_filter, topic)
 
 
 async def _first_of(*futures: asyncio.Future[Any], timeout: float | None = None) -> None:  # noqa: ASYNC109  # wait's

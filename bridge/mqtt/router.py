@@ -102,7 +102,7 @@ class Router:
             answer["transaction"] = request.get("transaction")
             answer["data"] = operation(request)
         except BridgeError as error:
-            _logger.warning("request %s: %s", name, error)
+            _logger.warning("request %s: %s", ascii(name)[1:-1], error)
             answer |= {"status": "error", "error": str(error)}
         text = to_json(answer).encode("utf-8", "replace")
         if len(text) > MAX_ANSWER:

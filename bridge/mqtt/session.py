@@ -8,6 +8,7 @@ import asyncio
 import logging
 import random
 import secrets
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ from bridge.domain.clock import Clock
 from bridge.domain.message import Message, Rank
 from bridge.errors import BrokerAuthError, BrokerError, BrokerUnavailable
 from bridge.health import Health
-from bridge.log import Recurring
-from bridge.mqtt.connection import Connection, Receive, WrongProtocol
+from bridge.log import LASTING, Recurring
+from bridge.mqtt.connection import Connection, Receive, WrongProtocol, matches
 from bridge.mqtt.outbox import Allowance, Outbox
 from bridge.mqtt.readback import Readback
 from bridge.mqtt.settings import MqttSettings, Protocol
@@ -44,6 +45,7 @@ _STEP = 120.0
 """Seconds after which the session must have made a step; whatever it waits for at the broker ends sooner."""
 _LOOK = 5.0
 
+_MOST_DEFERRED = 100
 _DENIED = 300.0
 """Seconds after which what the broker forbade is tried again: rights may be given while the connection stands."""
 
@@ -96,13 +98,16 @@ class Session:
         self._subscribed: tuple[str, ...] = ()
         self._parked: dict[str, Message] = {}
         """What may go once the broker has acknowledged the one before, by topic."""
+        self._deferred: deque[tuple[str, bytes, bool]] = deque(maxlen=_MOST_DEFERRED)
+        """What others said while an answer could not be given yet, as nothing is said out of step."""
         self._heard = asyncio.Event()
         self._readback: Readback | None = None
         self._signatures = topics.signature_filters()
         """Looked for once: no configuration changes meanwhile, and some brokers cut off who asks for so much."""
         self._echo: bytes | None = None
-        self._trouble = Recurring(_logger)
+        self._trouble = Recurring(_logger, LASTING, clock.monotonic)
         self._unread = Recurring(_logger)
+        self._deaf = Recurring(_logger)
         self.why_not: str | None = "not connected yet"
         """What keeps the session from the broker, None while it is connected."""
         self._turns = 0
@@ -183,14 +188,16 @@ class Session:
             raise
         finally:
             self._outbox.clear()
+            self._deferred.clear()
             connection.abort()
         self._note_end(lasted=self._clock.monotonic() - opened)
         raise connection.lost.result()
 
     async def _tell_recovery(self) -> None:
         """Not before it has lasted: a broker that lets the bridge in and hangs up, again and again, is told once."""
-        await asyncio.sleep(_QUICK)
-        self._trouble.recovered("the broker is back")
+        while True:
+            await asyncio.sleep(_QUICK)
+            self._trouble.recovered("the broker is back")
 
     async def _try_again(self, connection: Connection) -> None:
         while True:
@@ -210,13 +217,27 @@ class Session:
         if earlier := [each for each in self._subscribed if each not in self._filters]:
             connection.unsubscribe(earlier)
         self._subscribed = self._filters
-        await connection.subscribe(self._hooks.filters, qos=1)
-        await connection.subscribe(self._hooks.request_filters, qos=1, as_published=True)
+        granted = await connection.subscribe(self._hooks.filters, qos=1)
+        granted += await connection.subscribe(self._hooks.request_filters, qos=1, as_published=True)
+        if not connection.lost.done():
+            self._note_deafness((*self._hooks.filters, *self._hooks.request_filters), granted)
         for message in self._hooks.synchronise(readback):
             self._outbox.put(message)
+        del readback
         self._outbox.put(Message(self._topics.bridge_state, b"online", Rank.HELLO))
         self._outbox.in_step = True
+        while self._deferred:
+            self._hooks.receive(*self._deferred.popleft())
         await self._pump(connection)
+
+    def _note_deafness(self, filters: Sequence[str], granted: Sequence[bool]) -> None:
+        refused = ", ".join(each for each, may in zip(filters, granted, strict=True) if not may)
+        if refused:
+            self._deaf.failed(
+                f"the broker does not let this login subscribe to {refused}: what is asked or told there is not heard"
+            )
+        else:
+            self._deaf.recovered("the broker grants every subscription now")
 
     @property
     def _filters(self) -> tuple[str, ...]:
@@ -252,21 +273,29 @@ class Session:
 
     def _received(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # paho's order
         if self._readback is not None:
+            self._heard.set()
             if retained:
                 self._readback.add(topic, payload)
-            elif payload == self._echo:
+                return
+        if topic == self._topics.bridge_check:
+            if payload == self._echo:
                 self._echo = None
-            self._heard.set()
         elif topic == self._topics.bridge_state:
             self._watch(payload, retained=retained)
-        else:
+        elif self._outbox.in_step:
             self._hooks.receive(topic, payload, retained)
+        elif any(matches(each, topic) for each in self._filters):
+            self._deferred.append((topic, payload, retained))
 
     def _watch(self, payload: bytes, *, retained: bool) -> None:
         """The will of a half-dead earlier connection may come after our `online`; say it again."""
         if not retained and payload != b"online" and self._outbox.in_step:
             said = payload[:20].decode("utf-8", "replace")
-            _logger.info("somebody said %r on %s (a late will?): corrected", said, self._topics.bridge_state)
+            _logger.info(
+                "heard %r on %s, from a will that comes late or a broker that stops: corrected",
+                said,
+                self._topics.bridge_state,
+            )
             self._outbox.publish(Message(self._topics.bridge_state, b"online", Rank.HELLO))
 
     async def _show_progress(self, connection: Connection) -> None:
@@ -304,7 +333,10 @@ class Session:
                 await asyncio.sleep(0)
 
     async def _farewell(self, connection: Connection) -> None:
-        """Tell everybody that nothing here is true any more: a clean goodbye suppresses the will."""
+        """Tell everybody that nothing here is true any more; where that takes too long, leave it to the will.
+
+        A clean goodbye would suppress the will, so it is said only once the broker has everything.
+        """
         self._outbox.clear()  # our own `offline` comes back to us and must not be corrected
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL):
@@ -312,7 +344,7 @@ class Session:
                     await connection.room()
                     connection.publish(message, self._settings.qos)
                 await connection.delivered()
-        connection.close()
+                connection.close()
 
     def _note_end(self, *, lasted: float) -> None:
         """Some brokers just close a connection whose client id is used again: that shows as many short ones."""

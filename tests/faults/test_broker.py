@@ -9,6 +9,7 @@ What other tests show already:
 """
 
 import asyncio
+import json
 import logging
 import socket
 from collections.abc import AsyncIterator
@@ -161,6 +162,24 @@ async def test_a_broker_that_hangs_for_a_moment_gets_the_latest_values_and_no_ol
     assert not log.loud()
 
 
+async def test_a_stop_while_the_broker_hangs_leaves_nobody_online(
+    pbx: SimulatedPbx, way: Link, configure: Configure, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last word does not get through; the will must."""
+    monkeypatch.setattr("bridge.mqtt.session.FAREWELL", 0.3)
+    for number in range(200, 260):
+        pbx.add_user(str(number), f"User {number}")
+    async with living(configure(way.port)):
+        await right(subscriber, pbx, 10)
+        way.strike(SILENCE)
+        for dn in pbx.users:
+            pbx.change(dn, profile="Away")
+        rounds = len(pbx.requests_to("/Users"))
+        await until(lambda: len(pbx.requests_to("/Users")) >= rounds + 2)
+    await way.heal()
+    await subscriber.until_latest("3cx/bridge/state", "offline")
+
+
 async def test_a_broker_that_stalls_while_it_is_read_back_is_waited_for(
     pbx: SimulatedPbx,
     way: Link,
@@ -289,6 +308,42 @@ async def test_what_happens_while_the_broker_is_away_is_not_told_once_it_is_back
             pbx.exchange.ring("0301234562", "101")
             await until(lambda: told(later, "101") == ["ringing"], RIGHT_WITHIN)
             assert told(later, "100") == []
+
+
+async def test_a_subscription_that_is_refused_is_told_and_costs_nothing_else(
+    tmp_path: Path, pbx: SimulatedPbx, configure: Configure, log: Log
+) -> None:
+    folder = tmp_path / "strict"
+    folder.mkdir()
+    path = folder / "rules.json"
+    path.write_text(json.dumps(NO_COMMANDS))
+    options = (f"plugin {PLUGIN}", f"plugin_opt_config_file {path}", "allow_anonymous true")
+    async with Mosquitto(folder, options=options) as broker:
+        async with (
+            Subscriber(broker.port) as subscriber,
+            living(configure(broker.port, more="commands: {profile: true}")),
+        ):
+            await right(subscriber, pbx, RIGHT_WITHIN)
+            pbx.change("100", profile="Away")
+            await right(subscriber, pbx, RIGHT_WITHIN)
+    assert log.levels("does not let this login subscribe to 3cx/users/+/set: what") == [logging.WARNING]
+    assert sum(log.loud().values()) == 1, log.loud()
+
+
+PLUGIN = next(Path("/usr/lib").glob("*/mosquitto_dynamic_security.so"), None)
+NO_COMMANDS = {
+    "defaultACLAccess": dict.fromkeys(("publishClientSend", "publishClientReceive", "subscribe", "unsubscribe"), True),
+    "roles": [
+        {
+            "rolename": "watch",
+            "acls": [{"acltype": "subscribeLiteral", "topic": "3cx/users/+/set", "priority": 0, "allow": False}],
+        }
+    ],
+    "groups": [{"groupname": "all", "roles": [{"rolename": "watch"}]}],
+    "anonymousGroup": "all",
+    "clients": [],
+}
+"""For Mosquitto's plug-in for rights, which refuses subscriptions, as its access list never does."""
 
 
 async def test_a_session_that_was_taken_over_is_taken_back(

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trustme
 
 from bridge.domain.message import Message, Rank
 from bridge.errors import BrokerAuthError, BrokerError, BrokerUnavailable
@@ -34,14 +36,14 @@ def to(port: int, protocol: Protocol = Protocol.V5) -> Connection:
 
 
 @asynccontextmanager
-async def broker_that(serve: Serve) -> AsyncIterator[int]:
+async def broker_that(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await serve(reader, writer)
         finally:
             writer.close()
 
-    server = await asyncio.start_server(served, "127.0.0.1", 0)
+    server = await asyncio.start_server(served, "127.0.0.1", 0, ssl=tls)
     async with server:
         yield server.sockets[0].getsockname()[1]
 
@@ -93,6 +95,54 @@ async def test_a_broker_that_never_answers_is_given_up(monkeypatch: pytest.Monke
         with pytest.raises(WrongProtocol, match="no answer from the MQTT broker"):
             await to(port).open()
         await asyncio.wait_for(ended.wait(), 5)
+
+
+def publish(topic: bytes) -> bytes:
+    """A message at QoS 0 in MQTT 5, short enough for one byte of length."""
+    return bytes([0x30, len(topic) + 4, 0, len(topic)]) + topic + b"\0x"
+
+
+async def test_a_topic_that_is_no_utf_8_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1024)
+        writer.write(bytes([0x20, 3, 0, 0, 0]) + publish(b"\xff\xfe") * 3 + publish(b"3cx/good"))
+        await reader.read(1024)
+
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    async with broker_that(serve) as port:
+        link = Connection(settings(port), Protocol.V5, WILL, lambda topic, *_: heard.put_nowait(topic))
+        await link.open()
+        assert await asyncio.wait_for(heard.get(), 5) == "3cx/good"
+        link.close()
+    assert [record.message for record in caplog.records] == [
+        f"the MQTT broker 127.0.0.1:{port} sent a message with a topic that is no UTF-8: passed over"
+    ]
+
+
+async def test_many_messages_in_one_piece_of_tls_are_all_read(tmp_path: Path) -> None:
+    """What TLS has unpacked is not announced by the system again."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    most = 900
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1024)
+        writer.write(bytes([0x20, 3, 0, 0, 0]))
+        await reader.read(1024)
+        writer.write(publish(b"3cx/some/topic") * most + bytes([0x90, 4, 0, 1, 0, 0]))
+        while await reader.read(1024):
+            pass
+
+    heard: list[str] = []
+    tls = replace(PLAIN, enabled=True, ca=tmp_path / "ca.pem")
+    async with broker_that(serve, context) as port:
+        link = Connection(replace(settings(port), tls=tls), Protocol.V5, WILL, lambda topic, *_: heard.append(topic))
+        await link.open()
+        assert await asyncio.wait_for(link.subscribe(["#"], 0), 5) == [True]
+        assert len(heard) == most
+        link.close()
 
 
 async def test_no_broker_at_all() -> None:
