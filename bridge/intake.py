@@ -62,7 +62,7 @@ class Intake:
         self._auth = TokenAuth(self._http, config.pbx, refusals, clock)
         access = Access(self._http, self._auth, clock, renews=renews)
         xapi = Xapi(access)
-        tools = Tools(xapi, config.place, Troubles(_logger), clock, rng, health)
+        tools = Tools(xapi, config.place, Troubles(_logger, monotonic=clock.monotonic), clock, rng, health)
         self._active_calls = ActiveCalls(tools, config.active_calls) if config.active_calls.enabled else None
         self._sources = [Probe(tools, access, self._look_again), *self._enabled_sources(tools, access)]
         self._writer = Writer(xapi, engine.row, self._look_again)

@@ -4,12 +4,16 @@ import json
 import logging
 import re
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Self, TextIO
 
 from bridge.settings import LogLevel, LogSettings
+
+LASTING = 300.0
+"""Seconds for which something must have worked to be well again rather than to come and go."""
 
 _LONG = 8
 """Letters that make a secret long enough to be no part of another word by chance."""
@@ -72,7 +76,7 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
     Short ones are taken out as whole words only: else a password such as `user` would riddle every line, and so tell
     what it is.
     """
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+    for secret in sorted(_spelt(secrets), key=len, reverse=True):
         if len(secret) >= _LONG:
             text = text.replace(secret, "***")
         elif secret in text:
@@ -80,72 +84,125 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
-class Recurring:
-    """Something that may fail again and again: told once, repeated at debug, and told when it works again."""
+def _spelt(secrets: Iterable[str]) -> set[str]:
+    """The secrets as they may stand in a line: plain, as JSON has them, and as Python's repr()."""
+    return {
+        spelt
+        for secret in filter(None, secrets)
+        for spelt in (secret, json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1], ascii(secret)[1:-1])
+    }
 
-    def __init__(self, logger: logging.Logger) -> None:
+
+class Recurring:
+    """Something that may fail again and again: told once, repeated at debug, and told when it works again.
+
+    Where `lasting` seconds are given, what fails again sooner than that is told to come and go, and that is told once,
+    too; it is over when it has worked for so long. Ask `recovered` again and again, then.
+    """
+
+    def __init__(
+        self, logger: logging.Logger, lasting: float = 0.0, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._logger = logger
-        self._told = _Told()
+        self._spell = _Spell(lasting, monotonic)
 
     def failed(self, message: str, level: int = logging.WARNING) -> None:
         """Log `message` at `level` unless it was told since this worked last, else at debug."""
-        self._logger.log(logging.DEBUG if message in self._told else level, "%s", message)
-        self._told.add(message)
+        text = self._spell.begins(message)
+        self._logger.log(logging.DEBUG if text in self._spell else level, "%s", text)
+        self._spell.told(text)
 
     def recovered(self, message: str) -> None:
         """Log `message` if there was a failure to recover from."""
-        if self._told:
+        if self._spell.ends():
             self._logger.info("%s", message)
-            self._told.clear()
 
 
 class Troubles:
     """What keeps several sources from working: what they all suffer from is told once."""
 
-    def __init__(self, logger: logging.Logger) -> None:
+    def __init__(
+        self, logger: logging.Logger, lasting: float = LASTING, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        """For `lasting` see Recurring."""
         self._logger = logger
-        self._told: defaultdict[str, _Told] = defaultdict(_Told)
-        """By source, of those that do not work."""
+        self._spells: defaultdict[str, _Spell] = defaultdict(lambda: _Spell(lasting, monotonic))
 
     def failed(self, source: str, message: str, level: int = logging.WARNING) -> None:
         """Log `message` at `level`, or at debug if it was told of a source that has not worked since."""
-        known = any(message in told for told in self._told.values())
-        self._told[source].add(message)
-        self._logger.log(logging.DEBUG if known else level, "%s", message)
+        spell = self._spells[source]
+        text = spell.begins(message)
+        known = any(text in each for each in self._spells.values())
+        spell.told(text)
+        self._logger.log(logging.DEBUG if known else level, "%s", text)
 
     def recovered(self, source: str) -> None:
         """Log that the last of the sources with this trouble works again."""
-        told = self._told.pop(source, None)
-        if told and not any(told.latest in others for others in self._told.values()):
+        spell = self._spells[source]
+        latest = spell.latest
+        if spell.ends() and not any(each.goes_on and latest in each for each in self._spells.values()):
             self._logger.info("%s is read again", source)
 
 
-class _Told:
-    """The messages that were told and need not be told again, the latest ones where there are very many."""
+class _Spell:
+    """A time of trouble: what was told of it, as far as that need not be told again, and whether it comes and goes."""
 
     _MOST = 100
 
-    def __init__(self) -> None:
+    def __init__(self, lasting: float, monotonic: Callable[[], float]) -> None:
+        self._lasting = lasting
+        self._monotonic = monotonic
         self._messages: dict[str, None] = {}
+        self._comes_and_goes = False
+        self._well_since: float | None = None
 
     def __contains__(self, message: str) -> bool:
         return message in self._messages
 
-    def __bool__(self) -> bool:
-        return bool(self._messages)
-
     @property
     def latest(self) -> str:
-        return next(reversed(self._messages))
+        """What was told last."""
+        return next(reversed(self._messages), "")
 
-    def add(self, message: str) -> None:
+    @property
+    def goes_on(self) -> bool:
+        """Whether nothing has worked since."""
+        return bool(self._messages) and self._well_since is None
+
+    def begins(self, message: str) -> str:
+        """Something failed; gives what to say of it."""
+        well, self._well_since = self._well_since, None
+        if well is None:
+            return message
+        if self._monotonic() - well >= self._lasting:
+            self._forget()
+            return message
+        relapse, self._comes_and_goes = not self._comes_and_goes, True
+        return f"{message}; this comes and goes, and is told at debug level from now on" if relapse else message
+
+    def told(self, message: str) -> None:
+        """Take note of what was said."""
         self._messages.pop(message, None)
         self._messages[message] = None
         if len(self._messages) > self._MOST:
             del self._messages[next(iter(self._messages))]
 
-    def clear(self) -> None:
+    def ends(self) -> bool:
+        """It works; says whether that is news."""
+        if not self._messages:
+            return False
+        now = self._monotonic()
+        first = self._well_since is None
+        self._well_since = now if self._well_since is None else self._well_since
+        settled = now - self._well_since >= self._lasting
+        news = settled if self._comes_and_goes else first
+        if settled:
+            self._forget()
+        return news
+
+    def _forget(self) -> None:
         self._messages.clear()
+        self._comes_and_goes, self._well_since = False, None
 
 
 class _Text(logging.Formatter):

@@ -7,6 +7,7 @@ import pytest
 
 from bridge.log import Recurring, Troubles, harmless, redacted, setup
 from bridge.settings import LogFormat, LogLevel, LogSettings
+from tests.support.clock import FakeClock
 
 LOGGER = logging.getLogger("bridge.test")
 
@@ -89,6 +90,48 @@ def test_what_several_suffer_from_in_turn_is_told_once_and_that_it_is_over_by_th
     assert loud == [("WARNING", "down"), ("WARNING", "slow"), ("INFO", "calls is read again")]
 
 
+def test_what_comes_and_goes_is_told_as_that_once_and_is_over_when_it_has_worked_for_long(
+    caplog: pytest.LogCaptureFixture, clock: FakeClock
+) -> None:
+    caplog.set_level(logging.INFO)
+    trouble = Recurring(LOGGER, 300.0, clock.clock.monotonic)
+    for _ in range(50):
+        trouble.failed("down")
+        clock.turn(5)
+        trouble.recovered("fine")
+        clock.turn(5)
+        trouble.recovered("fine")
+    clock.turn(290)
+    trouble.recovered("fine")
+    clock.turn(5)
+    trouble.recovered("fine")
+    trouble.failed("down")
+    assert [record.message for record in caplog.records] == [
+        "down",
+        "fine",
+        "down; this comes and goes, and is told at debug level from now on",
+        "fine",
+        "down",
+    ]
+
+
+def test_what_several_suffer_from_now_and_then_is_told_once(caplog: pytest.LogCaptureFixture, clock: FakeClock) -> None:
+    caplog.set_level(logging.INFO)
+    troubles = Troubles(LOGGER, 300.0, clock.clock.monotonic)
+    for _ in range(50):
+        for source in ("users", "calls"):
+            troubles.failed(source, "down")
+        clock.turn(5)
+        for source in ("users", "calls"):
+            troubles.recovered(source)
+        clock.turn(5)
+    assert [record.message for record in caplog.records] == [
+        "down",
+        "calls is read again",
+        "down; this comes and goes, and is told at debug level from now on",
+    ]
+
+
 def test_the_memory_of_what_was_told_has_an_end(caplog: pytest.LogCaptureFixture) -> None:
     trouble = Recurring(LOGGER)
     for number in range(1000):
@@ -105,6 +148,8 @@ def test_the_memory_of_what_was_told_has_an_end(caplog: pytest.LogCaptureFixture
         (("no",), "this 3CX has no such thing, not now: no!", "this 3CX has *** such thing, not now: ***!"),
         (("users",), "8 users; users_busy 1", "8 ***; users_busy 1"),
         (("long-enough",), "xlong-enoughx", "x***x"),
+        (('pa"ss\\word',), r'{"message": "pa\"ss\\word"}', '{"message": "***"}'),
+        (("gehe\\tim-ü",), r"login 'gehe\\tim-\xfc'", "login '***'"),
         (("long-enough", "long-enough-too"), "long-enough-too", "***"),
         (("a.c",), "abc a.c", "abc ***"),
         (("",), "text", "text"),
