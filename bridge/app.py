@@ -69,6 +69,7 @@ class Bridge:
         self._engine = Engine(policy(config), self._outputs(), self._gate, self._clock)
         self._born = asyncio.Event()
         self._synchronised = False
+        self._partings: tuple[Message, ...] = ()
         self._health = Health(self._clock)
         refusals = refusals or Refusals(config.pbx, None, self._clock.wall)
         self._intake = Intake(config, self._engine, self._clock, self._rng, self._health, refusals)
@@ -98,10 +99,18 @@ class Bridge:
             tasks.create_task(self.session.run(), name="mqtt")
             tasks.create_task(self.work(), name="bridge")
 
-    def take_over(self, session: Session) -> None:
-        """Use the session of an earlier bridge, whose connection to the same broker stays open, instead of its own."""
+    def take_over(self, session: Session, earlier: "Bridge") -> None:
+        """Use the session of an earlier bridge, whose connection to the same broker stays open, instead of its own.
+
+        Lights that only the earlier one has get their farewell.
+        """
+        self._partings = earlier.partings(self._lights.topics)
         session.serve(self._topics, self._outbox, self._hooks(), self._health)
         self.session = session
+
+    def partings(self, staying: frozenset[str] = frozenset()) -> tuple[Message, ...]:
+        """What the lights get in the end, but for those told by `staying` topics; nothing from who never led them."""
+        return tuple(self._lights.farewell(staying)) if self._synchronised else ()
 
     async def work(self) -> None:
         """Everything but the session, until cancelled."""
@@ -140,7 +149,7 @@ class Bridge:
             request_filters=self._router.request_filters,
             kept_filters=(self._topics.discovery("+"),),
             receive=self._router.receive,
-            farewell=lambda: self._lights.farewell() if self._synchronised else (),
+            farewell=self.partings,
         )
 
     def _command_topics(self, desk: CommandDesk) -> Iterable[CommandTopic]:
@@ -191,7 +200,8 @@ class Bridge:
             self._lights.adopt(retained.lights())
         wanted = (*self._engine.snapshot(), *self._controls.retained(), *self._lights.retained())
         self._relight.set()
-        return list(self._gate.passing(retained.difference(self._gate.allowed(wanted))))
+        partings, self._partings = self._partings, ()
+        return [*partings, *self._gate.passing(retained.difference(self._gate.allowed(wanted)))]
 
     async def _keep_time(self) -> None:
         while True:

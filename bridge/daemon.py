@@ -56,8 +56,8 @@ class Daemon:
                 if wanted is None or (wanted.mqtt, wanted.pbx.name) != (config.mqtt, config.pbx.name):
                     return wanted
                 await _ended(life)
-                bridge = self._bridge(wanted)
-                bridge.take_over(session)
+                earlier, bridge = bridge, self._bridge(wanted)
+                bridge.take_over(session, earlier)
                 life = asyncio.create_task(bridge.work(), name="bridge")
         finally:
             try:

@@ -1,7 +1,10 @@
 """A new configuration while it runs: what is gone is cleared, what stays stays, and the broker hears of no break."""
 
+import asyncio
 import signal
 from pathlib import Path
+
+from aiohttp import web
 
 from bridge.simulator import SimulatedPbx
 from tests.support.bridges import BridgeProcess, write_config
@@ -68,6 +71,25 @@ async def test_what_is_no_longer_listened_to_is_not_listened_to(
         assert "nothing here answers" not in bridge.log()
 
 
+async def test_a_light_that_is_taken_away_gets_its_farewell_and_the_others_none(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    hall, desk, name = (
+        f"{{name: {name}, driver: wled, topic: {topic}, users: ['101'], on_exit: 'off'}}"
+        for name, topic in (("hall", "wled/hall"), ("desk", "wled/desk"), ("table", "wled/desk"))
+    )
+    path = write_config(tmp_path, pbx, url, broker.port, more=f"lights: [{hall}, {desk}]", **USERS)
+    async with BridgeProcess.start(path) as bridge:
+        await subscriber.until(lambda: {"wled/hall/api", "wled/desk/api"} <= subscriber.latest.keys())
+        write_config(tmp_path, pbx, url, broker.port, more=f"lights: [{name}]", **USERS)
+        seen = len(subscriber.log)
+        bridge.hang_up()
+        await subscriber.until(lambda: '"on":false' in subscriber.latest["wled/hall/api"].replace(" ", ""))
+        await subscriber.until(lambda: "3cx/lights/table/state" in subscriber.latest)
+        told = [payload for topic, payload, _ in subscriber.log[seen:] if topic == "wled/desk/api"]
+        assert not [payload for payload in told if '"on":false' in payload.replace(" ", "")]
+
+
 async def test_another_broker_is_gone_to_and_the_old_one_told(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
@@ -129,6 +151,29 @@ async def test_many_hang_ups_in_a_row_end_in_the_last_configuration(
         )
         assert set(subscriber.payloads("3cx/bridge/state")) == {"online"}
         assert await bridge.signal(signal.SIGTERM) == 0
+
+
+async def test_what_is_asked_during_a_reload_is_answered_after_it(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    """The PBX hangs, so that the reload takes its time."""
+    hanging = asyncio.Event()
+
+    async def hang(request: web.Request) -> web.StreamResponse | None:
+        await hanging.wait()
+        return None
+
+    async with BridgeProcess.start(write_config(tmp_path, pbx, url, broker.port, **USERS)) as bridge:
+        await subscriber.until_latest("3cx/bridge/state", "online")
+        pbx.intercept = hang
+        await subscriber.publish("3cx/bridge/request/users", "{}")
+        await subscriber.until(lambda: "3cx/bridge/response/users" in subscriber.latest)
+        bridge.hang_up()
+        await bridge.says("configuration read again")
+        await subscriber.publish("3cx/bridge/request/users", '{"transaction": "during"}')
+        await subscriber.until(lambda: subscriber.json("3cx/bridge/response/users")["transaction"] == "during", 20)
+        await subscriber.until(lambda: subscriber.payloads("3cx/bridge/state") == ["online", "online"])
+        hanging.set()
 
 
 async def test_nothing_of_it_needs_a_broker_to_end(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:

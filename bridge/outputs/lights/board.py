@@ -10,7 +10,7 @@ from voluptuous import Invalid, MultipleInvalid
 
 from bridge.domain.clock import Clock, unix_seconds, utc_text
 from bridge.domain.dn import pattern
-from bridge.domain.light import MOST_BRIGHT, Look
+from bridge.domain.light import MOST_BRIGHT, OFF, LightWord, Look
 from bridge.domain.message import Message, Rank
 from bridge.domain.model import Bridge, CallEvent, Group, User
 from bridge.errors import BridgeError
@@ -127,10 +127,17 @@ class LightBoard:
             self._told[lamp.name] = told
             self._publisher.publish(self._document(lamp, shown))
 
-    def farewell(self) -> Iterator[Message]:
-        """What the lights get when the bridge stops."""
+    @property
+    def topics(self) -> frozenset[str]:
+        """Where the lights are told what to show."""
+        commands = (lamp.settings.driver.commands(OFF, LightWord.OFF) for lamp in self._lamps.values())
+        return frozenset(command.topic for each in commands for command in each)
+
+    def farewell(self, staying: frozenset[str] = frozenset()) -> Iterator[Message]:
+        """What the lights get when they are followed no more; those that are told by `staying` topics get nothing."""
         for lamp in self._lamps.values():
-            yield from map(as_message, lamp.farewell(self._clock.wall()))
+            words = map(as_message, lamp.farewell(self._clock.wall()))
+            yield from (word for word in words if word.topic not in staying)
 
     def receive(self, name: str, request: Mapping[str, object]) -> None:
         """Pause or override the light `name`, or all of them (""); the BridgeErrors show how to ask for it."""
