@@ -62,7 +62,8 @@ class Heartbeat:
         try:
             pid, beaten = self._read()
         except FileNotFoundError:
-            raise BridgeError(f"not running: there is no {self.path}") from None
+            hint = " (that of a service of systemd is found with RUNTIME_DIRECTORY set)" if self._private else ""
+            raise BridgeError(f"not running: there is no {self.path}{hint}") from None
         except (OSError, ValueError) as error:
             raise BridgeError(f"cannot tell: {self.path}: {error}") from None
         age = time.monotonic() - beaten

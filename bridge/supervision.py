@@ -7,6 +7,7 @@ Both hear that all is well only while it is, so what can go wrong decides what i
 - A task that ends, by whatever error, ends its TaskGroup and with it the process. Nobody has to watch for that.
 - A task that awaits what will never come looks like one that has nothing to do. Only the loop itself knows the longest
   that it may take, so each says at every step by when the next one is due (Pulse), and one that is late stops the beat.
+  Not so the side jobs that no state depends on: health reports, Home Assistant's birth, metrics.
 
 A PBX or a broker that is down, slow or refuses the login is none of these: the loops go on trying, and are on time.
 """
@@ -40,6 +41,7 @@ class Supervision:
         self._unwritten = Recurring(_logger)
         self._stuck = Recurring(_logger)
         self._status: str | None = None
+        self._reload_refused = False
 
     def __enter__(self) -> Self:
         return self
@@ -55,7 +57,8 @@ class Supervision:
         self._notify.reloading()
 
     def stays(self) -> None:
-        """The configuration was no good, all goes on as before."""
+        """The configuration was no good, all goes on as before; the status says so until one is accepted."""
+        self._reload_refused = True
         self._notify.ready()
 
     def stopping(self) -> None:
@@ -68,6 +71,7 @@ class Supervision:
         To be started after all the loops, so that they run by then. `status` tells in one line how it stands.
         """
         self._take_file(name)
+        self._reload_refused = False
         self._notify.ready()
         half = None if self._notify.watchdog is None else self._notify.watchdog / 2
         fed = written = float("-inf")
@@ -99,6 +103,8 @@ class Supervision:
             status = f"stuck: {named}; {status}"
         else:
             self._stuck.recovered("nothing is stuck any more")
+        if self._reload_refused:
+            status = f"{status}; the last reload was refused, the log says why"
         if status != self._status:
             self._status = status
             self._notify.status(status)

@@ -57,7 +57,7 @@ def test_it_says_what_the_program_relies_on(unit: Path) -> None:
     assert {section for section, _ in options} == {"Unit", "Service", "Install"}
     for key, value in {
         "Type": "notify",
-        "ExecReload": "kill -HUP $MAINPID",
+        "ExecReload": '/bin/sh -c "kill -HUP $MAINPID"',
         "Restart": "on-failure",
         "RestartPreventExitStatus": str(EXIT_CONFIG),
         "WatchdogSec": "60s",

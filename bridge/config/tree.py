@@ -4,6 +4,7 @@ No plain scalar but null is resolved: `0100` is the DN 0100, `off` the word off,
 is the schema's business.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -109,6 +110,7 @@ class _Reader:
         self._environ = environ
         self._nodes = 0
         self._secrets: Mapping[str, Any] | None = None
+        self._secrets_are_no_good = False
 
     def read(self, text: str) -> None:
         try:
@@ -184,9 +186,10 @@ class _Reader:
             self._tree.secret_files.add(path)
             secrets = read(path, {})
             self._tree.problems += secrets.problems
-            self._secrets = {} if secrets.problems else secrets.values
-            if secrets.problems:
-                return MISSING
+            self._secrets = secrets.values
+            self._secrets_are_no_good = bool(secrets.problems)
+        if self._secrets_are_no_good:
+            return MISSING  # which is told already
         if name in self._secrets:
             self._tree.secrets |= {self._secrets[name]} if isinstance(self._secrets[name], str) else set()
             return self._secrets[name]
@@ -219,5 +222,10 @@ def _is_pair(node: yaml.SequenceNode) -> bool:
 
 
 def _in_words(error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return (
+            f"permission denied: the user who runs this (uid {os.getuid()}) must be able to read it; secrets of a "
+            "service of systemd come as credentials, see docs/systemd.md"
+        )
     strerror = getattr(error, "strerror", None)
     return strerror.lower() if isinstance(strerror, str) else re.sub(r"\s+", " ", str(error))

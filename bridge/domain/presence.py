@@ -58,6 +58,10 @@ def _profile(facts: Facts) -> str:
     return f"profile: {facts.profile}"
 
 
+def _silence(facts: Facts) -> str:
+    return NO_NEWS if facts.profile is None and facts.registered is None else NO_CALL_NEWS
+
+
 # The first row whose condition holds decides. No news is never good news: whatever is below the calls needs to know
 # that there are none, and nothing at all known is `unknown`.
 PRECEDENCE: tuple[tuple[State, Callable[[Facts], bool], Callable[[Facts], str]], ...] = (
@@ -65,7 +69,7 @@ PRECEDENCE: tuple[tuple[State, Callable[[Facts], bool], Callable[[Facts], str]],
     (State.ON_HOLD, lambda facts: _has(facts, CallStatus.ON_HOLD), lambda _: "on_hold"),
     (State.RINGING, lambda facts: _has(facts, CallStatus.RINGING), lambda _: "ringing"),
     (State.DIALING, lambda facts: _has(facts, CallStatus.DIALING), lambda _: "dialing"),
-    (State.UNKNOWN, lambda facts: facts.calls is None and facts.calls_expected, lambda _: NO_CALL_NEWS),
+    (State.UNKNOWN, lambda facts: facts.calls is None and facts.calls_expected, _silence),
     (State.DO_NOT_DISTURB, lambda facts: facts.profile_state is State.DO_NOT_DISTURB, _profile),
     (State.AWAY, lambda facts: facts.profile_state is State.AWAY, _profile),
     (State.OFFLINE, lambda facts: facts.registered is False, lambda _: "not registered"),

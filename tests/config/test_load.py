@@ -265,6 +265,10 @@ def test_a_missing_secret_is_one_mistake_not_two(tmp_path: Path) -> None:
     assert mistakes(tmp_path, text) == [
         "config.yaml:4 pbx.client_secret: there is no 'threecx' in secrets.yaml: add a line threecx: …"
     ]
+    (tmp_path / "secrets.yaml").unlink()
+    (tmp_path / "secrets.yaml").mkdir()
+    twice = text + "mqtt: {password: !secret mqtt}\n"
+    assert mistakes(tmp_path, twice) == ["secrets.yaml: cannot be read: is a directory"]
     text = MINIMAL.replace("client_secret: s3cret-key", "client_secret_file: nowhere")
     assert mistakes(tmp_path, text) == [
         "config.yaml:4 pbx.client_secret_file: cannot read nowhere: no such file or directory"

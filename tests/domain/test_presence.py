@@ -50,6 +50,7 @@ def facts(
         (facts(profile=None), State.UNKNOWN, "no news from the PBX"),
         (facts(told=False), State.UNKNOWN, "no news about calls"),
         (facts(told=False, profile="Away"), State.UNKNOWN, "no news about calls"),
+        (facts(told=False, profile=None, registered=None), State.UNKNOWN, "no news from the PBX"),
     ],
 )
 def test_the_first_fact_that_counts_decides(known: Facts, state: State, reason: str) -> None:
