@@ -227,7 +227,7 @@ class Session:
         self._outbox.put(Message(self._topics.bridge_state, b"online", Rank.HELLO))
         self._outbox.in_step = True
         while self._deferred:
-            self._hooks.receive(*self._deferred.popleft())
+            asyncio.get_running_loop().call_soon(self._hooks.receive, *self._deferred.popleft())
         await self._pump(connection)
 
     def _note_deafness(self, filters: Sequence[str], granted: Sequence[bool]) -> None:
@@ -285,7 +285,9 @@ class Session:
         elif self._outbox.in_step:
             self._hooks.receive(topic, payload, retained)
         elif any(matches(each, topic) for each in self._filters):
-            self._deferred.append((topic, payload, retained))
+            said = (topic, payload, retained)
+            if said not in self._deferred:  # which comes twice where two subscriptions match
+                self._deferred.append(said)
 
     def _watch(self, payload: bytes, *, retained: bool) -> None:
         """The will of a half-dead earlier connection may come after our `online`; say it again."""
