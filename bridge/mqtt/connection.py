@@ -398,6 +398,17 @@ async def _first_of(*futures: asyncio.Future[Any], timeout: float | None = None)
     await asyncio.wait(futures, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
 
 
+class _TlsSocket(ssl.SSLSocket):
+    """paho forgets a socket whose handshake fails, and leaves it to the garbage collector, which may take hours."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002  # as SSLSocket has it
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
 def _tls_context(settings: MqttSettings) -> ssl.SSLContext:
     """TLS 1.2 or newer, verified against `tls.ca` or the system's CAs; a client certificate where one is set."""
     tls = settings.tls
@@ -407,6 +418,7 @@ def _tls_context(settings: MqttSettings) -> ssl.SSLContext:
             context.load_cert_chain(tls.cert, tls.key)
     except OSError as error:
         raise BrokerUnavailable(f"mqtt.tls: the certificates cannot be used: {error}") from error
+    context.sslsocket_class = _TlsSocket
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if tls.insecure:
         context.check_hostname = False

@@ -247,8 +247,10 @@ def _in_words(error: Exception) -> str:
     for kind, words in _WORDS:
         if isinstance(error, kind):
             return words
-    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:
-        return f"{os.strerror(error.os_error.errno).lower()}; is pbx.url right, port and all?"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        number = error.os_error.errno
+        why = os.strerror(number).lower() if number else "the connection was closed before it stood"
+        return f"{why}; is pbx.url right, port and all?"
     return str(error) or type(error).__name__
 
 
