@@ -3,7 +3,7 @@
 Simulated PBX, Mosquitto and the bridge, with a link in front of either that is spoilt at random while life goes on.
 Whenever nothing has been wrong for a while, everything must be right: every user's retained state as the PBX has it, no
 call told twice, after its end or ended while it goes on, every call of a quiet time told from its beginning to its end,
-and as many tasks and as much memory as before. Ends with 1 where something was not.
+and as many tasks and open files and as much memory as before. Ends with 1 where something was not.
 """
 
 import argparse
@@ -63,6 +63,8 @@ _LONG = (0.3, 0.3, 1.0, 1.0, 3.0, 3.0, 6.0, 12.0, 24.0)
 """Seconds that a fault lasts, one of these."""
 _GROWTH = 24 * 2**20
 """Bytes that the memory may grow by once everything has happened that happens often."""
+_MORE_FILES = 12
+"""Connections come and go on either side of two links; a leak is more than that."""
 _CLOSES = (1000, 1001, 1008, 1011, 1012, 4401)
 _BEGINNINGS = frozenset({"ringing", "dialing", "answered"})
 _ONCE = _BEGINNINGS | {"ended"}
@@ -131,6 +133,8 @@ class Day:
     recoveries: list[float] = field(default_factory=list)
     tasks: set[int] = field(default_factory=set)
     memory: list[int] = field(default_factory=list)
+    files: list[int] = field(default_factory=list)
+    """How many were open, sockets among them."""
 
     async def spoil(self) -> None:
         """One fault, from its beginning to its end."""
@@ -243,6 +247,7 @@ async def _quiet_time(day: Day, books: Books, subscriber: Subscriber) -> None:
     gc.collect()
     day.tasks.add(len(own_tasks(asyncio.all_tasks())))
     day.memory.append(psutil.Process().memory_info().rss)
+    day.files.append(psutil.Process().num_fds())
 
 
 def _summary(day: Day, books: Books, loud: Counter[str], minutes: float, seed: int) -> str:
@@ -252,15 +257,19 @@ def _summary(day: Day, books: Books, loud: Counter[str], minutes: float, seed: i
         settled = day.memory[len(day.memory) // 4]
         if max(day.memory) - settled > _GROWTH:
             books.wrong.append(f"the memory has grown: {[each // 2**20 for each in day.memory]} MB")
+        if max(day.files) - day.files[len(day.files) // 4] > _MORE_FILES:
+            books.wrong.append(f"more and more files are open: {day.files}")
         if max(day.tasks) - min(day.tasks) > 2:
             books.wrong.append(f"tasks have become more or fewer: {sorted(day.tasks)}")
     worst = f"{ordered[-1]:.1f}" if ordered else "-"
     middle = f"{ordered[len(ordered) // 2]:.1f}" if ordered else "-"
     memory = f"{day.memory[0] // 2**20} to {day.memory[-1] // 2**20}" if day.memory else "-"
+    files = f"{day.files[0]} to {day.files[-1]}" if day.files else "-"
     return (
         f"{minutes:g} min, seed {seed}: {sum(day.faults.values())} faults ({injected}); right again after {middle} s "
         f"(the middle of {len(ordered)}), {worst} s at worst; {books.calls} calls told; {sum(loud.values())} warnings, "
-        f"{len(loud)} of them different; tasks {sorted(day.tasks)}, memory {memory} MB; {len(books.wrong)} things wrong"
+        f"{len(loud)} of them different; tasks {sorted(day.tasks)}, memory {memory} MB, files {files}; "
+        f"{len(books.wrong)} things wrong"
     )
 
 

@@ -129,7 +129,7 @@ async def test_after_the_way_to_the_broker_failed_all_is_right(
         await until(lambda: len(pbx.requests_to("/ActiveCalls")) >= rounds + 2)
         await way.heal()
         note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
-        assert len(log.levels("connected to")) > connected
+        await until(lambda: len(log.levels("connected to")) > connected, RIGHT_WITHIN)
         await day.is_told_from_here_on(subscriber)
         await until(lambda: logging.INFO in log.levels("the broker is back"))
         assert "ringing" not in subscriber.payloads("3cx/users/101/state")

@@ -340,9 +340,10 @@ async def test_too_many_requests_are_no_login(tmp_path: Path, pbx: SimulatedPbx,
 async def test_thousands_of_users_are_told_in_parts(tmp_path: Path, broker: Mosquitto, subscriber: Subscriber) -> None:
     pbx = SimulatedPbx(users=1200)
     async with pbx.serve() as url:
-        path = write_config(tmp_path, pbx, url, broker.port, users_source="interval: 1h", mqtt="max_rate: 0")
+        fast = {"users_source": "interval: 1h", "mqtt": "max_rate: 0", "homeassistant": "enabled: false"}
+        path = write_config(tmp_path, pbx, url, broker.port, **fast)
         async with running(path):
-            await subscriber.until_latest("3cx/bridge/state", "online")
+            await subscriber.until_latest("3cx/bridge/state", "online", timeout=30)
             found, _ = await oneshot.users(read_config(path))
             assert [user["number"] for user in found] == sorted(pbx.users)
             await subscriber.until(lambda: len(subscriber.payloads("3cx/bridge/response/users")) == 3)

@@ -56,7 +56,7 @@ class Subscriber:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            raise AssertionError(f"did not come true; the broker says {self.latest}") from None
+            raise AssertionError(f"did not come true; the broker says {str(self.latest)[:10_000]}") from None
 
     async def until_latest(self, topic: str, payload: str, timeout: float = 10.0) -> None:
         await self.until(lambda: self.latest.get(topic) == payload, timeout)
