@@ -139,7 +139,12 @@ class Bridge:
             pbx = f"no PBX: {trouble or 'it has not answered for a while'}"
         elif trouble is not None:
             pbx = f"PBX online, but {trouble}"
-        return f"{self._engine.population} users; {pbx}; {f'no broker: {lost}' if lost else 'broker online'}"
+        broker = "broker online"
+        if lost is not None:
+            broker = f"no broker: {lost}"
+        elif self.session.denial is not None:
+            broker = f"broker online, but {self.session.denial}"
+        return f"{self._engine.population} users; {pbx}; {broker}"
 
     def _hooks(self) -> Hooks:
         return Hooks(

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import sys
 import time
@@ -22,8 +23,10 @@ _LONG = 8
 def setup(settings: LogSettings, secrets: Sequence[str] = (), stream: TextIO | None = None) -> None:
     """Log to stderr at the level and in the format of `log:`; no line ever shows one of `secrets`."""
     output = logging.StreamHandler(stream or sys.stderr)
-    formatter: logging.Formatter = _Text() if settings.format == "text" else _Json()
-    output.setFormatter(_Redacting(formatter, secrets))
+    journal = _goes_to_the_journal(output.stream)
+    formatter: logging.Formatter = _Text(journal=journal) if settings.format == "text" else _Json()
+    redacting = _Redacting(formatter, secrets)
+    output.setFormatter(_Prioritised(redacting) if journal else redacting)
     root = logging.getLogger()
     root.handlers[:] = [output]
     root.setLevel(logging.WARNING)  # libraries speak up only when something is wrong
@@ -205,9 +208,33 @@ class _Spell:
         self._comes_and_goes, self._well_since = False, None
 
 
+def _goes_to_the_journal(stream: TextIO) -> bool:
+    """Whether systemd takes what is written there, and keeps time and priority beside it ($JOURNAL_STREAM)."""
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError, AttributeError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+
+
 class _Text(logging.Formatter):
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S")
+    def __init__(self, *, journal: bool) -> None:
+        time = "" if journal else "%(asctime)s "
+        super().__init__(f"{time}%(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S")
+
+
+class _Prioritised(logging.Formatter):
+    """Each line begins with its priority as syslog counts it, which the journal takes off again (sd-daemon(3))."""
+
+    _PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logging.NOTSET, 7))
+
+    def __init__(self, inner: logging.Formatter) -> None:
+        super().__init__()
+        self._inner = inner
+
+    def format(self, record: logging.LogRecord) -> str:
+        priority = next(number for level, number in self._PRIORITIES if record.levelno >= level)
+        return "\n".join(f"<{priority}>{line}" for line in self._inner.format(record).split("\n"))
 
 
 class _Json(logging.Formatter):

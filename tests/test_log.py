@@ -1,7 +1,10 @@
 import io
 import json
 import logging
+import os
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +41,23 @@ def test_secrets_never_show_not_even_in_tracebacks(form: LogFormat) -> None:
         LOGGER.exception("oh")
     assert "hush" not in stream.getvalue()
     assert stream.getvalue().count("***") >= 2
+
+
+def test_the_journal_gets_priorities_and_no_second_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with (tmp_path / "journal").open("w") as stream:
+        found = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+        setup(LogSettings(LogLevel.DEBUG, LogFormat.TEXT), ("hush-hush",), stream)
+        LOGGER.error("two\nlines")
+        LOGGER.warning("with hush-hush")
+        LOGGER.info("news")
+        LOGGER.debug("details")
+        monkeypatch.setenv("JOURNAL_STREAM", "1:1")
+        setup(LogSettings(LogLevel.DEBUG, LogFormat.TEXT), (), stream)
+        LOGGER.info("elsewhere")
+    *lines, other = (tmp_path / "journal").read_text().splitlines()
+    assert lines == ["<3>ERROR   two", "<3>lines", "<4>WARNING with ***", "<6>INFO    news", "<7>DEBUG   details"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d INFO    elsewhere", other)
 
 
 def test_json_lines_can_be_read_by_machines() -> None:

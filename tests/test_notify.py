@@ -22,7 +22,7 @@ from tests.support.beside import beside
 from tests.support.bridges import Hasty, read_config, write_config
 from tests.support.clock import FakeClock
 from tests.support.listener import Listener
-from tests.support.mosquitto import Mosquitto, free_port
+from tests.support.mosquitto import Mosquitto, free_port, with_rules
 
 QUICK = {"WATCHDOG_USEC": "200000"}
 
@@ -193,6 +193,20 @@ async def test_a_pbx_that_refuses_the_login_is_named(
         heard = await systemd.until(lambda new: any("refused client_id" in line for line in new))
         assert "STATUS=0 users; no PBX: the PBX refused client_id" in heard[-1]
         assert "wrong-and-long" not in str(systemd.heard)
+
+
+async def test_a_broker_that_lets_in_and_lets_nothing_be_published_is_named(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, systemd: Listener
+) -> None:
+    folder = tmp_path / "strict"
+    folder.mkdir()
+    async with Mosquitto(
+        folder, options=with_rules(folder, "user bridge\ntopic read #\ntopic write 3cx/bridge/#\n")
+    ) as broker:
+        config = write_config(tmp_path, pbx, url, broker.port, mqtt="username: bridge")
+        async with supervised(config, Supervision(systemd.environ | QUICK)):
+            heard = await systemd.until(lambda new: any("does not let 'bridge' publish" in line for line in new))
+            assert any("; broker online, but the MQTT broker 127.0.0.1:" in line for line in heard)
 
 
 async def test_a_source_that_waits_for_what_never_comes_starves_the_watchdog(

@@ -77,7 +77,8 @@ class Connection:
         """Called when the broker has acknowledged something published to a topic."""
         self.denied = asyncio.Event()
         """Set when the broker does not let something be published; MQTT 5 alone tells, and not at QoS 0."""
-        self._denial_told = False
+        self.denial = ""
+        """What to say of that: the first topic stands for all, as the others fare no better."""
         self._window = MOST_IN_FLIGHT[settings.qos]
         self._room = asyncio.Event()
         self._received = 0
@@ -351,18 +352,13 @@ class Connection:
             granted.set_result([not code.is_failure for code in codes])
 
     def _note_denied(self, topic: str, code: ReasonCode) -> None:
-        """Said once for each connection, as the other topics fare no better."""
-        self.denied.set()
-        if not self._denial_told:
-            self._denial_told = True
-            _logger.error(
-                "%s does not let %r publish to %s (%s), and perhaps not to others: '3cx2mqtt check' says which rights "
-                "are missing",
-                self._place,
-                self._settings.username,
-                ascii(topic),
-                code,
+        if not self.denied.is_set():
+            who = "this client" if self._settings.username is None else repr(self._settings.username)
+            self.denial = (
+                f"{self._place} does not let {who} publish to {topic!a} ({code}), and perhaps not to others: mend its "
+                "access list (docs/mosquitto.acl)"
             )
+            self.denied.set()
 
     def _refusal(self, code: ReasonCode) -> BrokerError:
         if code.value == _WRONG_VERSION:
@@ -371,7 +367,7 @@ class Connection:
             who = "a connection without a login"
             if self._settings.username is not None:
                 who = f"the login of {self._settings.username!r}"
-            return BrokerAuthError(f"{self._place} refused {who} ({code}): check mqtt.username and mqtt.password")
+            return BrokerAuthError(f"{self._place} refused {who} ({code}): check mqtt.username and its password")
         return BrokerUnavailable(f"{self._place} refused the connection ({code})")
 
 

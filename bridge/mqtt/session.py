@@ -46,8 +46,10 @@ _STEP = 120.0
 _LOOK = 5.0
 
 _MOST_DEFERRED = 100
-_DENIED = 300.0
-"""Seconds after which what the broker forbade is tried again: rights may be given while the connection stands."""
+_DENIED = (60.0, 900.0)
+"""Seconds after which what the broker forbade is tried again, at first and at most."""
+_ALLOWED = 60.0
+"""Seconds without another refusal after which everything is allowed."""
 
 _QUICK = 10.0
 _QUICK_CLOSES = 3
@@ -89,6 +91,7 @@ class Session:
     ) -> None:
         self._settings = settings
         self._clock = clock
+        self._rng = rng
         self._backoff = Backoff(0.5, 10.0, rng)
         self._long_backoff = Backoff(60.0, 900.0, rng)
         self._allowance = Allowance(settings.max_rate, BURST, clock.monotonic)
@@ -108,6 +111,9 @@ class Session:
         self._trouble = Recurring(_logger, LASTING, clock.monotonic)
         self._unread = Recurring(_logger)
         self._deaf = Recurring(_logger)
+        self._denied = Recurring(_logger)
+        self.denial: str | None = None
+        """What the broker does not let be published, None where there is no such thing."""
         self.why_not: str | None = "not connected yet"
         """What keeps the session from the broker, None while it is connected."""
         self._turns = 0
@@ -161,6 +167,7 @@ class Session:
         connection = Connection(self._settings, protocol, self._offline, self._received)
         connection.acknowledged = self._unpark
         self._parked.clear()
+        self.denial = None
         await connection.open()
         opened = self._clock.monotonic()
         self.why_not = None
@@ -200,11 +207,20 @@ class Session:
             self._trouble.recovered("the broker is back")
 
     async def _try_again(self, connection: Connection) -> None:
+        """What the broker forbids is said again now and then: rights may be given while the connection stands."""
+        pauses = Backoff(*_DENIED, self._rng)
         while True:
-            await connection.denied.wait()
-            await asyncio.sleep(_DENIED)
-            connection.denied.clear()
-            self._anew.set()
+            if await wait_for(connection.denied, _ALLOWED):
+                self.denial = connection.denial
+                self._denied.failed(self.denial, logging.ERROR)
+                await asyncio.sleep(pauses.next())
+                connection.denied.clear()
+                self._anew.set()
+            else:
+                self.denial = None
+                self._denied.recovered("the broker lets everything be published now")
+                pauses.reset()
+                await connection.denied.wait()
 
     async def _serve(self, connection: Connection) -> None:
         self._readback = readback = Readback(self._topics)
@@ -359,8 +375,9 @@ class Session:
         if self._quick_closes == _QUICK_CLOSES:
             _logger.warning(
                 "the broker closed the connection %d times within %.0f s: is another process using the client id %r? "
-                "Give each bridge its own pbx.name or mqtt.client_id",
+                "Give each bridge its own pbx.name or mqtt.client_id. Or may this login not write to %s?",
                 _QUICK_CLOSES,
                 _QUICK,
                 self._settings.client_id,
+                self._topics.bridge_state,
             )

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from bridge.domain.message import Message, Rank
-from bridge.errors import EXIT_UNREACHABLE, BridgeError, BrokerUnavailable
+from bridge.errors import EXIT_UNREACHABLE, BridgeError, BrokerAuthError, BrokerUnavailable
 from bridge.mqtt.connection import Connection, opened
 from bridge.mqtt.readback import signature
 from bridge.mqtt.settings import MqttSettings
@@ -82,7 +82,7 @@ class Visit:
         return _data(heard[-1][1])
 
     async def publish(self, messages: Iterable[Message]) -> None:
-        """Publish and wait until the broker has all of them; BrokerError where the connection was lost."""
+        """Publish and wait until the broker has all; BrokerError where the connection or a right is missing."""
         for message in messages:
             self._connection.publish(message, qos=1)
         try:
@@ -92,6 +92,8 @@ class Visit:
             raise BrokerUnavailable(f"the MQTT broker did not answer within {_ANSWER:g} s") from None
         if self._connection.lost.done():
             raise self._connection.lost.result()
+        if self._connection.denied.is_set():
+            raise BrokerAuthError(self._connection.denial)
 
     async def _echoed(self, topic: str, *filters: str) -> tuple[list[tuple[str, bytes]], bool]:
         """What is retained under the filters, and whether a message to `topic` came back."""

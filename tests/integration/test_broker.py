@@ -386,7 +386,7 @@ async def test_the_access_list_in_the_documentation_lets_everybody_do_just_what_
 async def test_what_the_broker_forbids_is_told_where_it_tells_it(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:
     folder = tmp_path / "broker"
     folder.mkdir()
-    options = (*with_rules(folder, "user bridge\ntopic readwrite 3cx/#\n"), "max_queued_messages 1000")
+    options = with_rules(folder, "user bridge\ntopic readwrite 3cx/#\n")
     async with Mosquitto(folder, options=options) as broker:
         path = write_config(tmp_path, pbx, url, broker.port, mqtt="username: bridge")
         async with BridgeProcess.start(path) as bridge, Subscriber(broker.port, login=("bridge", "")) as subscriber:

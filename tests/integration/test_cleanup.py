@@ -11,7 +11,7 @@ from bridge.simulator import SimulatedPbx
 from bridge.topics import Topics
 from tests.integration.test_oneshot import command
 from tests.support.bridges import read_config, running, write_config
-from tests.support.mosquitto import Mosquitto
+from tests.support.mosquitto import Mosquitto, with_rules
 from tests.support.subscriber import Subscriber
 
 OTHERS = {
@@ -58,6 +58,20 @@ async def test_all_of_it_goes_discovery_first_and_nothing_else(
     kinds = [topic.startswith("homeassistant/") for topic in cleared]
     assert kinds == sorted(kinds, reverse=True)
     assert await cleanup(read_config(path), read_config(path).topics, agree) == 0
+
+
+async def test_a_missing_right_is_told_and_not_that_all_is_cleared(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:
+    folder = tmp_path / "strict"
+    folder.mkdir()
+    async with Mosquitto(folder, options=with_rules(folder, "user bridge\ntopic readwrite #\n")) as broker:
+        path = write_config(tmp_path, pbx, url, broker.port, mqtt="username: bridge")
+        async with running(path), Subscriber(broker.port, login=("bridge", "")) as subscriber:
+            await subscriber.until_latest("3cx/bridge/state", "online")
+        with_rules(folder, "user bridge\ntopic read #\ntopic write 3cx/bridge/check\n")
+        broker.reload()
+        code, _, errors = await command("cleanup", "-c", path, "--yes")
+        assert code == 77
+        assert "does not let 'bridge' publish to" in errors
 
 
 async def test_an_earlier_name_and_base_topic_can_be_named(

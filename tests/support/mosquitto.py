@@ -44,11 +44,14 @@ def with_passwords(folder: Path, **passwords: str) -> tuple[str, ...]:
 
 
 def with_rules(folder: Path, rules: str) -> tuple[str, ...]:
-    """Options of a broker that lets everybody in, and to what these rules (`acl_file`) allow."""
+    """Options of a broker that lets everybody in, and to what these rules (`acl_file`) allow.
+
+    Mosquitto 2.0.11 ends connections that it denies something when its queues have no limit, so they have one here.
+    """
     path = folder / "acl"
     path.write_text(rules)
     path.chmod(0o644)
-    return "allow_anonymous true", f"acl_file {path}"
+    return "allow_anonymous true", f"acl_file {path}", "max_queued_messages 100000"
 
 
 class Mosquitto:

@@ -10,7 +10,7 @@ from voluptuous import Invalid, MultipleInvalid
 
 from bridge.domain.clock import Clock, unix_seconds, utc_text
 from bridge.domain.dn import pattern
-from bridge.domain.light import MOST_BRIGHT, OFF, LightWord, Look
+from bridge.domain.light import MOST_BRIGHT, Look
 from bridge.domain.message import Message, Rank
 from bridge.domain.model import Bridge, CallEvent, Group, User
 from bridge.errors import BridgeError
@@ -130,8 +130,7 @@ class LightBoard:
     @property
     def topics(self) -> frozenset[str]:
         """Where the lights are told what to show."""
-        commands = (lamp.settings.driver.commands(OFF, LightWord.OFF) for lamp in self._lamps.values())
-        return frozenset(command.topic for each in commands for command in each)
+        return frozenset(topic for lamp in self._lamps.values() for topic in lamp.settings.driver.topics)
 
     def farewell(self, staying: frozenset[str] = frozenset()) -> Iterator[Message]:
         """What the lights get when they are followed no more; those that are told by `staying` topics get nothing."""

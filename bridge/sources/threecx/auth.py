@@ -9,6 +9,7 @@ import asyncio
 import base64
 import binascii
 import json
+import os
 import re
 import time
 from dataclasses import dataclass
@@ -107,8 +108,7 @@ class TokenAuth:
         if wait > 0:
             earlier = (
                 f"the PBX refused client_id {self._settings.client_id!r} with this client_secret earlier: compare both "
-                f"with Integrations > API in the 3CX admin console; the next login is tried {self._when(wait)} or when "
-                "the credentials change"
+                f"with Integrations > API in the 3CX admin console; the next login is tried {self._when(wait)}"
             )
             self._refusals.last_message = self._refusals.last_message or earlier
             raise SourceAuthError(self._refusals.last_message, retry_in=wait)
@@ -133,12 +133,16 @@ class TokenAuth:
         self._refusals.last_message = (
             f"the PBX refused client_id {self._settings.client_id!r} with this client_secret ({said}): compare both "
             "with Integrations > API in the 3CX admin console; since a PBX blocks the address after a few bad logins, "
-            f"the next one is tried {self._when(wait)} or when the credentials change"
+            f"the next one is tried {self._when(wait)}"
         )
         return SourceAuthError(self._refusals.last_message, retry_in=wait)
 
     def _when(self, wait: float) -> str:
-        return f"in {_minutes(wait)} ({time.strftime('%H:%M', time.localtime(self._clock.wall() + wait))})"
+        """systemd hands a service copies of its secrets, which only a restart renews."""
+        at = time.strftime("%H:%M", time.localtime(self._clock.wall() + wait))
+        copied = "CREDENTIALS_DIRECTORY" in os.environ
+        change = "after a restart with other credentials" if copied else "when the credentials change"
+        return f"in {_minutes(wait)} ({at}) or {change}"
 
     def _parse(self, answer: Answer) -> Token:
         try:

@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from bridge.sources.threecx.settings import PbxSettings
@@ -59,7 +60,9 @@ class Refusals:
         """A login went well."""
         if self._refused_at is not None:
             self._refused_at, self._wait = None, 0.0
-            self._store({})
+            if self._file is not None:
+                with suppress(OSError):
+                    self._file.unlink(missing_ok=True)
 
     def _load(self) -> None:
         if self._file is None:
