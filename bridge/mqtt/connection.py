@@ -367,7 +367,7 @@ class Connection:
             who = "a connection without a login"
             if self._settings.username is not None:
                 who = f"the login of {self._settings.username!r}"
-            return BrokerAuthError(f"{self._place} refused {who} ({code}): check mqtt.username and its password")
+            return BrokerAuthError(f"{self._place} refused {who} ({code}): check mqtt.username and mqtt.password")
         return BrokerUnavailable(f"{self._place} refused the connection ({code})")
 
 
