@@ -70,6 +70,8 @@ class Bridge:
         self._born = asyncio.Event()
         self._synchronised = False
         self._partings: tuple[Message, ...] = ()
+        self._refreshed = float("-inf")
+        self._refresh_is_due = False
         self._health = Health(self._clock)
         refusals = refusals or Refusals(config.pbx, None, self._clock.wall)
         self._intake = Intake(config, self._engine, self._clock, self._rng, self._health, refusals)
@@ -110,7 +112,8 @@ class Bridge:
 
     def partings(self, staying: frozenset[str] = frozenset()) -> tuple[Message, ...]:
         """What the lights get in the end, but for those told by `staying` topics; nothing from who never led them."""
-        return tuple(self._lights.farewell(staying)) if self._synchronised else ()
+        unsaid = (message for message in self._partings if message.topic not in staying)
+        return (*unsaid, *(self._lights.farewell(staying) if self._synchronised else ()))
 
     async def work(self) -> None:
         """Everything but the session, until cancelled."""
@@ -214,6 +217,8 @@ class Bridge:
             await asyncio.sleep(_TICK)
             self._engine.tick()
             self._gate.tick()
+            if self._refresh_is_due:
+                self._refresh()
 
     async def _keep_lights(self) -> None:
         """Send commands to the lights when they are due."""
@@ -245,6 +250,12 @@ class Bridge:
                     self._gate.publish(message)
 
     def _refresh(self) -> None:
+        """Once a second at most: what is asked for meanwhile comes with the next second."""
+        now = self._clock.monotonic()
+        self._refresh_is_due = now < self._refreshed + _TICK
+        if self._refresh_is_due:
+            return
+        self._refreshed = now
         self._engine.refresh()
         deleted = self._gate.restore()
         for message in self._engine.snapshot() if deleted else ():

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
+from bridge.aio import in_daemon_thread
 from bridge.config import Config
 from bridge.domain.message import Message
 from bridge.errors import BridgeError
 from bridge.mqtt.readback import Readback
-from bridge.mqtt.visit import NoAnswer, Visit, visiting
+from bridge.mqtt.visit import NoAnswer, Silence, Visit, visiting
 from bridge.topics import Topics
 
 MOMENT = 1.0
@@ -24,12 +25,17 @@ async def cleanup(config: Config, topics: Topics, confirm: Callable[[Sequence[st
         await _read(visit, readback, (*topics.own_filters(), *topics.signature_filters()))
         await _read(visit, readback, readback.elsewhere())
         owned = sorted(readback.owned(), key=lambda message: message.topic)
-        if not owned or not await asyncio.to_thread(confirm, [message.topic for message in owned]):
+        if not owned or not await _confirmed(confirm, [message.topic for message in owned]):
             return 0
         await _publish(visit, (each for each in owned if topics.is_discovery_of_this_pbx(each.topic)))
         await asyncio.sleep(MOMENT)
         await _publish(visit, (each for each in owned if not topics.is_discovery_of_this_pbx(each.topic)))
         return len(owned)
+
+
+async def _confirmed(confirm: Callable[[Sequence[str]], bool], found: Sequence[str]) -> bool:
+    """Whoever is asked may take long, or break off."""
+    return await in_daemon_thread("confirm", lambda: confirm(found), lambda _: None)
 
 
 async def _must_not_run(visit: Visit, topics: Topics) -> None:
@@ -38,8 +44,10 @@ async def _must_not_run(visit: Visit, topics: Topics) -> None:
     if sight.online and sight.owner in {None, topics.pbx_name}:
         try:
             await visit.ask("check")
-        except NoAnswer:
+        except Silence:
             return
+        except NoAnswer:
+            pass  # somebody lives there, whatever else is wrong
         raise BridgeError(f"the bridge of {topics.pbx_name!r} is running under {topics.base}/#: stop it first")
 
 

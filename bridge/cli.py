@@ -129,7 +129,11 @@ def _cleanup(options: argparse.Namespace) -> int:
             return True
         if not sys.stdin.isatty():
             raise BridgeError(f"nothing was cleared: --yes clears these {len(found)} topics")
-        return input(f"Clear these {len(found)} topics of {topics.pbx_name!r}? [y/N] ").strip().lower() in {"y", "yes"}
+        try:
+            answer = input(f"Clear these {len(found)} topics of {topics.pbx_name!r}? [y/N] ")
+        except EOFError:
+            return False
+        return answer.strip().lower() in {"y", "yes"}
 
     cleared = asyncio.run(cleanup.cleanup(settings, topics, confirm))
     print(f"{cleared} topics cleared" if cleared else f"nothing of {topics.pbx_name!r} was cleared")
@@ -284,7 +288,9 @@ def _parser() -> argparse.ArgumentParser:
     cleanup = commands.add_parser(
         "cleanup", parents=[configured], help="clear every retained topic of the bridge, discovery included"
     )
-    cleanup.add_argument("--pbx-name", metavar="OLD", help="an earlier pbx.name; default: the configured one")
+    cleanup.add_argument(
+        "--pbx-name", type=_name, metavar="OLD", help="an earlier pbx.name; default: the configured one"
+    )
     cleanup.add_argument("--base-topic", type=_topic, metavar="OLD", help="an earlier mqtt.base_topic")
     cleanup.add_argument("--yes", action="store_true", help="do not ask")
     cleanup.set_defaults(command=_cleanup)
@@ -362,6 +368,12 @@ def _dn(text: str) -> str:
 def _topic(text: str) -> str:
     if problem := topic_problem(text):
         raise argparse.ArgumentTypeError(f"{text!r} {problem}")
+    return text
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no pbx.name: letters, digits and - only")
     return text
 
 

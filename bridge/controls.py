@@ -16,6 +16,9 @@ from bridge.ports import Publisher
 from bridge.settings import LogLevel
 from bridge.topics import Topics, to_json
 
+MOST_TOLD = 2000
+"""Users in one answer; more would hold up everything, only to be too long for a message."""
+
 HEALTH_INTERVAL = 60.0
 """Seconds from one `bridge/health` to the next."""
 
@@ -78,8 +81,10 @@ class Controls:
     def _tell_users(self, request: Mapping[str, object]) -> object:
         """All of them, or as many as `top` says from the one on whose place is `skip`."""
         skip, top = (_whole(request, name) for name in ("skip", "top"))
-        users = self._engine.users()[skip or 0 :]
-        return documents(users if top is None else users[:top])
+        users = self._engine.users()[skip or 0 :][:top]
+        if len(users) > MOST_TOLD:
+            raise BridgeError(f'these are {len(users)} users, too many for one answer: ask for parts, {{"top": 500}}')
+        return documents(users)
 
     def _check(self, _request: Mapping[str, object]) -> object:
         return [asdict(finding) for finding in self._findings()]

@@ -96,7 +96,9 @@ class Daemon:
         try:
             config = load(self._path, os.environ)
         except ConfigError as error:
-            _logger.error("not reloaded, the running configuration stays:\n%s", error)  # noqa: TRY400
+            _logger.error("not reloaded, the running configuration stays:")  # noqa: TRY400
+            for problem in error.problems:
+                _logger.error("%s", problem)  # noqa: TRY400
             self._supervision.stays()
             return None
         log.setup(config.log, config.secrets())

@@ -44,11 +44,15 @@ async def archive(config: Config, now: int) -> bytes:
         "about.txt": "\n".join(_about()),
         "config.json": json.dumps(config.public(), indent=2, ensure_ascii=False),
         "check.txt": "\n".join(map(str, findings)),
-        "topics.txt": "\n".join(f"{topic} ({len(text)}): {text[:_MOST_PAYLOAD]}" for topic, text in retained),
     }
-    words = dict(_private_words(config, retained))
+    words = dict(_spelt(_private_words(config, retained)))
+    files = {name: _replaced(text, words) for name, text in files.items()}
+    files["topics.txt"] = "\n".join(
+        f"{_replaced(topic, words)} ({len(text)}): {_replaced(_without_rows(topic, text), words)[:_MOST_PAYLOAD]}"
+        for topic, text in retained
+    )
     secrets = config.secrets()
-    return _packed({name: redacted(_replaced(text, words), secrets) for name, text in files.items()}, now)
+    return _packed({name: redacted(text, secrets) for name, text in files.items()}, now)
 
 
 def _about() -> Iterator[str]:
@@ -79,10 +83,46 @@ def _private_words(config: Config, retained: Iterable[tuple[str, str]]) -> Itera
     yield config.pbx.client_id, "api-client"
     yield config.mqtt.username or "", "broker-account"
     yield config.mqtt.client_id, "mqtt-client"
+    options = [*config.users.include, *config.users.exclude]
+    for query in (config.monitor_status.query, config.users_source.query):
+        options += [query.search or "", query.filter or ""]
+    for kind, found in (
+        ("option", options),
+        ("light", [light.name for light in config.lights]),
+        ("group", config.groups),
+        ("department", set(_departments(config, retained))),
+    ):
+        for number, word in enumerate(found, start=1):
+            yield word, f"{kind}-{number}"
     for number, (dn, name, party) in enumerate(_people(config, retained), start=1):
         yield dn, f"user-{number}"
         yield name, f"name-{number}"
         yield party, f"party-{number}"
+
+
+def _departments(config: Config, retained: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """As Home Assistant is told them."""
+    for topic, text in retained:
+        device = (json_object(text) or {}).get("device") if config.topics.is_discovery(topic) else None
+        area = device.get("suggested_area") if isinstance(device, dict) else None
+        if isinstance(area, str):
+            yield area
+
+
+def _spelt(words: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """As they stand, and as JSON writes them; what is no word at all is left out."""
+    for private, word in words:
+        if any(map(str.isalnum, private)):
+            yield private, word
+            yield json.dumps(private, ensure_ascii=False)[1:-1], word
+
+
+def _without_rows(topic: str, text: str) -> str:
+    """Of a row of GetMonitorStatus() its keys, and what is no text: builds may put names into it."""
+    if not topic.endswith("/monitor"):
+        return text
+    row = json_object(text) or {}
+    return json.dumps({key: "…" if isinstance(value, str) and key != "State" else value for key, value in row.items()})
 
 
 def _people(config: Config, retained: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, str]]:

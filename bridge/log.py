@@ -110,7 +110,7 @@ class Recurring:
         self._spell = _Spell(lasting, monotonic)
 
     def failed(self, message: str, level: int = logging.WARNING) -> None:
-        """Log `message` at `level` unless it was told since this worked last, else at debug."""
+        """Log `message` at `level` unless it was told already of this trouble, else at debug."""
         text = self._spell.begins(message)
         self._logger.log(logging.DEBUG if text in self._spell else level, "%s", text)
         self._spell.told(text)
@@ -135,7 +135,7 @@ class Troubles:
         """Log `message` at `level`, or at debug if it was told of a source that has not worked since."""
         spell = self._spells[source]
         text = spell.begins(message)
-        known = any(text in each for each in self._spells.values())
+        known = text in spell or any(each.goes_on and text in each for each in self._spells.values())
         spell.told(text)
         self._logger.log(logging.DEBUG if known else level, "%s", text)
 
@@ -221,6 +221,11 @@ class _Text(logging.Formatter):
     def __init__(self, *, journal: bool) -> None:
         time = "" if journal else "%(asctime)s "
         super().__init__(f"{time}%(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
+        """One line for each message, whatever others have put into it: nobody writes lines of their own, or colours."""
+        record.message = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in record.message)
+        return super().formatMessage(record)
 
 
 class _Prioritised(logging.Formatter):

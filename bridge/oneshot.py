@@ -8,7 +8,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,7 +35,7 @@ PATIENCE = 60.0
 """Seconds that the PBX may take to tell everything."""
 
 _MOST_NAMED = 5
-_PART = 500
+_PART = 150
 """So many users are asked for at a time."""
 
 _MARGIN = 5.0
@@ -79,7 +79,10 @@ async def light_test(config: Config, name: str, tell: Callable[[str], None], sec
         names = ", ".join(light.name for light in config.lights)
         raise BridgeError(f"there is no light {name!r} in lights: there are {names or 'none'}")
     async with visiting(config.mqtt, config.topics, "light-test") as visit:
-        if (await visit.look()).online:
+        sight = await visit.look()
+        if not sight.clear:
+            raise BridgeError(f"this login may not read {config.topics.base}/bridge/#: a bridge may be running unseen")
+        if sight.online:
             await _walk_by_override(visit, config.topics, light, tell, seconds)
         else:
             await _walk(visit, Lamp(replace(light, hours=None, after_call=0.0)), tell, seconds)
@@ -90,7 +93,12 @@ async def _walk_by_override(
 ) -> None:
     """Two sides that send to a light would fight. A pause holds, and what was overridden before is put back."""
     topic = topics.light_set(light.name)
-    document = json_object(await visit.retained(topics.light_state(light.name)) or b"") or {}
+    found = await visit.retained(topics.light_state(light.name))
+    if found is None:
+        raise BridgeError(
+            f"the bridge that is running does not know the light {light.name!r}: reload or restart it first"
+        )
+    document = json_object(found) or {}
     if document.get("paused"):
         raise BridgeError(f"the light {light.name!r} is paused: end that first")
     try:
@@ -112,17 +120,18 @@ def _options_of(look: Look, seconds: float) -> dict[str, object]:
     return {"color": look.color.hex, "brightness": look.brightness, "blink": look.blink, "for": seconds}
 
 
-def _again(before: Mapping[str, object] | None) -> dict[str, object] | None:
-    """An override as it was published, as a request for what is left of it."""
-    if before is None:
-        return None
-    options: dict[str, object] = {"color": before["color"] or "off", "blink": before["blink"]}
-    if before["color"]:
-        options["brightness"] = before["brightness"]
-    if before["until"] is not None:
-        left = unix_seconds(str(before["until"])) - Clock().wall()
-        options["for"] = max(1, round(left))
-    return options
+def _again(before: object) -> dict[str, object] | None:
+    """An override as it was published, as a request for what is left of it; None where there is none to be made out."""
+    match before:
+        case {"color": color, "blink": blink, "brightness": brightness, "until": until}:
+            options: dict[str, object] = {"color": color or "off", "blink": blink}
+            if color:
+                options["brightness"] = brightness
+            if until is not None:
+                with suppress(ValueError):
+                    options["for"] = max(1, round(unix_seconds(str(until)) - Clock().wall()))
+            return options
+    return None
 
 
 async def _walk(visit: Visit, lamp: Lamp, tell: Callable[[str], None], seconds: float) -> None:

@@ -161,8 +161,16 @@ class Topics:
         return f"{prefix or self.discovery_prefix}/device/{self.device_prefix}/{object_id}/config"
 
     def own_filters(self) -> tuple[str, ...]:
-        """Topic filters that match everything this bridge may have left retained."""
-        return (*filters_under(self.base), self.discovery("+"))
+        """Topic filters that match everything this bridge may have left retained.
+
+        None matches what others write and the bridge listens to all the time (requests, `set`): brokers deliver a
+        message once for every subscription that matches it, and a command would be carried out twice.
+        """
+        return (
+            f"{self.base}/bridge/+",
+            *(each("+") for each in (self.user, self.user_state, self.user_busy, self.user_monitor)),
+            *(each("+") for each in (self.group, self.group_busy, self.light_state, self.discovery)),
+        )
 
     def signature_filters(self) -> tuple[str, ...]:
         """Topic filters for whose topics are under a base of one level or two, and whether a bridge runs there."""

@@ -48,7 +48,7 @@ def test_the_journal_gets_priorities_and_no_second_time(monkeypatch: pytest.Monk
         found = os.fstat(stream.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
         setup(LogSettings(LogLevel.DEBUG, LogFormat.TEXT), ("hush-hush",), stream)
-        LOGGER.error("two\nlines")
+        LOGGER.error("two\nlines \x1b[31m")
         LOGGER.warning("with hush-hush")
         LOGGER.info("news")
         LOGGER.debug("details")
@@ -56,7 +56,7 @@ def test_the_journal_gets_priorities_and_no_second_time(monkeypatch: pytest.Monk
         setup(LogSettings(LogLevel.DEBUG, LogFormat.TEXT), (), stream)
         LOGGER.info("elsewhere")
     *lines, other = (tmp_path / "journal").read_text().splitlines()
-    assert lines == ["<3>ERROR   two", "<3>lines", "<4>WARNING with ***", "<6>INFO    news", "<7>DEBUG   details"]
+    assert lines == ["<3>ERROR   two\\nlines \\x1b[31m", "<4>WARNING with ***", "<6>INFO    news", "<7>DEBUG   details"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d INFO    elsewhere", other)
 
 
@@ -150,6 +150,16 @@ def test_what_several_suffer_from_now_and_then_is_told_once(caplog: pytest.LogCa
         "calls is read again",
         "down; this comes and goes, and is told at debug level from now on",
     ]
+
+
+def test_what_one_has_got_over_is_news_of_another(caplog: pytest.LogCaptureFixture, clock: FakeClock) -> None:
+    caplog.set_level(logging.INFO)
+    troubles = Troubles(LOGGER, 300.0, clock.clock.monotonic)
+    troubles.failed("users", "down")
+    troubles.recovered("users")
+    clock.turn(50)
+    troubles.failed("calls", "down")
+    assert [record.message for record in caplog.records] == ["down", "users is read again", "down"]
 
 
 def test_the_memory_of_what_was_told_has_an_end(caplog: pytest.LogCaptureFixture) -> None:

@@ -222,10 +222,9 @@ def _is_pair(node: yaml.SequenceNode) -> bool:
 
 
 def _in_words(error: Exception) -> str:
+    if isinstance(error, PermissionError) and "CREDENTIALS_DIRECTORY" in os.environ:
+        return "permission denied: a service gets its secrets as credentials, see docs/systemd.md"
     if isinstance(error, PermissionError):
-        return (
-            f"permission denied: the user who runs this (uid {os.getuid()}) must be able to read it; secrets of a "
-            "service of systemd come as credentials, see docs/systemd.md"
-        )
+        return "permission denied: whoever runs this must be able to read it"
     strerror = getattr(error, "strerror", None)
     return strerror.lower() if isinstance(strerror, str) else re.sub(r"\s+", " ", str(error))

@@ -36,7 +36,7 @@ class CommandDesk:
     def receive(self, dn: str, request: Mapping[str, object]) -> None:
         """Pass on what `request` asks for the user: {"profile": "Away"}, {"queue": "logged_in"}, or both."""
         unknown = [key for key in request if key not in _KEYS]
-        if unknown or not request:
+        if unknown or not request or None in request.values():
             raise BridgeError('write {"profile": "Away"} or {"queue": "logged_in"}')
         for key in request:
             if not getattr(self._settings, key):

@@ -14,6 +14,7 @@ from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, topic_matches_sub
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -34,6 +35,9 @@ MOST_IN_FLIGHT = (1000, 1000, 20)
 
 At QoS 2 Mosquitto drops a client that has more than 20 under way (its max_inflight_messages), announced or not.
 """
+
+MOST_TAKEN = 4 * 1024 * 1024
+"""Bytes in one message that a broker may send; it keeps longer ones to itself."""
 
 _MOST_PACKETS_AT_ONCE = 200
 _LARGEST = 268_435_455
@@ -222,7 +226,12 @@ class Connection:
         return client
 
     def _connect(self) -> None:
-        self._client.connect(self._settings.host, self._settings.port, self._settings.keepalive)
+        properties = None
+        if self._protocol is Protocol.V5:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's own gap
+            properties.MaximumPacketSize = MOST_TAKEN
+        settings = self._settings
+        self._client.connect(settings.host, settings.port, settings.keepalive, properties=properties)
 
     def _attach(self) -> None:
         connected: object = self._client.socket()

@@ -67,10 +67,15 @@ class Router:
         return (self._topics.request("+"), *(each for command in self._commands for each in command.filters))
 
     def receive(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # as Receive demands
-        """Deal with one message."""
+        """Deal with one message. A retained request is refused, and cleared: else it would come at every connect."""
         if topic in self._listeners:
             self._listeners[topic](payload, retained)
-        elif topic in self._operations:
+            return
+        if retained and not self._topics.is_discovery(topic):
+            if not payload:
+                return  # that was it
+            self._publisher.publish(Message(topic, b"", Rank.BRIDGE))
+        if topic in self._operations:
             self._answer(*self._operations[topic], payload, retained=retained)
         elif any(command.about(topic) is not None for command in self._commands):
             if payload:  # else somebody cleared a retained command
@@ -115,6 +120,11 @@ class Router:
         self._publisher.publish(Message(self._topics.response(name), text, Rank.BRIDGE, retain=False))
 
 
+def _no_constant(name: str) -> None:
+    """NaN and Infinity are Python's, not JSON's: nobody could read an answer that repeats them."""
+    raise ValueError(name)
+
+
 def _request(payload: bytes, *, retained: bool) -> Mapping[str, object]:
     if retained:
         raise BridgeError("a retained request is refused: it would be carried out again at every connect")
@@ -123,7 +133,7 @@ def _request(payload: bytes, *, retained: bool) -> Mapping[str, object]:
     if not payload.strip():
         return {}
     try:
-        request = json.loads(payload)
+        request = json.loads(payload, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise BridgeError("the request is neither empty nor JSON") from None
     if not isinstance(request, dict):

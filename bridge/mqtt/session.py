@@ -96,6 +96,8 @@ class Session:
         self._long_backoff = Backoff(60.0, 900.0, rng)
         self._allowance = Allowance(settings.max_rate, BURST, clock.monotonic)
         self._wake = asyncio.Event()
+        self._greeted = False
+        """Whether this connection is known to those who are served now."""
         self._anew = asyncio.Event()
         """Set when everything has to be said anew on the same connection."""
         self._subscribed: tuple[str, ...] = ()
@@ -126,6 +128,7 @@ class Session:
         self._serve_these(topics, outbox, hooks, health)
         if self.why_not is None:
             health.connected()
+        self._greeted = False
         self._anew.set()
 
     def _serve_these(self, topics: Topics, outbox: Outbox, hooks: Hooks, health: Health) -> None:
@@ -163,7 +166,7 @@ class Session:
 
     async def _one_connection(self, protocol: Protocol) -> None:
         """From connect to loss; always raises, in the end what the connection was lost by."""
-        self._subscribed = ()
+        self._subscribed, self._greeted = (), False
         connection = Connection(self._settings, protocol, self._offline, self._received)
         connection.acknowledged = self._unpark
         self._parked.clear()
@@ -228,7 +231,9 @@ class Session:
         await self._read_back(connection, (*self._topics.own_filters(), *signatures))
         if elsewhere := readback.elsewhere():
             await self._read_back(connection, (*elsewhere, self._topics.bridge_check))
-        await self._hooks.ready()
+        if not self._greeted:
+            self._greeted = True
+            await self._hooks.ready()
         self._readback = None
         if earlier := [each for each in self._subscribed if each not in self._filters]:
             connection.unsubscribe(earlier)
@@ -239,7 +244,7 @@ class Session:
             self._note_deafness((*self._hooks.filters, *self._hooks.request_filters), granted)
         for message in self._hooks.synchronise(readback):
             self._outbox.put(message)
-        del readback
+        del readback  # all that was retained, which nobody needs for as long as the connection lasts
         self._outbox.put(Message(self._topics.bridge_state, b"online", Rank.HELLO))
         self._outbox.in_step = True
         while self._deferred:
@@ -247,7 +252,7 @@ class Session:
         await self._pump(connection)
 
     def _note_deafness(self, filters: Sequence[str], granted: Sequence[bool]) -> None:
-        refused = ", ".join(each for each, may in zip(filters, granted, strict=True) if not may)
+        refused = ", ".join(each for each, may in zip(filters, granted, strict=False) if not may)
         if refused:
             self._deaf.failed(
                 f"the broker does not let this login subscribe to {refused}: what is asked or told there is not heard"
@@ -288,22 +293,19 @@ class Session:
         connection.unsubscribe([each for each in over if each not in self._hooks.kept_filters])
 
     def _received(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # paho's order
-        if self._readback is not None:
+        if self._readback is not None and retained:
+            self._readback.add(topic, payload)
             self._heard.set()
-            if retained:
-                self._readback.add(topic, payload)
-                return
-        if topic == self._topics.bridge_check:
+        elif topic == self._topics.bridge_check:
             if payload == self._echo:
                 self._echo = None
+                self._heard.set()
         elif topic == self._topics.bridge_state:
             self._watch(payload, retained=retained)
         elif self._outbox.in_step:
             self._hooks.receive(topic, payload, retained)
         elif any(matches(each, topic) for each in self._filters):
-            said = (topic, payload, retained)
-            if said not in self._deferred:  # which comes twice where two subscriptions match
-                self._deferred.append(said)
+            self._deferred.append((topic, payload, retained))
 
     def _watch(self, payload: bytes, *, retained: bool) -> None:
         """The will of a half-dead earlier connection may come after our `online`; say it again."""

@@ -28,6 +28,10 @@ class NoAnswer(BridgeError):
     exit_code = EXIT_UNREACHABLE
 
 
+class Silence(NoAnswer):
+    """It gives none at all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sight:
     """What a look around showed."""
@@ -78,14 +82,16 @@ class Visit:
         filters = (self._topics.response(operation),)
         heard, answered = await self._gather(filters, message, lambda each: transaction.encode() in each[1], _ANSWER)
         if not answered:
-            raise NoAnswer(f"nobody answers {topic}: is the bridge hanging, or may this login not read its answers?")
+            raise Silence(f"nobody answers {topic}: is the bridge hanging, or may this login not read its answers?")
         return _data(heard[-1][1])
 
     async def publish(self, messages: Iterable[Message]) -> None:
         """Publish and wait until the broker has all; BrokerError where the connection or a right is missing."""
-        for message in messages:
-            self._connection.publish(message, qos=1)
         try:
+            for message in messages:
+                async with asyncio.timeout(_ANSWER):
+                    await self._connection.room()
+                self._connection.publish(message, qos=1)
             async with asyncio.timeout(_ANSWER):
                 await self._connection.delivered()
         except TimeoutError:

@@ -290,6 +290,25 @@ async def test_rights_that_are_given_later_are_used_without_a_new_connection(
     assert len(log.levels("connected to")) == 1
 
 
+async def test_a_light_is_told_nothing_because_of_a_right_that_is_missing_elsewhere(
+    tmp_path: Path, pbx: SimulatedPbx, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is forbidden is tried again and again; somebody may have switched the light by hand meanwhile."""
+    monkeypatch.setattr("bridge.mqtt.session._DENIED", (0.3, 0.3))
+    folder = tmp_path / "strict"
+    folder.mkdir()
+    rules = "user watcher\ntopic read #\n\nuser bridge\ntopic readwrite 3cx/#\ntopic readwrite wled/#\n"
+    light = "lights: [{name: desk, driver: wled, topic: wled/desk, users: ['100']}]"
+    async with (
+        Mosquitto(folder, options=with_rules(folder, rules)) as broker,
+        Subscriber(broker.port, login=("watcher", "")) as subscriber,
+        living(configure(broker.port, mqtt="username: bridge", more=light)),
+    ):
+        await subscriber.until(lambda: "wled/desk/api" in subscriber.latest)
+        await subscriber.until(lambda: subscriber.payloads("3cx/bridge/state").count("online") >= 4)
+        assert len(subscriber.payloads("wled/desk/api")) == 1
+
+
 async def test_what_happens_while_the_broker_is_away_is_not_told_once_it_is_back(
     pbx: SimulatedPbx, configure: Configure, broker: Mosquitto, subscriber: Subscriber, log: Log
 ) -> None:

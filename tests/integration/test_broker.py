@@ -226,7 +226,11 @@ async def test_a_retained_request_is_refused_and_cleared(
     await subscriber.publish("3cx/bridge/request/refresh", "{}", retain=True)
     async with running(config):
         await subscriber.until_latest("3cx/bridge/state", "online")
-        assert "3cx/bridge/request/refresh" not in subscriber.latest
+        await subscriber.until(lambda: "3cx/bridge/request/refresh" not in subscriber.latest)
+        await subscriber.until(lambda: "retained request is refused" in subscriber.latest.get(ANSWER, ""))
+
+
+ANSWER = "3cx/bridge/response/refresh"
 
 
 async def test_a_refresh_reads_at_once_and_answers(
@@ -239,6 +243,12 @@ async def test_a_refresh_reads_at_once_and_answers(
         await subscriber.until_latest("3cx/users/100/state", "do_not_disturb")
         answer = subscriber.json("3cx/bridge/response/refresh")
         assert answer == {"status": "ok", "data": None, "error": None, "transaction": 7}
+        asked = len(pbx.requests)
+        for number in range(50):
+            pbx.set_state("101", "DND" if number == 49 else "Away")
+            await subscriber.publish("3cx/bridge/request/refresh", "")
+        await subscriber.until_latest("3cx/users/101/state", "do_not_disturb")
+        assert len(pbx.requests) - asked < 25  # once a second, however often it is asked for
         await subscriber.publish("3cx/bridge/request/refresh", "no json")
         await subscriber.until(lambda: subscriber.json("3cx/bridge/response/refresh")["status"] == "error")
 

@@ -1,5 +1,6 @@
 """`cleanup`: everything that a bridge owns goes, nothing else does, and never under a bridge that is running."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from bridge.errors import BridgeError
 from bridge.simulator import SimulatedPbx
 from bridge.topics import Topics
 from tests.integration.test_oneshot import command
+from tests.support.beside import beside
 from tests.support.bridges import read_config, running, write_config
 from tests.support.mosquitto import Mosquitto, with_rules
 from tests.support.subscriber import Subscriber
@@ -58,6 +60,24 @@ async def test_all_of_it_goes_discovery_first_and_nothing_else(
     kinds = [topic.startswith("homeassistant/") for topic in cleared]
     assert kinds == sorted(kinds, reverse=True)
     assert await cleanup(read_config(path), read_config(path).topics, agree) == 0
+
+
+async def test_a_bridge_that_answers_whatever_it_may_be_is_not_cleared_away(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    await subscriber.leave_a_dead_bridge()
+    path = write_config(tmp_path, pbx, url, broker.port)
+
+    async def answer() -> None:
+        await subscriber.until(lambda: "3cx/bridge/request/check" in subscriber.latest)
+        transaction = subscriber.json("3cx/bridge/request/check")["transaction"]
+        answer = {"status": "error", "error": "not now", "data": None, "transaction": transaction}
+        await subscriber.publish("3cx/bridge/response/check", json.dumps(answer))
+
+    async with beside(answer()):
+        with pytest.raises(BridgeError, match="is running under 3cx/#: stop it first"):
+            await cleanup(read_config(path), read_config(path).topics, agree)
+    assert "3cx/bridge/info" in subscriber.latest
 
 
 async def test_a_missing_right_is_told_and_not_that_all_is_cleared(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:

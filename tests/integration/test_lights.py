@@ -227,6 +227,9 @@ async def test_light_test_walks_through_the_palette_and_the_running_bridge_waits
             await oneshot.light_test(read_config(path), "hall", told.append)
         with pytest.raises(BridgeError, match="there is no light 'roof' in lights: there are desk, door, hall"):
             await oneshot.light_test(read_config(path), "roof", told.append)
+        path = config(tmp_path, pbx, url, broker, more="lights: [{name: roof, driver: wled, topic: r, users: ['101']}]")
+        with pytest.raises(BridgeError, match="does not know the light 'roof': reload or restart it first"):
+            await oneshot.light_test(read_config(path), "roof", told.append)
 
 
 @pytest.mark.parametrize(

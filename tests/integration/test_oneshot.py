@@ -346,7 +346,7 @@ async def test_thousands_of_users_are_told_in_parts(tmp_path: Path, broker: Mosq
             await subscriber.until_latest("3cx/bridge/state", "online", timeout=30)
             found, _ = await oneshot.users(read_config(path))
             assert [user["number"] for user in found] == sorted(pbx.users)
-            await subscriber.until(lambda: len(subscriber.payloads("3cx/bridge/response/users")) == 3)
+            await subscriber.until(lambda: len(subscriber.payloads("3cx/bridge/response/users")) == 9)
 
 
 async def test_what_the_broker_forbids_is_told_though_it_acknowledges_it(

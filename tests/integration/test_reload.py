@@ -90,6 +90,30 @@ async def test_a_light_that_is_taken_away_gets_its_farewell_and_the_others_none(
         assert not [payload for payload in told if '"on":false' in payload.replace(" ", "")]
 
 
+async def test_a_farewell_to_a_light_outlasts_a_second_reload(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    """The second one comes before the first is through: the PBX hangs."""
+    light = "lights: [{name: hall, driver: wled, topic: wled/hall, users: ['101'], on_exit: 'off'}]"
+    hanging = asyncio.Event()
+
+    async def hang(request: web.Request) -> web.StreamResponse | None:
+        await hanging.wait()
+        return None
+
+    async with BridgeProcess.start(write_config(tmp_path, pbx, url, broker.port, more=light, **USERS)) as bridge:
+        await subscriber.until(lambda: "wled/hall/api" in subscriber.latest)
+        pbx.intercept = hang
+        write_config(tmp_path, pbx, url, broker.port, **USERS)
+        for times in (1, 2):
+            bridge.hang_up()
+            async with asyncio.timeout(10):
+                while bridge.log().count("configuration read again") < times:
+                    await asyncio.sleep(0.02)
+        await subscriber.until(lambda: '"on":false' in subscriber.latest["wled/hall/api"].replace(" ", ""), 20)
+        hanging.set()
+
+
 async def test_another_broker_is_gone_to_and_the_old_one_told(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
@@ -170,9 +194,14 @@ async def test_what_is_asked_during_a_reload_is_answered_after_it(
         await subscriber.until(lambda: "3cx/bridge/response/users" in subscriber.latest)
         bridge.hang_up()
         await bridge.says("configuration read again")
+        topic = "3cx/bridge/response/users"
+        answered = len(subscriber.payloads(topic))
         await subscriber.publish("3cx/bridge/request/users", '{"transaction": "during"}')
         await subscriber.until(lambda: subscriber.json("3cx/bridge/response/users")["transaction"] == "during", 20)
         await subscriber.until(lambda: subscriber.payloads("3cx/bridge/state") == ["online", "online"])
+        await subscriber.publish("3cx/bridge/request/users", '{"transaction": "after"}')
+        await subscriber.until(lambda: subscriber.json(topic)["transaction"] == "after")
+        assert len(subscriber.payloads(topic)) == answered + 2  # each once, whatever is subscribed to meanwhile
         hanging.set()
 
 

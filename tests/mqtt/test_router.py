@@ -19,7 +19,10 @@ def answer(payload: bytes, *, retained: bool = False) -> dict[str, object]:
 
     router = Router(Topics("3cx", "hq", "ha"), {"echo": echo}, {}, wire)
     router.receive("3cx/bridge/request/echo", payload, retained)
-    (message,) = wire.sent
+    *cleared, message = wire.sent
+    assert [(each.topic, each.payload, each.retain) for each in cleared] == (
+        [("3cx/bridge/request/echo", b"", True)] if retained else []
+    )
     assert (message.topic, message.retain) == ("3cx/bridge/response/echo", False)
     result = json.loads(message.payload)
     assert set(result) == {"status", "data", "error", "transaction"}
@@ -44,12 +47,19 @@ def test_a_request_is_answered_with_its_transaction() -> None:
         (b"[]", False, "the request is no JSON object"),
         (b" " * (MAX_REQUEST + 1), False, "the request is over 4096 bytes"),
         (b'{"refuse":1}', False, "not today"),
+        (b'{"transaction":NaN}', False, "the request is neither empty nor JSON"),
         (b"{}", True, "a retained request is refused: it would be carried out again at every connect"),
     ],
 )
 def test_a_bad_request_is_answered_with_an_error(payload: bytes, retained: bool, error: str) -> None:
     result = answer(payload, retained=retained)
     assert (result["status"], result["error"]) == ("error", error)
+
+
+def test_what_clears_a_retained_request_is_none() -> None:
+    wire = Wire()
+    Router(Topics("3cx", "hq", "ha"), {"echo": dict}, {}, wire).receive("3cx/bridge/request/echo", b"", True)
+    assert wire.sent == []
 
 
 def test_listeners_hear_their_topic_and_what_nobody_listens_to_is_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -427,7 +427,7 @@ async def test_a_connection_that_never_lasts_is_opened_less_and_less_often(
     api = Brittle()
     pauses: list[float] = []
 
-    async def rest(_tools: object, _source: str, _wake: asyncio.Event, seconds: float) -> None:
+    async def rest(_tools: object, _source: str, _wake: asyncio.Event, seconds: float, _least: float) -> None:
         pauses.append(seconds)
         await asyncio.sleep(0)
 

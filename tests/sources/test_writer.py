@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import web
 
 from bridge.domain.model import Command, Queue, UserRow
 from bridge.engine.commands import CommandDesk, CommandsSettings
@@ -74,6 +75,33 @@ async def test_a_user_without_an_id_or_a_failure_is_told(
     assert "could not change the user 999" in caplog.text
 
 
+async def test_a_change_that_cannot_be_looked_for_is_told_as_that(
+    pbx: SimulatedPbx, url: str, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def down(request: web.Request) -> web.StreamResponse | None:
+        return web.Response(status=503) if request.method == "GET" else None
+
+    async with writing(pbx, url, clock) as (made, desk):
+        pbx.intercept = down
+        made.submit(Command("101", profile="Away"))
+        await asyncio.wait_for(desk.done.wait(), 5)
+    assert pbx.users["101"].profile == "Away"
+    assert "the PBX accepted a change of the user 101; whether it was made:" in caplog.text
+
+
+async def test_commands_that_are_still_waiting_in_the_end_are_told(
+    pbx: SimulatedPbx, url: str, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with writing(pbx, url, clock) as (made, _):
+        made.submit(Command("101", profile="Away"))
+        made.submit(Command("102", profile="Away"))
+        await asyncio.sleep(0)
+    told = [record.message for record in caplog.records if "may not have been changed" in record.message]
+    assert told == [
+        f"the user {dn} may not have been changed: the bridge ends, or is reloaded" for dn in ("101", "102")
+    ]
+
+
 async def test_only_so_many_commands_wait(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     async with tools(settings(url), clock) as (found, _):
         made = Writer(found.xapi, lambda _: None, lambda: None)
@@ -110,6 +138,7 @@ def test_a_request_becomes_a_command(request_: dict[str, object], command: Comma
         ({"state": "away"}, 'write {"profile"'),
         ({"profile": "Siesta"}, "'Siesta' is no profile"),
         ({"profile": 7}, "7 is no profile"),
+        ({"profile": None}, 'write {"profile"'),
         ({"queue": True}, "True is neither logged_in nor logged_out"),
         ({"queue": ["logged_in"]}, "is neither"),
     ],

@@ -70,7 +70,9 @@ class Gate:
         elif topic not in self._deleted:
             self._deleted.add(topic)
             self._waiting.pop(topic, None)
-            _logger.info("%s was deleted by somebody: not announced again until a restart or a refresh", ascii(topic))
+            _logger.info(
+                "%s was deleted by somebody: not announced again until a restart, reload or refresh", ascii(topic)
+            )
 
     def restore(self) -> frozenset[str]:
         """Forget what was deleted; returns the topics."""

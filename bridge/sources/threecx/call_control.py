@@ -21,7 +21,7 @@ from bridge.ports import Report
 from bridge.sources.threecx import parse
 from bridge.sources.threecx.call_control_api import CallControlApi
 from bridge.sources.threecx.participants import Key, Participants
-from bridge.sources.threecx.poll import STEP, Pauses, Tools, good_for
+from bridge.sources.threecx.poll import STEP, Pauses, Tools, good_for, wish_of
 from bridge.sources.threecx.settings import CallControlSettings, Enabled
 
 NAME = "call_control"
@@ -47,6 +47,7 @@ class CallControl:
         self._settings = settings
         self._pauses = Pauses(_FIRST_PAUSE, _LONGEST_PAUSE, tools.rng)
         self._odd = Recurring(_logger)
+        self._opened = float("inf")
         self._wake = asyncio.Event()
         """Read everything anew, or connect, without waiting any longer."""
 
@@ -59,17 +60,18 @@ class CallControl:
         while True:
             self._wake.clear()
             self._tools.health.pulse.expect(NAME, STEP)
-            began = self._tools.clock.monotonic()
+            self._opened = float("inf")
             try:
                 await self._one_connection(report)
             except SourceError as error:
-                if self._tools.clock.monotonic() - began >= _LONGEST_PAUSE:
+                if self._tools.clock.monotonic() - self._opened >= _LONGEST_PAUSE:
                     self._pauses.reset()
                 await self._failed(error, report)
 
     async def _one_connection(self, report: Report) -> None:
         """From connect to loss; always raises what ended it."""
         async with self._api.websocket() as socket:
+            self._opened = self._tools.clock.monotonic()
             try:
                 async with asyncio.TaskGroup() as tasks:
                     follower = _Follower(self._api, tasks, report, self._wake, self._odd, self._settings.resync)
@@ -113,7 +115,7 @@ class CallControl:
         report(Failure(NAME, error, reason))
         needed = self._settings.enabled is Enabled.TRUE and not isinstance(error, SourceUnavailable)
         self._tools.troubles.failed(NAME, reason, logging.ERROR if needed else logging.WARNING)
-        await self._tools.rest(NAME, self._wake, self._pauses.after(error))
+        await self._tools.rest(NAME, self._wake, self._pauses.after(error), wish_of(error))
 
 
 class _Follower:
@@ -192,7 +194,7 @@ class _Follower:
         except (SourceUnavailable, SourcePermissionError, SourceProtocolError) as error:
             _logger.debug("Call Control: participant %d of %s: %s", key[1], key[0], error)
             self._participants.given_up(key)
-            await asyncio.sleep(error.retry_in or 0.0 if isinstance(error, SourceUnavailable) else 0.0)
+            await asyncio.sleep(wish_of(error))
             self._missed.set()
         finally:
             self._fetching.discard(key)

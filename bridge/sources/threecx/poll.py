@@ -50,10 +50,11 @@ class Tools:
     rng: random.Random
     health: Health
 
-    async def rest(self, source: str, wake: asyncio.Event, seconds: float) -> None:
-        """Wait until `wake` is set, for `seconds` at most; nobody expects a step of `source` before that."""
+    async def rest(self, source: str, wake: asyncio.Event, seconds: float, least: float = 0.0) -> None:
+        """Wait until `wake` is set, for `least` to `seconds`; nobody expects a step of `source` before that."""
         self.health.pulse.expect(source, seconds + STEP)
-        await wait_for(wake, seconds)
+        await asyncio.sleep(least)
+        await wait_for(wake, seconds - least)
 
 
 def good_for(interval: float) -> float:
@@ -142,7 +143,12 @@ class Poll:
         self._tools.health.poll_failed(self._name)
         expected = isinstance(error, SourceMissing) and not self._required
         self._tools.troubles.failed(self._name, reason, logging.INFO if expected else level_of(error))
-        await self._tools.rest(self._name, self._wake, self._pauses.after(error))
+        await self._tools.rest(self._name, self._wake, self._pauses.after(error), wish_of(error))
+
+
+def wish_of(error: SourceError) -> float:
+    """Seconds for which a PBX that is well wants to be left alone; whoever answers in its place has no say in that."""
+    return error.retry_in or 0.0 if isinstance(error, SourceUnavailable) and error.answered else 0.0
 
 
 def level_of(error: SourceError) -> int:

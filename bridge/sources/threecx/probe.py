@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from bridge.aio import wait_for
 from bridge.domain.model import Answered, Failure
-from bridge.errors import SourceAuthError, SourceError, SourceUnavailable
+from bridge.errors import SourceAuthError, SourceError
 from bridge.ports import Report
 from bridge.sources.threecx.access import Access
-from bridge.sources.threecx.poll import STEP, Tools, level_of
+from bridge.sources.threecx.poll import STEP, Tools, level_of, wish_of
 
 NAME = "the PBX"
 
@@ -47,7 +47,7 @@ class Probe:
                 report(Failure(NAME, error, str(error)))
                 self._tools.troubles.failed(NAME, str(error), level_of(error))
                 self._down = not error.answered
-                await self._tools.rest(NAME, self._wake, _pause_after(error))
+                await self._tools.rest(NAME, self._wake, _pause_after(error), wish_of(error))
             else:
                 self._tools.troubles.recovered(NAME)
                 report(Answered(version))
@@ -66,8 +66,6 @@ class Probe:
 
 
 def _pause_after(error: SourceError) -> float:
-    """A PBX that asks for fewer requests gets none; whoever answers in its place does not know when it will be back."""
     if isinstance(error, SourceAuthError):
         return error.retry_in
-    wish = error.retry_in if isinstance(error, SourceUnavailable) and error.answered else None
-    return max(SILENCE / 2, wish or 0.0)
+    return max(SILENCE / 2, wish_of(error))

@@ -43,33 +43,54 @@ class Writer:
             raise BridgeError(f"{_MOST_WAITING} commands are waiting already") from None
 
     async def run(self) -> None:
-        """Work for ever."""
+        """Work for ever; what is not done in the end is told."""
         while True:
             command = await self._waiting.get()
             try:
                 await self._carry_out(command)
+            except asyncio.CancelledError:
+                self._tell_undone(command)
+                raise
             except SourceError as error:
                 _logger.warning("could not change the user %s: %s", command.dn, error)
             except Exception:  # whatever it was, the next command is another one
                 _logger.exception("changing the user %s failed in a way that should not happen", command.dn)
+
+    def _tell_undone(self, command: Command) -> None:
+        undone = [command]
+        while not self._waiting.empty():
+            undone.append(self._waiting.get_nowait())
+        for each in undone:
+            _logger.warning("the user %s may not have been changed: the bridge ends, or is reloaded", each.dn)
 
     async def _carry_out(self, command: Command) -> None:
         row = self._row(command.dn)
         if row is None or row.id is None:
             raise SourceProtocolError("the source `users` knows no Id for it")
         await self._xapi.update_user(row.id, parse.user_changes(command.profile, command.queue))
-        for pause in READ_BACK:
-            await asyncio.sleep(pause)
-            left = _left_undone(command, await self._read_back(command.dn))
-            if not left:
-                break
-        self._changed()
+        try:
+            left = await self._look(command)
+        except SourceError as error:
+            _logger.warning("the PBX accepted a change of the user %s; whether it was made: %s", command.dn, error)
+            return
+        finally:
+            self._changed()
         for what in left:
             level = logging.DEBUG if what in self._told else logging.WARNING
             self._told.add(what)
             _logger.log(level, "the PBX accepted a new %s for the user %s and did not change it", what, command.dn)
         if not left:
             _logger.info("changed the user %s: %s", command.dn, command.profile or command.queue)
+
+    async def _look(self, command: Command) -> list[str]:
+        """What the PBX has not changed, although it was given time."""
+        left: list[str] = []
+        for pause in READ_BACK:
+            await asyncio.sleep(pause)
+            left = _left_undone(command, await self._read_back(command.dn))
+            if not left:
+                break
+        return left
 
     async def _read_back(self, dn: str) -> UserRow | None:
         one = QueryOptions(filter="Number eq '{}'".format(dn.replace("'", "''")), count=False)
