@@ -71,13 +71,13 @@ class Router:
         if topic in self._listeners:
             self._listeners[topic](payload, retained)
             return
-        if retained and not self._topics.is_discovery(topic):
+        if retained and self._asks(topic):
             if not payload:
                 return  # that was it
             self._publisher.publish(Message(topic, b"", Rank.BRIDGE))
         if topic in self._operations:
             self._answer(*self._operations[topic], payload, retained=retained)
-        elif any(command.about(topic) is not None for command in self._commands):
+        elif self._is_command(topic):
             if payload:  # else somebody cleared a retained command
                 self._set(topic, payload, retained=retained)
         elif self._topics.is_discovery(topic):
@@ -86,6 +86,12 @@ class Router:
             self._answer(topic.removeprefix(self._topics.request(""))[:40], self._unknown, payload, retained=retained)
         else:
             _logger.warning("nothing here answers to %s", ascii(topic[:100]))
+
+    def _asks(self, topic: str) -> bool:
+        return topic.startswith(self._topics.request("")) or self._is_command(topic)
+
+    def _is_command(self, topic: str) -> bool:
+        return any(command.about(topic) is not None for command in self._commands)
 
     def _unknown(self, _request: Mapping[str, object]) -> object:
         known = ", ".join(name for name, _ in self._operations.values())
