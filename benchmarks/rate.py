@@ -109,7 +109,7 @@ async def _session(port: int, qos: int, count: int) -> float:
         settings,
         Topics("rate", "rate", "rate"),
         Outbox(),
-        Hooks(ready, synchronise, (last,), (last,), (), receive, tuple),
+        Hooks(ready, synchronise, (last,), (last,), (), receive, lambda _: None, tuple),
         Clock(),
         random.Random(),
         Health(Clock()),

@@ -63,8 +63,8 @@ _LONG = (0.3, 0.3, 1.0, 1.0, 3.0, 3.0, 6.0, 12.0, 24.0)
 """Seconds that a fault lasts, one of these."""
 _GROWTH = 24 * 2**20
 """Bytes that the memory may grow by once everything has happened that happens often."""
-_MORE_FILES = 12
-"""Connections come and go on either side of two links; a leak is more than that."""
+_MORE_FILES = 4
+"""Connections come and go on either side of two links; what never goes is a leak."""
 _CLOSES = (1000, 1001, 1008, 1011, 1012, 4401)
 _BEGINNINGS = frozenset({"ringing", "dialing", "answered"})
 _ONCE = _BEGINNINGS | {"ended"}
@@ -257,7 +257,7 @@ def _summary(day: Day, books: Books, loud: Counter[str], minutes: float, seed: i
         settled = day.memory[len(day.memory) // 4]
         if max(day.memory) - settled > _GROWTH:
             books.wrong.append(f"the memory has grown: {[each // 2**20 for each in day.memory]} MB")
-        if max(day.files) - day.files[len(day.files) // 4] > _MORE_FILES:
+        if min(day.files[-len(day.files) // 4 :]) - min(day.files) > _MORE_FILES:
             books.wrong.append(f"more and more files are open: {day.files}")
         if max(day.tasks) - min(day.tasks) > 2:
             books.wrong.append(f"tasks have become more or fewer: {sorted(day.tasks)}")

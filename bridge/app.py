@@ -106,14 +106,13 @@ class Bridge:
 
         Lights that only the earlier one has get their farewell.
         """
-        self._partings = earlier.partings(self._lights.topics)
+        self._partings = earlier.partings()
         session.serve(self._topics, self._outbox, self._hooks(), self._health)
         self.session = session
 
-    def partings(self, staying: frozenset[str] = frozenset()) -> tuple[Message, ...]:
-        """What the lights get in the end, but for those told by `staying` topics; nothing from who never led them."""
-        unsaid = (message for message in self._partings if message.topic not in staying)
-        return (*unsaid, *(self._lights.farewell(staying) if self._synchronised else ()))
+    def partings(self) -> tuple[Message, ...]:
+        """What the lights get in the end; from who never led them, what an earlier bridge had to say."""
+        return tuple(self._lights.farewell()) if self._synchronised else self._partings
 
     async def work(self) -> None:
         """Everything but the session, until cancelled."""
@@ -157,6 +156,7 @@ class Bridge:
             request_filters=self._router.request_filters,
             kept_filters=(self._topics.discovery("+"),),
             receive=self._router.receive,
+            denied=self._lights.not_told,
             farewell=self.partings,
         )
 
@@ -208,7 +208,8 @@ class Bridge:
             self._lights.adopt(retained.lights())
         wanted = (*self._engine.snapshot(), *self._controls.retained(), *self._lights.retained())
         self._relight.set()
-        partings, self._partings = self._partings, ()
+        staying = self._lights.topics
+        partings, self._partings = [each for each in self._partings if each.topic not in staying], ()
         return [*partings, *self._gate.passing(retained.difference(self._gate.allowed(wanted)))]
 
     async def _keep_time(self) -> None:

@@ -1,15 +1,14 @@
 """The command `cleanup`: clears every retained topic that a bridge owns, once it is no longer wanted."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
-from bridge.aio import in_daemon_thread
 from bridge.config import Config
 from bridge.domain.message import Message
 from bridge.errors import BridgeError
 from bridge.mqtt.readback import Readback
 from bridge.mqtt.visit import NoAnswer, Silence, Visit, visiting
-from bridge.topics import Topics
+from bridge.topics import Topics, filters_under
 
 MOMENT = 1.0
 """Seconds between a device's discovery and its states: Home Assistant complains of empty states of a living entity."""
@@ -17,25 +16,24 @@ MOMENT = 1.0
 _AT_ONCE = 500
 
 
-async def cleanup(config: Config, topics: Topics, confirm: Callable[[Sequence[str]], bool]) -> int:
-    """Find what the bridge of `topics` owns, and clear it if `confirm` agrees to the list; returns how many were."""
+async def owned(config: Config, topics: Topics) -> list[Message]:
+    """What clears all that the bridge of `topics` has left; BridgeError where that bridge is running."""
     async with visiting(config.mqtt, topics, "cleanup") as visit:
         await _must_not_run(visit, topics)
         readback = Readback(topics)
-        await _read(visit, readback, (*topics.own_filters(), *topics.signature_filters()))
+        own = (*filters_under(topics.base), topics.discovery("+"))
+        await _read(visit, readback, (*own, *topics.signature_filters()))
         await _read(visit, readback, readback.elsewhere())
-        owned = sorted(readback.owned(), key=lambda message: message.topic)
-        if not owned or not await _confirmed(confirm, [message.topic for message in owned]):
-            return 0
-        await _publish(visit, (each for each in owned if topics.is_discovery_of_this_pbx(each.topic)))
+        return sorted(readback.owned(), key=lambda message: message.topic)
+
+
+async def clear(config: Config, topics: Topics, found: Sequence[Message]) -> None:
+    """Clear it, devices first; BridgeError where that bridge is running by now, or a right is missing."""
+    async with visiting(config.mqtt, topics, "cleanup") as visit:
+        await _must_not_run(visit, topics)
+        await _publish(visit, (each for each in found if topics.is_discovery_of_this_pbx(each.topic)))
         await asyncio.sleep(MOMENT)
-        await _publish(visit, (each for each in owned if not topics.is_discovery_of_this_pbx(each.topic)))
-        return len(owned)
-
-
-async def _confirmed(confirm: Callable[[Sequence[str]], bool], found: Sequence[str]) -> bool:
-    """Whoever is asked may take long, or break off."""
-    return await in_daemon_thread("confirm", lambda: confirm(found), lambda _: None)
+        await _publish(visit, (each for each in found if not topics.is_discovery_of_this_pbx(each.topic)))
 
 
 async def _must_not_run(visit: Visit, topics: Topics) -> None:

@@ -135,8 +135,12 @@ def _cleanup(options: argparse.Namespace) -> int:
             return False
         return answer.strip().lower() in {"y", "yes"}
 
-    cleared = asyncio.run(cleanup.cleanup(settings, topics, confirm))
-    print(f"{cleared} topics cleared" if cleared else f"nothing of {topics.pbx_name!r} was cleared")
+    found = asyncio.run(cleanup.owned(settings, topics))
+    if found and confirm([message.topic for message in found]):
+        asyncio.run(cleanup.clear(settings, topics, found))
+        print(f"{len(found)} topics cleared")
+    else:
+        print(f"nothing of {topics.pbx_name!r} was cleared")
     return EXIT_FINE
 
 

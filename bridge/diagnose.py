@@ -9,7 +9,7 @@ import json
 import platform
 import re
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import metadata
 from urllib.parse import urlsplit
 
@@ -19,7 +19,7 @@ from bridge.errors import BrokerError
 from bridge.log import redacted
 from bridge.mqtt.visit import visiting
 from bridge.oneshot import check
-from bridge.topics import filters_under, json_object
+from bridge.topics import filters_under, json_object, to_json
 
 PACKAGES = ("aiohttp", "paho-mqtt", "pyyaml", "voluptuous", "prometheus-client", "busylight-core")
 
@@ -45,10 +45,10 @@ async def archive(config: Config, now: int) -> bytes:
         "config.json": json.dumps(config.public(), indent=2, ensure_ascii=False),
         "check.txt": "\n".join(map(str, findings)),
     }
-    words = dict(_spelt(_private_words(config, retained)))
-    files = {name: _replaced(text, words) for name, text in files.items()}
+    replaced = _replacement(dict(_spelt(_private_words(config, retained))))
+    files = {name: replaced(text) for name, text in files.items()}
     files["topics.txt"] = "\n".join(
-        f"{_replaced(topic, words)} ({len(text)}): {_replaced(_without_rows(topic, text), words)[:_MOST_PAYLOAD]}"
+        f"{replaced(topic)} ({len(text)}): {replaced(_without_rows(topic, text))[:_MOST_PAYLOAD]}"
         for topic, text in retained
     )
     secrets = config.secrets()
@@ -86,18 +86,23 @@ def _private_words(config: Config, retained: Iterable[tuple[str, str]]) -> Itera
     options = [*config.users.include, *config.users.exclude]
     for query in (config.monitor_status.query, config.users_source.query):
         options += [query.search or "", query.filter or ""]
+    members = [member for group in config.groups.values() for member in group]
+    members += [member for light in config.lights for member in light.users]
     for kind, found in (
         ("option", options),
         ("light", [light.name for light in config.lights]),
+        ("light-topic", [str(light["topic"]) for light in config.public()["lights"]]),
+        ("member", members),
         ("group", config.groups),
         ("department", set(_departments(config, retained))),
     ):
         for number, word in enumerate(found, start=1):
             yield word, f"{kind}-{number}"
-    for number, (dn, name, party) in enumerate(_people(config, retained), start=1):
+    for number, (dn, name, party, caller) in enumerate(_people(config, retained), start=1):
         yield dn, f"user-{number}"
         yield name, f"name-{number}"
         yield party, f"party-{number}"
+        yield caller, f"caller-{number}"
 
 
 def _departments(config: Config, retained: Iterable[tuple[str, str]]) -> Iterator[str]:
@@ -118,31 +123,42 @@ def _spelt(words: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 def _without_rows(topic: str, text: str) -> str:
-    """Of a row of GetMonitorStatus() its keys, and what is no text: builds may put names into it."""
-    if not topic.endswith("/monitor"):
+    """Rows of GetMonitorStatus() without their texts, but for the state word: builds may put names into them."""
+    document = json_object(text)
+    if document is None:
         return text
-    row = json_object(text) or {}
-    return json.dumps({key: "…" if isinstance(value, str) and key != "State" else value for key, value in row.items()})
+    if topic.endswith("/monitor"):
+        document = _blank(document)
+    elif isinstance(row := document.get("monitor"), dict):
+        document = {**document, "monitor": _blank(row)}
+    return to_json(document)
 
 
-def _people(config: Config, retained: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, str]]:
+def _blank(row: Mapping[str, object]) -> dict[str, object]:
+    return {
+        key: value if key == "State" or not isinstance(value, str | list | dict) else "…" for key, value in row.items()
+    }
+
+
+def _people(config: Config, retained: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, str, str]]:
     for topic, text in retained:
         dn = config.topics.document_of(topic)
         if dn is None:
             continue
         told = json_object(text) or {}
         call = told.get("call")
-        party = call.get("party") if isinstance(call, dict) else None
-        yield dn, str(told.get("name") or ""), str(party or "")
+        party, caller = (call.get("party"), call.get("name")) if isinstance(call, dict) else (None, None)
+        yield dn, str(told.get("name") or ""), str(party or ""), str(caller or "")
 
 
-def _replaced(text: str, words: Mapping[str, str]) -> str:
-    """Every private word by what stands for it, the longer ones first; numbers only where they stand alone."""
+def _replacement(words: Mapping[str, str]) -> Callable[[str], str]:
+    """Puts what stands for it in place of every private word, longer ones first; no part of a number is one."""
     private = sorted(filter(None, words), key=len, reverse=True)
     if not private:
-        return text
-    pattern = "|".join(map(re.escape, private))
-    return re.sub(rf"(?<![0-9A-Za-z.])(?:{pattern})(?![0-9A-Za-z])", lambda match: words[match[0]], text)
+        return lambda text: text
+    alternatives = "|".join(map(re.escape, private))
+    pattern = re.compile(rf"(?<![0-9A-Za-z.])(?:{alternatives})(?![0-9A-Za-z])")
+    return lambda text: pattern.sub(lambda match: words[match[0]], text)
 
 
 def _packed(files: Mapping[str, str], now: int) -> bytes:

@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Self, TextIO
+from typing import Any, Self, TextIO
 
 from bridge.settings import LogLevel, LogSettings
 
@@ -217,6 +217,10 @@ def _goes_to_the_journal(stream: TextIO) -> bool:
     return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
+def _one_line(text: str) -> str:
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 class _Text(logging.Formatter):
     def __init__(self, *, journal: bool) -> None:
         time = "" if journal else "%(asctime)s "
@@ -224,8 +228,12 @@ class _Text(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
         """One line for each message, whatever others have put into it: nobody writes lines of their own, or colours."""
-        record.message = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in record.message)
+        record.message = _one_line(record.message)
         return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  # logging's name
+        """The same for what is quoted in a traceback."""
+        return "\n".join(map(_one_line, super().formatException(ei).split("\n")))
 
 
 class _Prioritised(logging.Formatter):
@@ -252,7 +260,12 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return "".join(map(_escaped, json.dumps(line, ensure_ascii=False)))
+
+
+def _escaped(letter: str) -> str:
+    """JSON itself leaves some letters that terminals obey or take for the end of a line."""
+    return letter if letter.isprintable() else json.dumps(letter)[1:-1]
 
 
 class _Redacting(logging.Formatter):

@@ -96,7 +96,8 @@ async def _walk_by_override(
     found = await visit.retained(topics.light_state(light.name))
     if found is None:
         raise BridgeError(
-            f"the bridge that is running does not know the light {light.name!r}: reload or restart it first"
+            f"the bridge that is running does not know the light {light.name!r}: reload or restart it first (or may "
+            f"this login not read {topics.light_state(light.name)}?)"
         )
     document = json_object(found) or {}
     if document.get("paused"):

@@ -80,7 +80,10 @@ def read_secret_file(path: Path) -> str:
     try:
         secret = path.read_text("utf-8").removesuffix("\n").removesuffix("\r")
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"cannot read {path}: {_in_words(error)}") from None
+        hint = ""
+        if isinstance(error, PermissionError) and "CREDENTIALS_DIRECTORY" in os.environ:
+            hint = ": a service gets its secrets as credentials, see docs/systemd.md"
+        raise ValueError(f"cannot read {path}: {_in_words(error)}{hint}") from None
     if not secret:
         raise ValueError(f"{path} is empty")
     return secret
@@ -222,9 +225,7 @@ def _is_pair(node: yaml.SequenceNode) -> bool:
 
 
 def _in_words(error: Exception) -> str:
-    if isinstance(error, PermissionError) and "CREDENTIALS_DIRECTORY" in os.environ:
-        return "permission denied: a service gets its secrets as credentials, see docs/systemd.md"
     if isinstance(error, PermissionError):
-        return "permission denied: whoever runs this must be able to read it"
+        return "permission denied, whoever runs this must be able to read it"
     strerror = getattr(error, "strerror", None)
     return strerror.lower() if isinstance(strerror, str) else re.sub(r"\s+", " ", str(error))

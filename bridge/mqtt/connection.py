@@ -36,6 +36,9 @@ MOST_IN_FLIGHT = (1000, 1000, 20)
 At QoS 2 Mosquitto drops a client that has more than 20 under way (its max_inflight_messages), announced or not.
 """
 
+_MOST_FILTERS = 8
+"""In one subscription: AWS IoT Core takes no more."""
+
 MOST_TAKEN = 4 * 1024 * 1024
 """Bytes in one message that a broker may send; it keeps longer ones to itself."""
 
@@ -75,14 +78,14 @@ class Connection:
         self.lost: asyncio.Future[BrokerError] = self._loop.create_future()
         self._accepted: asyncio.Future[None] = self._loop.create_future()
         self._subscribed: dict[int, asyncio.Future[list[bool]]] = {}
-        self._in_flight: dict[int, str] = {}
-        """Topics by packet identifier."""
+        self._in_flight: dict[int, Message] = {}
+        """By packet identifier."""
         self.acknowledged: Callable[[str], None] = lambda _topic: None
         """Called when the broker has acknowledged something published to a topic."""
-        self.denied = asyncio.Event()
-        """Set when the broker does not let something be published; MQTT 5 alone tells, and not at QoS 0."""
-        self.denial = ""
-        """What to say of that: the first topic stands for all, as the others fare no better."""
+        self._denied: dict[str, tuple[Message, ReasonCode]] = {}
+        """What the broker did not let be published last, by topic; MQTT 5 alone tells, and not at QoS 0."""
+        self.denied_more = asyncio.Event()
+        """Set when the broker does not let something be published."""
         self._window = MOST_IN_FLIGHT[settings.qos]
         self._room = asyncio.Event()
         self._received = 0
@@ -133,7 +136,7 @@ class Connection:
             return
         info = self._client.publish(message.topic, message.payload, max(qos, message.least_qos), message.retain)
         if qos and info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
-            self._in_flight[info.mid] = message.topic
+            self._in_flight[info.mid] = message
         self._want_write()
 
     @property
@@ -143,7 +146,26 @@ class Connection:
 
     def awaits(self, topic: str) -> bool:
         """Whether something published to `topic` is not acknowledged yet; at QoS 0 nothing ever is."""
-        return topic in self._in_flight.values()
+        return any(message.topic == topic for message in self._in_flight.values())
+
+    @property
+    def denial(self) -> str | None:
+        """What the broker does not let be published, None where there is no such thing. One topic stands for all."""
+        for topic, (_, code) in self._denied.items():
+            who = "this client" if self._settings.username is None else repr(self._settings.username)
+            more = f" and {len(self._denied) - 1} more topics" if len(self._denied) > 1 else ""
+            return (
+                f"{self._place} does not let {who} publish to {topic!a}{more} ({code}): mend its access list "
+                "(docs/mosquitto.acl)"
+            )
+        return None
+
+    def forget_denied(self, *, retained: bool) -> frozenset[str]:
+        """What is `retained` will be said again, or all; gives the topics of which it still holds."""
+        self.denied_more.clear()
+        kept = {topic: found for topic, found in self._denied.items() if retained and not found[0].retain}
+        self._denied = kept
+        return frozenset(kept)
 
     async def room(self) -> None:
         """Wait until another message may be sent; a broker that acknowledges nothing for long is given up."""
@@ -159,22 +181,26 @@ class Connection:
             await self._room.wait()
 
     async def subscribe(self, filters: Sequence[str], qos: int, *, as_published: bool = False) -> list[bool]:
-        """Subscribe, wait for the broker's word, and return which of `filters` it granted.
+        """Subscribe, wait for the broker's word, and return which of `filters` it granted; a few at a time.
 
         `as_published` keeps the retain flag of messages that come while the subscription stands; MQTT 5 alone can.
         """
+        if len(filters) > _MOST_FILTERS:
+            first, rest = filters[:_MOST_FILTERS], filters[_MOST_FILTERS:]
+            granted = await self.subscribe(first, qos, as_published=as_published)
+            return granted + await self.subscribe(rest, qos, as_published=as_published)
         wanted: list[tuple[str, Any]] = [(topic_filter, qos) for topic_filter in filters]
         if self._protocol is Protocol.V5:
             options = SubscribeOptions(qos=qos, retainAsPublished=as_published)
             wanted = [(topic_filter, options) for topic_filter in filters]
         _, mid = self._client.subscribe(wanted)
-        granted: asyncio.Future[list[bool]] = self._loop.create_future()
+        answer: asyncio.Future[list[bool]] = self._loop.create_future()
         if mid is not None:
-            self._subscribed[mid] = granted
+            self._subscribed[mid] = answer
             self._want_write()
-            await _first_of(granted, self.lost, timeout=CONNECT_TIMEOUT)
-        if granted.done():
-            return granted.result()
+            await _first_of(answer, self.lost, timeout=CONNECT_TIMEOUT)
+        if answer.done():
+            return answer.result()
         self._lose(BrokerUnavailable(f"{self._place} did not answer a subscription"))
         return [False] * len(filters)
 
@@ -342,10 +368,14 @@ class Connection:
     def _on_publish(
         self, _client: Client, _userdata: Any, mid: int, code: ReasonCode, _properties: Properties | None
     ) -> None:
-        topic = self._in_flight.pop(mid, "")
-        self.acknowledged(topic)
-        if code.is_failure:
-            self._note_denied(topic, code)
+        message = self._in_flight.pop(mid, None)
+        if message is not None:
+            self.acknowledged(message.topic)
+            if code.is_failure:
+                self._denied[message.topic] = (message, code)
+                self.denied_more.set()
+            else:
+                self._denied.pop(message.topic, None)
         self._room.set()
 
     def _on_subscribe(
@@ -359,15 +389,6 @@ class Connection:
         granted = self._subscribed.pop(mid, None)
         if granted is not None and not granted.done():
             granted.set_result([not code.is_failure for code in codes])
-
-    def _note_denied(self, topic: str, code: ReasonCode) -> None:
-        if not self.denied.is_set():
-            who = "this client" if self._settings.username is None else repr(self._settings.username)
-            self.denial = (
-                f"{self._place} does not let {who} publish to {topic!a} ({code}), and perhaps not to others: mend its "
-                "access list (docs/mosquitto.acl)"
-            )
-            self.denied.set()
 
     def _refusal(self, code: ReasonCode) -> BrokerError:
         if code.value == _WRONG_VERSION:

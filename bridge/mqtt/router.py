@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -55,6 +56,8 @@ class Router:
         self._publisher = publisher
         self._commands = commands
         self._discovery = discovery
+        self._cleared: set[str] = set()
+        """Retained requests that were cleared: the empty message that does so comes back, and is no request."""
 
     @property
     def filters(self) -> tuple[str, ...]:
@@ -73,8 +76,13 @@ class Router:
             return
         if retained and self._asks(topic):
             if not payload:
+                self._cleared.discard(topic)
                 return  # that was it
+            self._cleared.add(topic)
             self._publisher.publish(Message(topic, b"", Rank.BRIDGE))
+        elif topic in self._cleared and not payload:
+            self._cleared.discard(topic)
+            return  # that was it, too: MQTT 3.1.1 does not say so
         if topic in self._operations:
             self._answer(*self._operations[topic], payload, retained=retained)
         elif self._is_command(topic):
@@ -131,6 +139,14 @@ def _no_constant(name: str) -> None:
     raise ValueError(name)
 
 
+def _finite(text: str) -> float:
+    """The same for numbers that are too large."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
+
+
 def _request(payload: bytes, *, retained: bool) -> Mapping[str, object]:
     if retained:
         raise BridgeError("a retained request is refused: it would be carried out again at every connect")
@@ -139,7 +155,7 @@ def _request(payload: bytes, *, retained: bool) -> Mapping[str, object]:
     if not payload.strip():
         return {}
     try:
-        request = json.loads(payload, parse_constant=_no_constant)
+        request = json.loads(payload, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         raise BridgeError("the request is neither empty nor JSON") from None
     if not isinstance(request, dict):

@@ -72,6 +72,8 @@ class Hooks:
     kept_filters: Sequence[str]
     """Those of the bridge's own topics that `receive` goes on to hear of after they were read back."""
     receive: Receive
+    denied: Callable[[frozenset[str]], None]
+    """Called with topics of what the broker has forbidden and does not retain, when it may be said again."""
     farewell: Callable[[], Iterable[Message]]
     """What to say ahead of the last `offline`."""
 
@@ -96,8 +98,8 @@ class Session:
         self._long_backoff = Backoff(60.0, 900.0, rng)
         self._allowance = Allowance(settings.max_rate, BURST, clock.monotonic)
         self._wake = asyncio.Event()
-        self._greeted = False
-        """Whether this connection is known to those who are served now."""
+        self._greeted: Hooks | None = None
+        """Those who know of this connection."""
         self._anew = asyncio.Event()
         """Set when everything has to be said anew on the same connection."""
         self._subscribed: tuple[str, ...] = ()
@@ -113,9 +115,9 @@ class Session:
         self._trouble = Recurring(_logger, LASTING, clock.monotonic)
         self._unread = Recurring(_logger)
         self._deaf = Recurring(_logger)
-        self._denied = Recurring(_logger)
-        self.denial: str | None = None
-        """What the broker does not let be published, None where there is no such thing."""
+        self._connection: Connection | None = None
+        self._denial_told = False
+        self._reloaded = asyncio.Event()
         self.why_not: str | None = "not connected yet"
         """What keeps the session from the broker, None while it is connected."""
         self._turns = 0
@@ -128,13 +130,18 @@ class Session:
         self._serve_these(topics, outbox, hooks, health)
         if self.why_not is None:
             health.connected()
-        self._greeted = False
+        self._reloaded.set()
         self._anew.set()
 
     def _serve_these(self, topics: Topics, outbox: Outbox, hooks: Hooks, health: Health) -> None:
         self._topics, self._outbox, self._hooks, self._health = topics, outbox, hooks, health
         self._offline = Message(topics.bridge_state, b"offline", Rank.BRIDGE)
         outbox.on_put = self._wake.set
+
+    @property
+    def denial(self) -> str | None:
+        """What the broker does not let be published, None where there is no such thing."""
+        return None if self._connection is None else self._connection.denial
 
     async def run(self) -> None:
         """Stay connected for ever; when cancelled, say `offline` and go."""
@@ -166,12 +173,12 @@ class Session:
 
     async def _one_connection(self, protocol: Protocol) -> None:
         """From connect to loss; always raises, in the end what the connection was lost by."""
-        self._subscribed, self._greeted = (), False
+        self._subscribed, self._greeted = (), None
         connection = Connection(self._settings, protocol, self._offline, self._received)
         connection.acknowledged = self._unpark
         self._parked.clear()
-        self.denial = None
         await connection.open()
+        self._connection = connection
         opened = self._clock.monotonic()
         self.why_not = None
         self._health.connected()
@@ -199,6 +206,7 @@ class Session:
         finally:
             self._outbox.clear()
             self._deferred.clear()
+            self._connection = None
             connection.abort()
         self._note_end(lasted=self._clock.monotonic() - opened)
         raise connection.lost.result()
@@ -213,17 +221,24 @@ class Session:
         """What the broker forbids is said again now and then: rights may be given while the connection stands."""
         pauses = Backoff(*_DENIED, self._rng)
         while True:
-            if await wait_for(connection.denied, _ALLOWED):
-                self.denial = connection.denial
-                self._denied.failed(self.denial, logging.ERROR)
-                await asyncio.sleep(pauses.next())
-                connection.denied.clear()
-                self._anew.set()
+            if await wait_for(connection.denied_more, _ALLOWED):
+                if not self._denial_told:
+                    self._denial_told = True
+                    _logger.error("%s", connection.denial)
+                self._reloaded.clear()
+                if await wait_for(self._reloaded, pauses.next()):
+                    connection.forget_denied(retained=False)  # the new bridge says everything again
+                else:
+                    self._hooks.denied(connection.forget_denied(retained=True))
+                    self._anew.set()
+            elif connection.denial is not None:
+                connection.denied_more.set()
             else:
-                self.denial = None
-                self._denied.recovered("the broker lets everything be published now")
+                if self._denial_told:
+                    self._denial_told = False
+                    _logger.info("the broker lets everything be published now")
                 pauses.reset()
-                await connection.denied.wait()
+                await connection.denied_more.wait()
 
     async def _serve(self, connection: Connection) -> None:
         self._readback = readback = Readback(self._topics)
@@ -231,9 +246,9 @@ class Session:
         await self._read_back(connection, (*self._topics.own_filters(), *signatures))
         if elsewhere := readback.elsewhere():
             await self._read_back(connection, (*elsewhere, self._topics.bridge_check))
-        if not self._greeted:
-            self._greeted = True
-            await self._hooks.ready()
+        if self._greeted is not (hooks := self._hooks):
+            await hooks.ready()
+            self._greeted = hooks
         self._readback = None
         if earlier := [each for each in self._subscribed if each not in self._filters]:
             connection.unsubscribe(earlier)

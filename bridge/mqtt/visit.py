@@ -87,6 +87,7 @@ class Visit:
 
     async def publish(self, messages: Iterable[Message]) -> None:
         """Publish and wait until the broker has all; BrokerError where the connection or a right is missing."""
+        self._connection.forget_denied(retained=False)
         try:
             for message in messages:
                 async with asyncio.timeout(_ANSWER):
@@ -98,8 +99,8 @@ class Visit:
             raise BrokerUnavailable(f"the MQTT broker did not answer within {_ANSWER:g} s") from None
         if self._connection.lost.done():
             raise self._connection.lost.result()
-        if self._connection.denied.is_set():
-            raise BrokerAuthError(self._connection.denial)
+        if (denial := self._connection.denial) is not None:
+            raise BrokerAuthError(denial)
 
     async def _echoed(self, topic: str, *filters: str) -> tuple[list[tuple[str, bytes]], bool]:
         """What is retained under the filters, and whether a message to `topic` came back."""

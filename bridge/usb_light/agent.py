@@ -19,7 +19,7 @@ from bridge.aio import Backoff, in_daemon_thread
 from bridge.domain.light import Color, Look
 from bridge.domain.model import State
 from bridge.errors import BrokerAuthError, BrokerError, BrokerUnavailable
-from bridge.log import LASTING, Recurring
+from bridge.log import Recurring
 from bridge.mqtt.connection import opened
 from bridge.mqtt.settings import MqttSettings, Protocol, TlsSettings
 from bridge.usb_light.following import Following, looks
@@ -157,7 +157,7 @@ class Listener:
         self._show = show
         self._backoff = Backoff(0.5, 30.0, rng)
         self._long_backoff = Backoff(60.0, 900.0, rng)
-        self._trouble = Recurring(_logger, LASTING)
+        self._trouble = Recurring(_logger, SILENCE)
         self._silence = Recurring(_logger)
 
     async def run(self) -> None:
@@ -189,6 +189,7 @@ class Listener:
                 async with asyncio.timeout(SILENCE):
                     await connection.tend()
             if not connection.lost.done():
+                self._trouble.recovered("the broker is back")
                 self._note_silence()
                 await connection.tend()
         finally:

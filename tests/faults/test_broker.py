@@ -286,7 +286,7 @@ async def test_rights_that_are_given_later_are_used_without_a_new_connection(
             pbx.change("100", profile="Away")
             await right(subscriber, pbx, RIGHT_WITHIN)
             await until(lambda: bool(log.levels("lets everything be published now")), 10)
-    log.is_told_once("does not let 'bridge' publish")
+    assert log.levels("does not let 'bridge' publish") == [logging.ERROR]
     assert len(log.levels("connected to")) == 1
 
 
@@ -307,6 +307,32 @@ async def test_a_light_is_told_nothing_because_of_a_right_that_is_missing_elsewh
         await subscriber.until(lambda: "wled/desk/api" in subscriber.latest)
         await subscriber.until(lambda: subscriber.payloads("3cx/bridge/state").count("online") >= 4)
         assert len(subscriber.payloads("wled/desk/api")) == 1
+
+
+async def test_a_light_whose_topic_was_forbidden_is_told_once_it_is_allowed(
+    tmp_path: Path, pbx: SimulatedPbx, configure: Configure, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commands are not retained, so nothing but the light itself could tell that one is missing."""
+    monkeypatch.setattr("bridge.mqtt.session._DENIED", (0.2, 0.2))
+    monkeypatch.setattr("bridge.mqtt.session._ALLOWED", 0.2)
+    folder = tmp_path / "strict"
+    folder.mkdir()
+    rules = "user watcher\ntopic read #\n\nuser bridge\ntopic readwrite 3cx/#\ntopic readwrite homeassistant/#\n"
+    light = "lights: [{name: desk, driver: wled, topic: wled/desk, users: ['100']}]"
+    async with (
+        Mosquitto(folder, options=with_rules(folder, rules)) as broker,
+        Subscriber(broker.port, login=("watcher", "")) as subscriber,
+        living(configure(broker.port, mqtt="username: bridge", more=light)),
+    ):
+        await right(subscriber, pbx, RIGHT_WITHIN)
+        await until(lambda: bool(log.levels("does not let 'bridge' publish to 'wled/desk/api'")))
+        await subscriber.until(lambda: subscriber.payloads("3cx/bridge/state").count("online") >= 3)
+        assert not log.levels("lets everything be published now")
+        with_rules(folder, f"{rules}topic write wled/#\n")
+        broker.reload()
+        await subscriber.until(lambda: "wled/desk/api" in subscriber.latest)
+        await until(lambda: bool(log.levels("lets everything be published now")))
+    assert sum(log.loud().values()) == 1, log.loud()
 
 
 async def test_what_happens_while_the_broker_is_away_is_not_told_once_it_is_back(

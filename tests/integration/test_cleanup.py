@@ -1,12 +1,11 @@
 """`cleanup`: everything that a bridge owns goes, nothing else does, and never under a bridge that is running."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from bridge.cleanup import cleanup
+from bridge.cleanup import clear, owned
 from bridge.errors import BridgeError
 from bridge.simulator import SimulatedPbx
 from bridge.topics import Topics
@@ -23,8 +22,12 @@ OTHERS = {
 }
 
 
-def agree(found: Sequence[str]) -> bool:
-    return True
+async def cleaned(path: Path) -> int:
+    """How many topics were cleared."""
+    config = read_config(path)
+    found = await owned(config, config.topics)
+    await clear(config, config.topics, found)
+    return len(found)
 
 
 async def everything(broker: Mosquitto) -> dict[str, str]:
@@ -50,16 +53,18 @@ async def test_all_of_it_goes_discovery_first_and_nothing_else(
     async with running(path):
         await subscriber.until_latest("3cx/bridge/state", "online")
         with pytest.raises(BridgeError, match="the bridge of 'hq' is running under 3cx/#: stop it first"):
-            await cleanup(read_config(path), read_config(path).topics, agree)
+            await cleaned(path)
     await subscriber.until_latest("3cx/bridge/state", "offline")
+    for topic in ("3cx/users/100/set", "3cx/lights/set", "3cx/bridge/request/users"):
+        await subscriber.publish(topic, "{}", retain=True)
     seen = len(subscriber.log)
-    count = await cleanup(read_config(path), read_config(path).topics, agree)
+    count = await cleaned(path)
     assert await everything(broker) == OTHERS
     cleared = [topic for topic, payload, _ in subscriber.log[seen:] if not payload and topic != "test/end"]
     assert len(cleared) == count == len(set(cleared))
     kinds = [topic.startswith("homeassistant/") for topic in cleared]
     assert kinds == sorted(kinds, reverse=True)
-    assert await cleanup(read_config(path), read_config(path).topics, agree) == 0
+    assert await cleaned(path) == 0
 
 
 async def test_a_bridge_that_answers_whatever_it_may_be_is_not_cleared_away(
@@ -76,7 +81,7 @@ async def test_a_bridge_that_answers_whatever_it_may_be_is_not_cleared_away(
 
     async with beside(answer()):
         with pytest.raises(BridgeError, match="is running under 3cx/#: stop it first"):
-            await cleanup(read_config(path), read_config(path).topics, agree)
+            await cleaned(path)
     assert "3cx/bridge/info" in subscriber.latest
 
 
@@ -128,12 +133,6 @@ async def test_a_bridge_that_died_without_a_word_is_no_hindrance(
     monkeypatch.setattr("bridge.mqtt.visit._ANSWER", 0.2)
     await subscriber.leave_a_dead_bridge()
     path = write_config(tmp_path, pbx, url, broker.port)
-    asked: list[str] = []
-
-    def refuse(found: Sequence[str]) -> bool:
-        asked.extend(found)
-        return False
-
-    assert await cleanup(read_config(path), Topics("3cx", "hq", "homeassistant"), refuse) == 0
-    assert asked == ["3cx/bridge/info", "3cx/bridge/state"]
+    found = await owned(read_config(path), Topics("3cx", "hq", "homeassistant"))
+    assert [message.topic for message in found] == ["3cx/bridge/info", "3cx/bridge/state"]
     assert "3cx/bridge/info" in subscriber.latest

@@ -19,7 +19,7 @@ def unpacked(path: Path) -> dict[str, str]:
 PRIVATE = """\
 privacy: {caller_id: full}
 groups: {boss: ["7001"]}
-lights: [{name: secret-desk, driver: wled, topic: w, group: boss}]
+lights: [{name: secret-desk, driver: zigbee2mqtt, topic: zigbee2mqtt/Bob Desk, group: boss}]
 """
 
 
@@ -55,6 +55,7 @@ async def test_it_tells_what_is_needed_and_nobody_s_name_number_host_or_secret(
         "Zo",
         "boss",
         "secret-desk",
+        "Bob Desk",
         "7009*",
         "7001",
         "0301234567",

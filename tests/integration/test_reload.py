@@ -4,6 +4,7 @@ import asyncio
 import signal
 from pathlib import Path
 
+import pytest
 from aiohttp import web
 
 from bridge.simulator import SimulatedPbx
@@ -90,8 +91,9 @@ async def test_a_light_that_is_taken_away_gets_its_farewell_and_the_others_none(
         assert not [payload for payload in told if '"on":false' in payload.replace(" ", "")]
 
 
+@pytest.mark.parametrize("removed_by", [1, 2])
 async def test_a_farewell_to_a_light_outlasts_a_second_reload(
-    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber, removed_by: int
 ) -> None:
     """The second one comes before the first is through: the PBX hangs."""
     light = "lights: [{name: hall, driver: wled, topic: wled/hall, users: ['101'], on_exit: 'off'}]"
@@ -104,8 +106,8 @@ async def test_a_farewell_to_a_light_outlasts_a_second_reload(
     async with BridgeProcess.start(write_config(tmp_path, pbx, url, broker.port, more=light, **USERS)) as bridge:
         await subscriber.until(lambda: "wled/hall/api" in subscriber.latest)
         pbx.intercept = hang
-        write_config(tmp_path, pbx, url, broker.port, **USERS)
         for times in (1, 2):
+            write_config(tmp_path, pbx, url, broker.port, more="" if times >= removed_by else light, **USERS)
             bridge.hang_up()
             async with asyncio.timeout(10):
                 while bridge.log().count("configuration read again") < times:

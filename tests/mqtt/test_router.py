@@ -48,6 +48,7 @@ def test_a_request_is_answered_with_its_transaction() -> None:
         (b" " * (MAX_REQUEST + 1), False, "the request is over 4096 bytes"),
         (b'{"refuse":1}', False, "not today"),
         (b'{"transaction":NaN}', False, "the request is neither empty nor JSON"),
+        (b'{"transaction":1e999}', False, "the request is neither empty nor JSON"),
         (b"{}", True, "a retained request is refused: it would be carried out again at every connect"),
     ],
 )
@@ -58,8 +59,15 @@ def test_a_bad_request_is_answered_with_an_error(payload: bytes, retained: bool,
 
 def test_what_clears_a_retained_request_is_none() -> None:
     wire = Wire()
-    Router(Topics("3cx", "hq", "ha"), {"echo": dict}, {}, wire).receive("3cx/bridge/request/echo", b"", True)
+    router = Router(Topics("3cx", "hq", "ha"), {"echo": dict}, {}, wire)
+    router.receive("3cx/bridge/request/echo", b"", True)
     assert wire.sent == []
+    router.receive("3cx/bridge/request/echo", b"{}", True)
+    assert len(wire.sent) == 2
+    router.receive("3cx/bridge/request/echo", b"", False)  # MQTT 3.1.1 hides that it is about what is retained
+    assert len(wire.sent) == 2
+    router.receive("3cx/bridge/request/echo", b"", False)
+    assert len(wire.sent) == 3
 
 
 def test_listeners_hear_their_topic_and_what_nobody_listens_to_is_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -132,11 +132,17 @@ class LightBoard:
         """Where the lights are told what to show."""
         return frozenset(topic for lamp in self._lamps.values() for topic in lamp.settings.driver.topics)
 
-    def farewell(self, staying: frozenset[str] = frozenset()) -> Iterator[Message]:
-        """What the lights get when they are followed no more; those that are told by `staying` topics get nothing."""
+    def not_told(self, topics: frozenset[str]) -> None:
+        """What was sent to these topics did not get through."""
         for lamp in self._lamps.values():
-            words = map(as_message, lamp.farewell(self._clock.wall()))
-            yield from (word for word in words if word.topic not in staying)
+            if topics & lamp.settings.driver.topics:
+                lamp.send_again()
+                self._touch(lamp)
+
+    def farewell(self) -> Iterator[Message]:
+        """What the lights get when they are followed no more."""
+        for lamp in self._lamps.values():
+            yield from map(as_message, lamp.farewell(self._clock.wall()))
 
     def receive(self, name: str, request: Mapping[str, object]) -> None:
         """Pause or override the light `name`, or all of them (""); the BridgeErrors show how to ask for it."""

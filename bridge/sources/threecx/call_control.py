@@ -95,7 +95,7 @@ class CallControl:
                 if failed == _PATIENCE:
                     raise
                 _logger.debug("Call Control: %s", error)
-                pause = max(_LEAST_PAUSE, error.retry_in or 0.0)
+                pause = max(_LEAST_PAUSE, wish_of(error))
                 self._tools.health.pulse.expect(NAME, pause + STEP)
                 await asyncio.sleep(pause)
                 continue
