@@ -8,7 +8,7 @@ from bridge.domain.message import Message
 from bridge.errors import BridgeError
 from bridge.mqtt.readback import Readback
 from bridge.mqtt.visit import NoAnswer, Silence, Visit, visiting
-from bridge.topics import Topics, filters_under
+from bridge.topics import Topics
 
 MOMENT = 1.0
 """Seconds between a device's discovery and its states: Home Assistant complains of empty states of a living entity."""
@@ -21,8 +21,7 @@ async def owned(config: Config, topics: Topics) -> list[Message]:
     async with visiting(config.mqtt, topics, "cleanup") as visit:
         await _must_not_run(visit, topics)
         readback = Readback(topics)
-        own = (*filters_under(topics.base), topics.discovery("+"))
-        await _read(visit, readback, (*own, *topics.signature_filters()))
+        await _read(visit, readback, (*topics.all_filters(), *topics.signature_filters()))
         await _read(visit, readback, readback.elsewhere())
         return sorted(readback.owned(), key=lambda message: message.topic)
 

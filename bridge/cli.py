@@ -376,7 +376,9 @@ def _topic(text: str) -> str:
 
 
 def _name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9-]+", text):
+    from bridge.sources.threecx.settings import PBX_NAME  # noqa: PLC0415  # see above
+
+    if not re.fullmatch(PBX_NAME, text):
         raise argparse.ArgumentTypeError(f"{text!r} is no pbx.name: letters, digits and - only")
     return text
 

@@ -19,7 +19,7 @@ from bridge.errors import BrokerError
 from bridge.log import redacted
 from bridge.mqtt.visit import visiting
 from bridge.oneshot import check
-from bridge.topics import filters_under, json_object, to_json
+from bridge.topics import json_object, to_json
 
 PACKAGES = ("aiohttp", "paho-mqtt", "pyyaml", "voluptuous", "prometheus-client", "busylight-core")
 
@@ -70,7 +70,7 @@ async def _retained(config: Config) -> list[tuple[str, str]]:
     topics = config.topics
     try:
         async with visiting(config.mqtt, topics, "diagnose") as visit:
-            found = await visit.retained_under((*filters_under(topics.base), topics.discovery("+")))
+            found = await visit.retained_under(topics.all_filters())
     except BrokerError:
         return []
     return sorted((topic, payload.decode("utf-8", "replace")) for topic, payload in found)

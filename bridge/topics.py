@@ -172,6 +172,10 @@ class Topics:
             *(each("+") for each in (self.group, self.group_busy, self.light_state, self.discovery)),
         )
 
+    def all_filters(self) -> tuple[str, ...]:
+        """The same, and whatever else lies there, such as requests; for who listens to nothing else meanwhile."""
+        return (*filters_under(self.base), self.discovery("+"))
+
     def signature_filters(self) -> tuple[str, ...]:
         """Topic filters for whose topics are under a base of one level or two, and whether a bridge runs there."""
         return ("+/bridge/info", "+/bridge/state", "+/+/bridge/info", "+/+/bridge/state")

@@ -199,7 +199,6 @@ async def test_a_broker_that_lets_in_and_lets_nothing_be_published_is_named(
     tmp_path: Path, pbx: SimulatedPbx, url: str, systemd: Listener
 ) -> None:
     folder = tmp_path / "strict"
-    folder.mkdir()
     async with Mosquitto(
         folder, options=with_rules(folder, "user bridge\ntopic read #\ntopic write 3cx/bridge/#\n")
     ) as broker:

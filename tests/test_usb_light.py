@@ -425,7 +425,6 @@ class TestAgent:
         self, usb: Usb, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         folder = tmp_path / "strict"
-        folder.mkdir()
         light = flag()
         usb.plug(light)
         async with Mosquitto(folder, options=with_passwords(folder, **{"light-101": "right"})) as strict:

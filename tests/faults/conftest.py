@@ -1,6 +1,7 @@
 """A PBX with everything but monitor status, a link in front of it that can be spoiled, and what the bridge logs."""
 
 import random
+import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -54,6 +55,38 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bridge.sources.threecx.probe.SILENCE", 1.0)
     monkeypatch.setattr("bridge.sources.threecx.call_control._FIRST_PAUSE", 0.2)
     monkeypatch.setattr("bridge.sources.threecx.call_control._LONGEST_PAUSE", 6.0)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second for a broker to answer CONNECT, a fifth of the pauses between attempts, 1 s for what is a quick end."""
+    monkeypatch.setattr("bridge.mqtt.connection.CONNECT_TIMEOUT", 1.0)
+    monkeypatch.setattr("bridge.mqtt.session._QUICK", 1.0)
+    monkeypatch.setattr("bridge.mqtt.session.Backoff", a_fifth)
+
+
+class NameServer:
+    """Knows `HOST` as this machine, unless it fails."""
+
+    HOST = "remote.localhost"
+
+    def __init__(self) -> None:
+        self.fails = False
+        self._really = socket.getaddrinfo
+
+    def getaddrinfo(self, host: str, *arguments: object, **options: object) -> object:
+        if host == self.HOST:
+            if self.fails:
+                raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+            host = "127.0.0.1"
+        return self._really(host, *arguments, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> NameServer:
+    server = NameServer()
+    monkeypatch.setattr(socket, "getaddrinfo", server.getaddrinfo)
+    return server
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ What other tests show already:
 import asyncio
 import json
 import logging
-import socket
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +22,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from bridge.simulator import SimulatedPbx
 from tests.faults.calls import told
-from tests.faults.conftest import Configure, Note, a_fifth
+from tests.faults.conftest import Configure, NameServer, Note
 from tests.support.faults import (
     BLACK_HOLE,
     SILENCE,
@@ -50,12 +49,7 @@ KEEPALIVE = 1
 """Seconds; a dead connection is noticed after two of them."""
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second for a broker to answer CONNECT, a fifth of the pauses between attempts, 1 s for what is a quick end."""
-    monkeypatch.setattr("bridge.mqtt.connection.CONNECT_TIMEOUT", 1.0)
-    monkeypatch.setattr("bridge.mqtt.session._QUICK", 1.0)
-    monkeypatch.setattr("bridge.mqtt.session.Backoff", a_fifth)
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 @pytest_asyncio.fixture
@@ -268,7 +262,6 @@ async def test_rights_that_are_given_later_are_used_without_a_new_connection(
     monkeypatch.setattr("bridge.mqtt.session._DENIED", (1.0, 1.0))  # 60 s at first, up to 900 s
     monkeypatch.setattr("bridge.mqtt.session._ALLOWED", 0.5)  # 60 s
     folder = tmp_path / "strict"
-    folder.mkdir()
     watcher = "user watcher\ntopic read #\n\n"
     rules = with_rules(folder, f"{watcher}user bridge\ntopic readwrite 3cx/bridge/#\n")
     async with Mosquitto(folder, options=rules) as broker:
@@ -296,7 +289,6 @@ async def test_a_light_is_told_nothing_because_of_a_right_that_is_missing_elsewh
     """What is forbidden is tried again and again; somebody may have switched the light by hand meanwhile."""
     monkeypatch.setattr("bridge.mqtt.session._DENIED", (0.3, 0.3))
     folder = tmp_path / "strict"
-    folder.mkdir()
     rules = "user watcher\ntopic read #\n\nuser bridge\ntopic readwrite 3cx/#\ntopic readwrite wled/#\n"
     light = "lights: [{name: desk, driver: wled, topic: wled/desk, users: ['100']}]"
     async with (
@@ -316,7 +308,6 @@ async def test_a_light_whose_topic_was_forbidden_is_told_once_it_is_allowed(
     monkeypatch.setattr("bridge.mqtt.session._DENIED", (0.2, 0.2))
     monkeypatch.setattr("bridge.mqtt.session._ALLOWED", 0.2)
     folder = tmp_path / "strict"
-    folder.mkdir()
     rules = "user watcher\ntopic read #\n\nuser bridge\ntopic readwrite 3cx/#\ntopic readwrite homeassistant/#\n"
     light = "lights: [{name: desk, driver: wled, topic: wled/desk, users: ['100']}]"
     async with (
@@ -413,23 +404,13 @@ async def test_a_name_that_cannot_be_resolved_is_tried_again_until_it_can(
     broker: Mosquitto,
     subscriber: Subscriber,
     log: Log,
-    monkeypatch: pytest.MonkeyPatch,
+    names: NameServer,
 ) -> None:
-    really = socket.getaddrinfo
-    broken = True
-
-    def getaddrinfo(host: str, *arguments: object, **options: object) -> object:
-        if host == "broker.localhost":
-            if broken:
-                raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-            host = "127.0.0.1"
-        return really(host, *arguments, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    names.fails = True
     path = configure()
-    path.write_text(path.read_text().replace("host: 127.0.0.1", "host: broker.localhost"))
+    path.write_text(path.read_text().replace("host: 127.0.0.1", f"host: {names.HOST}"))
     async with living(path):
         await until(lambda: len(log.levels("cannot be resolved")) >= 2, NOTICED)
-        broken = False
+        names.fails = False
         await right(subscriber, pbx, RIGHT_WITHIN)
     log.is_told_once("cannot be resolved")

@@ -11,7 +11,6 @@ said once what was wrong, and nothing is left running. What other tests show alr
 import asyncio
 import gzip
 import logging
-import socket
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
@@ -24,7 +23,7 @@ from bridge.domain.clock import Clock
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx.http import MAX_BODY
 from tests.faults.calls import Office, told
-from tests.faults.conftest import Configure, Note
+from tests.faults.conftest import Configure, NameServer, Note
 from tests.support.faults import (
     BLACK_HOLE,
     SILENCE,
@@ -405,31 +404,21 @@ async def test_a_name_that_cannot_be_resolved_is_tried_again_until_it_can(
     configure: Configure,
     subscriber: Subscriber,
     log: Log,
-    monkeypatch: pytest.MonkeyPatch,
+    names: NameServer,
     note: Note,
 ) -> None:
-    really = socket.getaddrinfo
-    broken = True
-
-    def getaddrinfo(host: str, *arguments: object, **options: object) -> object:
-        if host != "pbx.localhost":
-            return really(host, *arguments, **options)  # type: ignore[arg-type]
-        if broken:
-            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-        return really("127.0.0.1", *arguments, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    names.fails = True
     office = Office(pbx)
-    async with living(configure(url=f"http://pbx.localhost:{link.port}")):
+    async with living(configure(url=f"http://{names.HOST}:{link.port}")):
         await until(lambda: len(log.levels("cannot be resolved")) >= 3, NOTICED)
         office.goes_on()
-        broken = False
+        names.fails = False
         note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
-        broken = True
+        names.fails = True
         link.drop()
         pbx.change("100", profile="Out of office")
         await right(subscriber, pbx, RIGHT_WITHIN)  # the address is remembered for a while
-        broken = False
+        names.fails = False
     log.is_told_once("cannot be resolved")
     assert [told(subscriber, dn) for dn in pbx.users] == [[], [], [], []]
 

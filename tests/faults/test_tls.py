@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from bridge.simulator import SimulatedPbx
-from tests.faults.conftest import Configure, Note, a_fifth
+from tests.faults.conftest import Configure, Note
 from tests.support.faults import SILENCE, TRICKLE, Fault, Link, Log, cut, living, reset, right, until
 from tests.support.mosquitto import Mosquitto
 from tests.support.subscriber import Subscriber
@@ -18,11 +18,7 @@ RIGHT_WITHIN = 6.0
 NOTICED = 20.0
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.mqtt.connection.CONNECT_TIMEOUT", 1.0)
-    monkeypatch.setattr("bridge.mqtt.session.Backoff", a_fifth)
-    monkeypatch.setattr("bridge.mqtt.session._QUICK", 1.0)
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,6 @@ async def test_a_bridge_that_answers_whatever_it_may_be_is_not_cleared_away(
 
 async def test_a_missing_right_is_told_and_not_that_all_is_cleared(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:
     folder = tmp_path / "strict"
-    folder.mkdir()
     async with Mosquitto(folder, options=with_rules(folder, "user bridge\ntopic readwrite #\n")) as broker:
         path = write_config(tmp_path, pbx, url, broker.port, mqtt="username: bridge")
         async with running(path), Subscriber(broker.port, login=("bridge", "")) as subscriber:

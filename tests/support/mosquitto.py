@@ -35,6 +35,7 @@ def program(name: str) -> str:
 
 def with_passwords(folder: Path, **passwords: str) -> tuple[str, ...]:
     """Options of a broker that lets these accounts in and nobody else."""
+    folder.mkdir(exist_ok=True)
     path = folder / "passwords"
     for name, password in passwords.items():
         create = [] if path.exists() else ["-c"]
@@ -48,6 +49,7 @@ def with_rules(folder: Path, rules: str) -> tuple[str, ...]:
 
     Mosquitto 2.0.11 ends connections that it denies something when its queues have no limit, so they have one here.
     """
+    folder.mkdir(exist_ok=True)
     path = folder / "acl"
     path.write_text(rules)
     path.chmod(0o644)

@@ -21,6 +21,14 @@ _TOKENS = 4
 T = TypeVar("T")
 
 
+class _AnswerRefuses(TokenRefused):
+    """HTTP 401 in an answer, which says more and is handed on in the end."""
+
+    def __init__(self, path: str, answer: Answer) -> None:
+        super().__init__(f"{path}: HTTP 401")
+        self.answer = answer
+
+
 class Access:
     """What XAPI and Call Control have in common: the server, the token, and when the PBX answered last."""
 
@@ -47,16 +55,13 @@ class Access:
         async def send(token: str) -> Answer:
             answer = await self._send(method, path, query, token, json)
             if answer.status == HTTPStatus.UNAUTHORIZED:
-                raise TokenRefused(f"{path}: HTTP 401", answer)
+                raise _AnswerRefuses(path, answer)
             return answer
 
         try:
-            answer = await self._authorised(right or path, send)
-        except TokenRefused as refusal:
-            if refusal.answer is None:
-                raise
+            return await self._authorised(right or path, send)
+        except _AnswerRefuses as refusal:
             return refusal.answer
-        return answer
 
     @asynccontextmanager
     async def websocket(self, path: str, heartbeat: float) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:

@@ -54,11 +54,7 @@ class Answer:
 
 
 class TokenRefused(SourcePermissionError):
-    """HTTP 401: the token is void, or a right is missing. `answer` says more, but for websockets."""
-
-    def __init__(self, message: str, answer: Answer | None = None) -> None:
-        super().__init__(message)
-        self.answer = answer
+    """HTTP 401: the token is void, or a right is missing."""
 
 
 class Http:

@@ -119,9 +119,10 @@ class VerifyTls:
         return {"type": ["boolean", "string"]}
 
 
+PBX_NAME = "[a-zA-Z0-9-]+"
 PBX_SCHEMA = {
     Optional("name", default="3cx", description="Part of every id; letters, digits and -"): Text(
-        pattern="[a-zA-Z0-9-]+", hint="may hold letters, digits and - only"
+        pattern=PBX_NAME, hint="may hold letters, digits and - only"
     ),
     Required("url", description="Address of the PBX, such as https://pbx.example.com:5001"): Url(),
     Required("client_id", description="Integrations > API in the 3CX admin console"): Text(),
