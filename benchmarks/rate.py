@@ -11,10 +11,10 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from bridge.domain.clock import Clock
 from bridge.domain.message import Message, Rank
-from bridge.health import Health
 from bridge.mqtt.outbox import Outbox
 from bridge.mqtt.session import Hooks, Session
 from bridge.mqtt.settings import MqttSettings, Protocol, TlsSettings
+from bridge.statistics import Statistics
 from bridge.topics import Topics
 from tests.support.mosquitto import program
 
@@ -112,7 +112,7 @@ async def _session(port: int, qos: int, count: int) -> float:
         Hooks(ready, synchronise, (last,), (last,), (), receive, lambda _: None, tuple),
         Clock(),
         random.Random(),
-        Health(Clock()),
+        Statistics(Clock()),
     )
     task = asyncio.create_task(session.run())
     await done.wait()

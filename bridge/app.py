@@ -15,7 +15,6 @@ from bridge.domain.presence import DEFAULT_PROFILES
 from bridge.domain.privacy import CallerId
 from bridge.engine.commands import CommandDesk
 from bridge.engine.core import Engine
-from bridge.health import Health
 from bridge.intake import Intake, policy
 from bridge.log import Published
 from bridge.mqtt.outbox import Outbox
@@ -30,6 +29,7 @@ from bridge.ports import Output
 from bridge.sources.threecx import monitor_status, users
 from bridge.sources.threecx.refusals import Refusals
 from bridge.sources.threecx.settings import Enabled, QueryOptions
+from bridge.statistics import Statistics
 from bridge.supervision import Supervision
 
 PATIENCE = 5.0
@@ -72,16 +72,16 @@ class Bridge:
         self._partings: tuple[Message, ...] = ()
         self._refreshed = float("-inf")
         self._refresh_is_due = False
-        self._health = Health(self._clock)
+        self._statistics = Statistics(self._clock)
         refusals = refusals or Refusals(config.pbx, None, self._clock.wall)
-        self._intake = Intake(config, self._engine, self._clock, self._rng, self._health, refusals)
+        self._intake = Intake(config, self._engine, self._clock, self._rng, self._statistics, refusals)
         desk = CommandDesk(config.commands, lambda dn: self._engine.row(dn) is not None, self._intake.write)
         listeners = dict(self._lights.listeners)
         if config.homeassistant.enabled:
             birth = config.homeassistant.birth_topic
             listeners[birth] = _both(self._homeassistant_spoke, listeners.get(birth))
         self._controls = Controls(
-            self._topics, outbox, self._engine, self._health, self._refresh, self._intake.findings
+            self._topics, outbox, self._engine, self._statistics, self._refresh, self._intake.findings
         )
         commands = tuple(self._command_topics(desk))
         self._router = Router(self._topics, self._controls.operations, listeners, outbox, commands, self._gate.received)
@@ -92,7 +92,7 @@ class Bridge:
             self._hooks(),
             self._clock,
             self._rng,
-            self._health,
+            self._statistics,
         )
 
     async def run(self) -> None:
@@ -107,7 +107,7 @@ class Bridge:
         Lights that only the earlier one has get their farewell.
         """
         self._partings = earlier.partings()
-        session.serve(self._topics, self._outbox, self._hooks(), self._health)
+        session.serve(self._topics, self._outbox, self._hooks(), self._statistics)
         self.session = session
 
     def partings(self) -> tuple[Message, ...]:
@@ -130,7 +130,7 @@ class Bridge:
             if self._config.web.enabled:
                 tasks.create_task(self._serve_web(), name="web")
             if self._supervision is not None:
-                name, pulse = self._config.pbx.name, self._health.pulse
+                name, pulse = self._config.pbx.name, self._statistics.pulse
                 tasks.create_task(self._supervision.attend(name, pulse, self._standing), name="supervision")
 
     def _standing(self) -> str:
@@ -214,7 +214,7 @@ class Bridge:
 
     async def _keep_time(self) -> None:
         while True:
-            self._health.pulse.expect("clock", _STEP)
+            self._statistics.pulse.expect("clock", _STEP)
             await asyncio.sleep(_TICK)
             self._engine.tick()
             self._gate.tick()
@@ -224,7 +224,7 @@ class Bridge:
     async def _keep_lights(self) -> None:
         """Send commands to the lights when they are due."""
         while True:
-            self._health.pulse.expect("lights", _STEP)
+            self._statistics.pulse.expect("lights", _STEP)
             wait = self._lights.tick() - self._clock.monotonic()
             await wait_for(self._relight, max(0.0, min(wait, _TICK)))
             self._relight.clear()
@@ -233,7 +233,7 @@ class Bridge:
         from bridge.web.metrics import Metrics  # noqa: PLC0415  # 3 MB that whoever needs no metrics need not load
         from bridge.web.server import Web  # noqa: PLC0415  # the same
 
-        metrics = Metrics(self._engine, self._outbox, self._health, self._intake.findings)
+        metrics = Metrics(self._engine, self._outbox, self._statistics, self._intake.findings)
         await Web(self._config.web, self._engine, self._outbox, metrics, self._rng).run()
 
     def _homeassistant_spoke(self, payload: bytes, _retained: bool) -> None:  # noqa: FBT001  # as the router calls it

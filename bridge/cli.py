@@ -20,8 +20,8 @@ from bridge.domain.dn import why_unpublishable
 from bridge.domain.finding import Finding, gravest, ok, warn
 from bridge.domain.model import State
 from bridge.errors import BridgeError, ConfigError, Problem
-from bridge.log import harmless
-from bridge.settings import LogFormat, LogLevel, LogSettings, topic_problem
+from bridge.log import LogFormat, LogLevel, LogSettings, harmless
+from bridge.topics import topic_problem
 
 if TYPE_CHECKING:
     from bridge.config import Config

@@ -9,11 +9,11 @@ from bridge.domain.finding import Finding
 from bridge.domain.message import Message, Rank
 from bridge.engine.core import Engine
 from bridge.errors import BridgeError
-from bridge.health import Health
+from bridge.log import LogLevel
 from bridge.mqtt.router import Operation
 from bridge.outputs.state import documents, encode
 from bridge.ports import Publisher
-from bridge.settings import LogLevel
+from bridge.statistics import Statistics
 from bridge.topics import Topics, to_json
 
 MOST_TOLD = 2000
@@ -31,14 +31,14 @@ class Controls:
         topics: Topics,
         publisher: Publisher,
         engine: Engine,
-        health: Health,
+        statistics: Statistics,
         refresh: Callable[[], None],
         findings: Callable[[], Iterable[Finding]],
     ) -> None:
         self._topics = topics
         self._publisher = publisher
         self._engine = engine
-        self._health = health
+        self._statistics = statistics
         self._refresh = refresh
         self._findings = findings
 
@@ -71,7 +71,7 @@ class Controls:
         return Message(self._topics.bridge_log_level, log.level().encode(), Rank.DETAIL)
 
     def _condition(self) -> Message:
-        report = self._health.report(len(self._engine.users()))
+        report = self._statistics.report(len(self._engine.users()))
         return Message(self._topics.bridge_health, to_json(report).encode(), Rank.DETAIL)
 
     def _read_anew(self, _request: Mapping[str, object]) -> object:

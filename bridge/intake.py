@@ -14,7 +14,6 @@ from bridge.domain.model import Answered, Calls, Command, Failure, Round, Source
 from bridge.domain.presence import NO_PRESENCE
 from bridge.engine.core import Engine, Policy
 from bridge.errors import EXIT_UNREACHABLE, SourceMissing, SourcePermissionError, SourceUnavailable
-from bridge.health import Health
 from bridge.log import Troubles, redacted
 from bridge.ports import Source
 from bridge.sources.threecx import active_calls, call_control, monitor_status, parse, probe, users
@@ -32,6 +31,7 @@ from bridge.sources.threecx.settings import Enabled
 from bridge.sources.threecx.users import Users
 from bridge.sources.threecx.writer import Writer
 from bridge.sources.threecx.xapi import Xapi
+from bridge.statistics import Statistics
 
 RESTART = 30.0
 """Seconds after which a source that failed by a fault of the bridge itself is started anew."""
@@ -50,7 +50,7 @@ class Intake:
         engine: Engine,
         clock: Clock,
         rng: random.Random,
-        health: Health,
+        statistics: Statistics,
         refusals: Refusals,
         *,
         renews: bool = True,
@@ -62,7 +62,7 @@ class Intake:
         self._auth = TokenAuth(self._http, config.pbx, refusals, clock)
         access = Access(self._http, self._auth, clock, renews=renews)
         xapi = Xapi(access)
-        tools = Tools(xapi, config.place, Troubles(_logger, monotonic=clock.monotonic), clock, rng, health)
+        tools = Tools(xapi, config.place, Troubles(_logger, monotonic=clock.monotonic), clock, rng, statistics)
         self._active_calls = ActiveCalls(tools, config.active_calls) if config.active_calls.enabled else None
         self._sources = [Probe(tools, access, self._look_again), *self._enabled_sources(tools, access)]
         self._writer = Writer(xapi, engine.row, self._look_again)

@@ -8,16 +8,50 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, Self, TextIO
 
-from bridge.settings import LogLevel, LogSettings
+from voluptuous import Optional
+
+from bridge.options import Choice
 
 LASTING = 300.0
 """Seconds for which something must have worked to be well again rather than to come and go."""
 
 _LONG = 8
 """Letters that make a secret long enough to be no part of another word by chance."""
+
+
+class LogLevel(StrEnum):
+    """How much is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How a log line looks."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """`log:`."""
+
+    level: LogLevel
+    format: LogFormat
+
+
+LOG_SCHEMA = {
+    Optional("level", default="info", description="How much is logged"): Choice(LogLevel),
+    Optional("format", default="text", description="Lines for people, or JSON for machines"): Choice(LogFormat),
+}
 
 
 def setup(settings: LogSettings, secrets: Sequence[str] = (), stream: TextIO | None = None) -> None:

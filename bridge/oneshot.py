@@ -20,7 +20,6 @@ from bridge.domain.light import Look
 from bridge.domain.message import Message, Rank
 from bridge.engine.core import Engine
 from bridge.errors import EXIT_UNREACHABLE, BridgeError, BrokerError, BrokerUnavailable
-from bridge.health import Health
 from bridge.intake import Intake, policy
 from bridge.log import harmless
 from bridge.mqtt.visit import NoAnswer, Sight, Visit, visiting
@@ -29,6 +28,7 @@ from bridge.outputs.lights.lamp import Lamp
 from bridge.outputs.lights.settings import LightSettings
 from bridge.outputs.state import documents
 from bridge.sources.threecx.refusals import Refusals, state_directory
+from bridge.statistics import Statistics
 from bridge.topics import Topics, json_object, to_json
 
 PATIENCE = 60.0
@@ -290,7 +290,7 @@ async def _own_intake(config: Config, *, force: bool) -> AsyncIterator[tuple[Eng
     clock = Clock()
     engine = Engine(policy(config), (), _Nobody(), clock)
     refusals = Refusals(config.pbx, None if force else state_directory())
-    intake = Intake(config, engine, clock, random.Random(), Health(clock), refusals, renews=False)  # noqa: S311  # jitter
+    intake = Intake(config, engine, clock, random.Random(), Statistics(clock), refusals, renews=False)  # noqa: S311  # jitter
     reading = asyncio.create_task(intake.run(), name="pbx")
     try:
         await wait_for(intake.heard, PATIENCE)

@@ -20,10 +20,10 @@ from typing import Self
 
 from bridge import heartbeat
 from bridge.domain.clock import Clock
-from bridge.health import Pulse
 from bridge.heartbeat import Heartbeat
 from bridge.log import Recurring
 from bridge.notify import Notify
+from bridge.statistics import Pulse
 
 _TICK = 1.0
 

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from bridge.domain.dn import is_unfit
+from bridge.options import Text
+
 ORIGIN = "3cx2mqtt"
 
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
@@ -187,6 +190,23 @@ class Topics:
     def is_discovery_of_this_pbx(self, topic: str) -> bool:
         """The same under any discovery prefix."""
         return topic.endswith("/config") and f"/device/{self.device_prefix}/" in topic
+
+
+def topic_problem(topic: str) -> str | None:
+    """What keeps `topic` from being published to, or None."""
+    if any(character in "+#" or is_unfit(character) for character in topic):
+        return "must not hold +, # or control characters"
+    if topic.startswith("$") or "" in topic.split("/"):
+        return "must not start with $, nor start or end with /, nor hold //"
+    if len(topic.encode("utf-8", "replace")) > _LONGEST_TOPIC:
+        return f"is over {_LONGEST_TOPIC} bytes"
+    return None
+
+
+_LONGEST_TOPIC = 200
+
+TOPIC = Text(check=topic_problem)
+"""An MQTT topic to publish under."""
 
 
 def filters_under(base: str) -> tuple[str, ...]:

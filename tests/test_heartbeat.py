@@ -17,8 +17,8 @@ from bridge import heartbeat
 from bridge.cli import main
 from bridge.domain.clock import Clock
 from bridge.errors import BridgeError
-from bridge.health import Pulse
 from bridge.heartbeat import Heartbeat
+from bridge.statistics import Pulse
 from bridge.supervision import Supervision
 
 ROOT = Path(__file__).parents[1]

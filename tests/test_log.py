@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.log import Recurring, Troubles, harmless, redacted, setup
-from bridge.settings import LogFormat, LogLevel, LogSettings
+from bridge.log import LogFormat, LogLevel, LogSettings, Recurring, Troubles, harmless, redacted, setup
 from tests.support.clock import FakeClock
 
 LOGGER = logging.getLogger("bridge.test")

@@ -12,11 +12,11 @@ import pytest
 
 from bridge.app import Bridge
 from bridge.domain.clock import Clock
-from bridge.health import Pulse
 from bridge.notify import Notify
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx import poll
 from bridge.sources.threecx.xapi import Xapi
+from bridge.statistics import Pulse
 from bridge.supervision import Supervision
 from tests.support.beside import beside
 from tests.support.bridges import Hasty, read_config, write_config

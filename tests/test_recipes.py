@@ -15,8 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from bridge.config import load
 from bridge.domain.message import Message
 from bridge.domain.model import State
-from bridge.health import Health
 from bridge.outputs.hass.discovery import DiscoveryOutput
+from bridge.statistics import Statistics
 from bridge.topics import Topics
 from bridge.web.metrics import Metrics
 from tests.outputs.test_discovery import BRIDGE, GROUP, USER
@@ -263,9 +263,9 @@ def test_the_image_gets_what_it_is_built_from() -> None:
 
 @pytest.mark.parametrize("path", [DOCS / "monitoring.md", EXAMPLES / "prometheus" / "alerts.yaml"], ids=name_of)
 def test_every_metric_is_one_that_the_bridge_has(path: Path) -> None:
-    world, health = World(clock := FakeClock()), Health(clock.clock)
-    health.polled("users", 0.1)
-    text = Metrics(world.engine, world.wire, health, list).text().decode()
+    world, statistics = World(clock := FakeClock()), Statistics(clock.clock)
+    statistics.polled("users", 0.1)
+    text = Metrics(world.engine, world.wire, statistics, list).text().decode()
     known = {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
     named = set(re.findall(r"\b(?:threecx2mqtt|process)_\w+", path.read_text()))
     assert named <= known

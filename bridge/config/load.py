@@ -19,11 +19,12 @@ from bridge.domain.privacy import CallerId
 from bridge.engine.commands import CommandsSettings
 from bridge.engine.settings import UsersSettings, presence_rules
 from bridge.errors import ConfigError, Problem
+from bridge.log import LogSettings
 from bridge.mqtt.settings import MqttSettings, contradictions, mqtt_settings
+from bridge.options import unknown_key
 from bridge.outputs.hass.settings import HassSettings
 from bridge.outputs.lights import settings as lights
 from bridge.outputs.lights.settings import LightSettings
-from bridge.settings import LogSettings, unknown_key
 from bridge.sources.threecx.settings import (
     PBX_SCHEMA,
     ActiveCallsSettings,

@@ -10,10 +10,11 @@ from voluptuous import Marker, Optional, Required
 
 from bridge.config.tree import Key
 from bridge.engine.settings import COMMANDS_SCHEMA, GROUPS, PRESENCE_SCHEMA, PRIVACY_SCHEMA, USERS_SCHEMA
+from bridge.log import LOG_SCHEMA
 from bridge.mqtt.settings import MQTT_SCHEMA
+from bridge.options import JsonSchema, ListOf, MapOf, Nullable, Text
 from bridge.outputs.hass.settings import HASS_SCHEMA
 from bridge.outputs.lights.settings import LIGHTS, PALETTE_OPTION
-from bridge.settings import LOG_SCHEMA, JsonSchema, ListOf, MapOf, Nullable, Text
 from bridge.sources.threecx.settings import (
     ACTIVE_CALLS_SCHEMA,
     CALL_CONTROL_SCHEMA,

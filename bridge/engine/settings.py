@@ -11,7 +11,7 @@ from bridge.domain.dn import why_unpublishable
 from bridge.domain.model import State
 from bridge.domain.presence import DEFAULT_BUSY, DEFAULT_PROFILES, Rules, profile_key
 from bridge.domain.privacy import CallerId
-from bridge.settings import Boolean, Choice, Duration, ListOf, MapOf, Text
+from bridge.options import Boolean, Choice, Duration, ListOf, MapOf, Text
 
 
 class ProfileState(StrEnum):

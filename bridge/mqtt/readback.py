@@ -8,8 +8,7 @@ from typing import TypeGuard
 from bridge.domain.clock import unix_seconds
 from bridge.domain.message import Message, Rank
 from bridge.domain.model import Remembered, State
-from bridge.settings import topic_problem
-from bridge.topics import ORIGIN, Topics, filters_under, json_object
+from bridge.topics import ORIGIN, Topics, filters_under, json_object, topic_problem
 
 _INFO = "/bridge/info"
 _STATE = "/bridge/state"

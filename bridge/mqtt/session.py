@@ -18,12 +18,12 @@ from bridge.aio import Backoff, wait_for
 from bridge.domain.clock import Clock
 from bridge.domain.message import Message, Rank
 from bridge.errors import BrokerAuthError, BrokerError, BrokerUnavailable
-from bridge.health import Health
 from bridge.log import LASTING, Recurring
 from bridge.mqtt.connection import Connection, Receive, WrongProtocol, matches
 from bridge.mqtt.outbox import Allowance, Outbox
 from bridge.mqtt.readback import Readback
 from bridge.mqtt.settings import MqttSettings, Protocol
+from bridge.statistics import Statistics
 from bridge.topics import Topics
 
 BURST = 500
@@ -89,7 +89,7 @@ class Session:
         hooks: Hooks,
         clock: Clock,
         rng: random.Random,
-        health: Health,
+        statistics: Statistics,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -122,19 +122,19 @@ class Session:
         """What keeps the session from the broker, None while it is connected."""
         self._turns = 0
         self._quick_closes = 0
-        self._serve_these(topics, outbox, hooks, health)
+        self._serve_these(topics, outbox, hooks, statistics)
 
-    def serve(self, topics: Topics, outbox: Outbox, hooks: Hooks, health: Health) -> None:
+    def serve(self, topics: Topics, outbox: Outbox, hooks: Hooks, statistics: Statistics) -> None:
         """From now on work for these, without a break in the connection. The base topic must stay what it was."""
         self._outbox.clear()
-        self._serve_these(topics, outbox, hooks, health)
+        self._serve_these(topics, outbox, hooks, statistics)
         if self.why_not is None:
-            health.connected()
+            statistics.connected()
         self._reloaded.set()
         self._anew.set()
 
-    def _serve_these(self, topics: Topics, outbox: Outbox, hooks: Hooks, health: Health) -> None:
-        self._topics, self._outbox, self._hooks, self._health = topics, outbox, hooks, health
+    def _serve_these(self, topics: Topics, outbox: Outbox, hooks: Hooks, statistics: Statistics) -> None:
+        self._topics, self._outbox, self._hooks, self._statistics = topics, outbox, hooks, statistics
         self._offline = Message(topics.bridge_state, b"offline", Rank.BRIDGE)
         outbox.on_put = self._wake.set
 
@@ -147,7 +147,7 @@ class Session:
         """Stay connected for ever; when cancelled, say `offline` and go."""
         protocol = first = Protocol.V5 if self._settings.protocol is Protocol.AUTO else self._settings.protocol
         while True:
-            self._health.pulse.expect(_LOOP, _STEP)
+            self._statistics.pulse.expect(_LOOP, _STEP)
             try:
                 await self._one_connection(protocol)
             except BrokerAuthError as error:
@@ -164,7 +164,7 @@ class Session:
                 self._failed(error)
                 pause = self._backoff.next()
                 protocol = first  # it may have been away when it did not answer the greeting of another version
-            self._health.pulse.expect(_LOOP, pause + _STEP)
+            self._statistics.pulse.expect(_LOOP, pause + _STEP)
             await asyncio.sleep(pause)
 
     def _failed(self, error: BrokerError, level: int = logging.WARNING) -> None:
@@ -181,7 +181,7 @@ class Session:
         self._connection = connection
         opened = self._clock.monotonic()
         self.why_not = None
-        self._health.connected()
+        self._statistics.connected()
         _logger.info("connected to %s:%d (MQTT %s)", self._settings.host, self._settings.port, protocol)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -340,7 +340,7 @@ class Session:
             held_up = bool(self._outbox) and connection.has_room and self._turns == before
             before = self._turns
             if not held_up:
-                self._health.pulse.expect(_LOOP, _STEP)
+                self._statistics.pulse.expect(_LOOP, _STEP)
             await asyncio.sleep(_LOOK)
 
     def _unpark(self, topic: str) -> None:
@@ -362,7 +362,7 @@ class Session:
                 self._parked[message.topic] = message
             elif message is not None:
                 connection.publish(message, self._settings.qos)
-                self._health.published()
+                self._statistics.published()
             self._turns += 1
             if self._turns % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)

@@ -8,7 +8,8 @@ from typing import Any
 
 from voluptuous import Optional
 
-from bridge.settings import TOPIC, Boolean, Choice, Duration, File, Integer, Nullable, Text
+from bridge.options import Boolean, Choice, Duration, File, Integer, Nullable, Text
+from bridge.topics import TOPIC
 
 
 class Protocol(StrEnum):

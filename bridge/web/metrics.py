@@ -10,8 +10,8 @@ from prometheus_client.samples import Sample
 from bridge import __version__
 from bridge.domain.finding import Finding, Verdict
 from bridge.domain.model import State
-from bridge.health import Health, Polls
 from bridge.ports import Publisher, Standing
+from bridge.statistics import Polls, Statistics
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The format that every Prometheus reads."""
@@ -26,13 +26,13 @@ class Metrics:
         self,
         standing: Standing,
         publisher: Publisher,
-        health: Health,
+        statistics: Statistics,
         findings: Callable[[], Iterable[Finding]],
     ) -> None:
         """`findings` says how the PBX and its sources stand, as `3cx2mqtt check` does."""
         self._standing = standing
         self._publisher = publisher
-        self._health = health
+        self._statistics = statistics
         self._findings = findings
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -57,8 +57,8 @@ class Metrics:
             "Whether the broker is connected and has been brought up to date (1) or not (0).",
             self._publisher.in_step,
         )
-        yield _counter("broker_reconnects", "Connections to the broker after the first.", self._health.reconnects)
-        yield _counter("messages_published", "Messages sent to the broker.", self._health.messages)
+        yield _counter("broker_reconnects", "Connections to the broker after the first.", self._statistics.reconnects)
+        yield _counter("messages_published", "Messages sent to the broker.", self._statistics.messages)
 
     def _users(self) -> Iterator[Metric]:
         users = self._standing.users()
@@ -95,7 +95,7 @@ class Metrics:
             "How long good rounds took; the quantiles are those of the last 200.",
             labels=["source"],
         )
-        for source, polls in sorted(self._health.polls.items()):
+        for source, polls in sorted(self._statistics.polls.items()):
             rounds.add_metric([source, "ok"], polls.ok)
             rounds.add_metric([source, "failed"], polls.failed)
             if polls.last_success is not None:

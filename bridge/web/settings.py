@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from voluptuous import Optional
 
-from bridge.settings import Boolean, Integer, Text
+from bridge.options import Boolean, Integer, Text
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from bridge.config import Config, load
 from bridge.domain.model import State
 from bridge.domain.privacy import CallerId
 from bridge.errors import ConfigError
-from bridge.settings import LogLevel
+from bridge.log import LogLevel
 from bridge.sources.threecx.settings import Enabled, QueryOptions
 
 MINIMAL = """\

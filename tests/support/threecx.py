@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from bridge.domain.model import Update
-from bridge.health import Health
 from bridge.log import Troubles
 from bridge.ports import Source
 from bridge.sources.threecx.access import Access
@@ -18,6 +17,7 @@ from bridge.sources.threecx.poll import Tools
 from bridge.sources.threecx.refusals import Refusals
 from bridge.sources.threecx.settings import PbxSettings
 from bridge.sources.threecx.xapi import Xapi
+from bridge.statistics import Statistics
 from tests.support.beside import beside
 from tests.support.bridges import Hasty
 from tests.support.clock import FakeClock
@@ -37,8 +37,8 @@ async def tools(
         refusals = Refusals(pbx_settings, directory, clock.clock.wall)
         access = Access(http, TokenAuth(http, pbx_settings, refusals, clock.clock), clock.clock)
         troubles = Troubles(logging.getLogger("bridge.test"))
-        health = Health(clock.clock)
-        yield Tools(Xapi(access), lambda key: f"file:{key}", troubles, clock.clock, Hasty(), health), access
+        statistics = Statistics(clock.clock)
+        yield Tools(Xapi(access), lambda key: f"file:{key}", troubles, clock.clock, Hasty(), statistics), access
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from bridge.domain.finding import Finding, fail, ok, warn
 from bridge.domain.model import Answered, State
 from bridge.engine.core import MONITOR_STATUS, USERS
 from bridge.errors import SourceMissing
-from bridge.health import Health
+from bridge.statistics import Statistics
 from bridge.web.metrics import Metrics
 from tests.support.clock import FakeClock
 from tests.support.world import World
@@ -20,9 +20,9 @@ class Shown:
 
     def __init__(self, clock: FakeClock, *findings: Finding, sources: Sequence[str] = (MONITOR_STATUS,)) -> None:
         self.world = World(clock, sources=sources)
-        self.health = Health(clock.clock)
+        self.statistics = Statistics(clock.clock)
         self.findings: Iterable[Finding] = findings
-        self.metrics = Metrics(self.world.engine, self.world.wire, self.health, lambda: self.findings)
+        self.metrics = Metrics(self.world.engine, self.world.wire, self.statistics, lambda: self.findings)
 
     def value(self, name: str, **labels: str) -> float | None:
         found = [value for each, value in self.all(f"threecx2mqtt_{name}") if each == labels]
@@ -64,17 +64,17 @@ def test_pbx_and_broker(clock: FakeClock) -> None:
     shown.world.wait(60)
     assert shown.value("pbx_online") == 0
     for _ in range(3):
-        shown.health.connected()
-    shown.health.published()
+        shown.statistics.connected()
+    shown.statistics.published()
     assert (shown.value("broker_reconnects_total"), shown.value("messages_published_total")) == (2, 1)
 
 
 def test_rounds_are_counted_and_timed_by_source(clock: FakeClock) -> None:
     shown = Shown(clock)
     for hundredths in range(1, 101):
-        shown.health.polled(USERS, hundredths / 100)
-    shown.health.poll_failed(USERS)
-    shown.health.poll_failed(MONITOR_STATUS)
+        shown.statistics.polled(USERS, hundredths / 100)
+    shown.statistics.poll_failed(USERS)
+    shown.statistics.poll_failed(MONITOR_STATUS)
     assert shown.value("polls_total", source="users", result="ok") == 100
     assert shown.value("polls_total", source="users", result="failed") == 1
     assert shown.value("polls_total", source="monitor_status", result="ok") == 0
@@ -121,7 +121,7 @@ def test_a_version_that_is_no_text_does_no_harm(clock: FakeClock) -> None:
 
 def test_two_bridges_in_one_process_count_for_themselves(clock: FakeClock) -> None:
     one, other = Shown(clock), Shown(clock)
-    one.health.published()
+    one.statistics.published()
     assert (one.value("messages_published_total"), other.value("messages_published_total")) == (1, 0)
 
 
@@ -134,7 +134,7 @@ def test_the_process_is_measured_too(clock: FakeClock) -> None:
 
 def test_names_follow_the_conventions(clock: FakeClock) -> None:
     shown = Shown(clock)
-    shown.health.polled(USERS, 0.1)
+    shown.statistics.polled(USERS, 0.1)
     for family in text_string_to_metric_families(shown.metrics.text().decode()):
         assert family.name.startswith(("threecx2mqtt_", "process_"))
         assert family.documentation.endswith(".")

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from bridge.domain.model import State
-from bridge.health import Health
+from bridge.statistics import Statistics
 from bridge.web.metrics import Metrics
 from bridge.web.server import MOST_CONNECTIONS, Web
 from bridge.web.settings import WebSettings
@@ -27,7 +27,7 @@ class Site:
     def __init__(self, clock: FakeClock, host: str = "127.0.0.1", port: int | None = None) -> None:
         self.port = port or free_port()
         self.world = World(clock)
-        self.metrics = Metrics(self.world.engine, self.world.wire, Health(clock.clock), list)
+        self.metrics = Metrics(self.world.engine, self.world.wire, Statistics(clock.clock), list)
         settings = WebSettings(enabled=True, host=host, port=self.port)
         self.web = Web(settings, self.world.engine, self.world.wire, self.metrics, Hasty())
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bridge.domain.light import LightWord
 from bridge.domain.model import CallEventType, State
-from bridge.settings import LogLevel
+from bridge.log import LogLevel
 from bridge.topics import Topics
 
 Topic = Callable[[Topics, str], str]

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from voluptuous import Optional
 
-from bridge.settings import TOPIC, Boolean, Text
+from bridge.options import Boolean, Text
+from bridge.topics import TOPIC
 
 
 @dataclass(frozen=True, slots=True)

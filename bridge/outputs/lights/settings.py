@@ -13,9 +13,10 @@ from voluptuous import Invalid, Optional, Required
 from bridge.domain.dn import why_unpublishable
 from bridge.domain.light import BLACK, OFF, Color, Look, color
 from bridge.domain.model import State
+from bridge.options import Boolean, Choice, Duration, Integer, JsonSchema, ListOf, MapOf, Nullable, Record, Text
 from bridge.outputs.lights.protocol import Driver, DriverOptions
 from bridge.outputs.lights.table import DRIVERS
-from bridge.settings import TOPIC, Boolean, Choice, Duration, Integer, JsonSchema, ListOf, MapOf, Nullable, Record, Text
+from bridge.topics import TOPIC
 
 PALETTE: dict[State, dict[str, Any]] = {
     State.AVAILABLE: {"color": "green"},

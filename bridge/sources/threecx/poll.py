@@ -17,11 +17,11 @@ from bridge.errors import (
     SourceQueryError,
     SourceUnavailable,
 )
-from bridge.health import Health
 from bridge.log import Troubles
 from bridge.ports import Report
 from bridge.sources.threecx.settings import QueryOptions
 from bridge.sources.threecx.xapi import Xapi
+from bridge.statistics import Statistics
 
 _LONGEST_BACKOFF = 30.0
 _LONGEST_ROUND = 1800.0
@@ -48,11 +48,11 @@ class Tools:
     troubles: Troubles
     clock: Clock
     rng: random.Random
-    health: Health
+    statistics: Statistics
 
     async def rest(self, source: str, wake: asyncio.Event, seconds: float, least: float = 0.0) -> None:
         """Wait until `wake` is set, for `least` to `seconds`; nobody expects a step of `source` before that."""
-        self.health.pulse.expect(source, seconds + STEP)
+        self.statistics.pulse.expect(source, seconds + STEP)
         await asyncio.sleep(least)
         await wait_for(wake, seconds - least)
 
@@ -122,7 +122,7 @@ class Poll:
         while True:
             started = clock.monotonic()
             self._wake.clear()
-            self._tools.health.pulse.expect(self._name, _LONGEST_ROUND)
+            self._tools.statistics.pulse.expect(self._name, _LONGEST_ROUND)
             try:
                 update = await self._read()
             except SourceError as error:
@@ -131,7 +131,7 @@ class Poll:
                 report(update)
                 self._pauses.reset()
                 self._tools.troubles.recovered(self._name)
-                self._tools.health.polled(self._name, clock.monotonic() - started)
+                self._tools.statistics.polled(self._name, clock.monotonic() - started)
                 await self._tools.rest(
                     self._name, self._wake, self.interval * self._phase - (clock.monotonic() - started)
                 )
@@ -140,7 +140,7 @@ class Poll:
     async def _failed(self, error: SourceError, report: Report) -> None:
         reason = self._explain(error)
         report(Failure(self._name, error, reason))
-        self._tools.health.poll_failed(self._name)
+        self._tools.statistics.poll_failed(self._name)
         expected = isinstance(error, SourceMissing) and not self._required
         self._tools.troubles.failed(self._name, reason, logging.INFO if expected else level_of(error))
         await self._tools.rest(self._name, self._wake, self._pauses.after(error), wish_of(error))

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from voluptuous import Invalid, Optional, Required
 
-from bridge.settings import Boolean, Choice, Duration, Integer, JsonSchema, Nullable, Text
+from bridge.options import Boolean, Choice, Duration, Integer, JsonSchema, Nullable, Text
 
 _MOST_ROWS = 100_000
 

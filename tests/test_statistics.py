@@ -1,17 +1,17 @@
-from bridge.health import Health
+from bridge.statistics import Statistics
 from tests.support.clock import FakeClock
 
 
 def test_everything_is_counted(clock: FakeClock) -> None:
-    health = Health(clock.clock)
+    statistics = Statistics(clock.clock)
     for number in range(100):
-        health.polled("users", number / 100)
-    health.poll_failed("active_calls")
-    health.connected()
-    health.connected()
-    health.published()
+        statistics.polled("users", number / 100)
+    statistics.poll_failed("active_calls")
+    statistics.connected()
+    statistics.connected()
+    statistics.published()
     clock.turn(90)
-    report = health.report(users=7)
+    report = statistics.report(users=7)
     memory = report.pop("memory")
     assert isinstance(memory, int)
     assert memory > 1_000_000
@@ -29,9 +29,9 @@ def test_everything_is_counted(clock: FakeClock) -> None:
 
 
 def test_only_the_latest_rounds_count_for_their_time(clock: FakeClock) -> None:
-    health = Health(clock.clock)
+    statistics = Statistics(clock.clock)
     for seconds in (*[9.0] * 500, *[1.0] * 200):
-        health.polled("users", seconds)
-    assert health.report(0)["polls"] == {
+        statistics.polled("users", seconds)
+    assert statistics.report(0)["polls"] == {
         "users": {"ok": 700, "failed": 0, "last_success": "2026-11-22T10:00:00Z", "p50": 1.0, "p95": 1.0}
     }

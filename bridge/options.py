@@ -14,8 +14,6 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from voluptuous import Invalid, Marker, MultipleInvalid, Optional, Required
 
-from bridge.domain.dn import is_unfit
-
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 JsonSchema = dict[str, Any]
@@ -266,53 +264,6 @@ def _each(items: Iterable[tuple[str, Callable[[object], Any], object]]) -> list[
     if errors:
         raise MultipleInvalid(errors)
     return converted
-
-
-def topic_problem(topic: str) -> str | None:
-    """What keeps `topic` from being published to, or None."""
-    if any(character in "+#" or is_unfit(character) for character in topic):
-        return "must not hold +, # or control characters"
-    if topic.startswith("$") or "" in topic.split("/"):
-        return "must not start with $, nor start or end with /, nor hold //"
-    if len(topic.encode("utf-8", "replace")) > _LONGEST_TOPIC:
-        return f"is over {_LONGEST_TOPIC} bytes"
-    return None
-
-
-_LONGEST_TOPIC = 200
-
-TOPIC = Text(check=topic_problem)
-"""An MQTT topic to publish under."""
-
-
-class LogLevel(StrEnum):
-    """How much is logged."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class LogFormat(StrEnum):
-    """How a log line looks."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-@dataclass(frozen=True, slots=True)
-class LogSettings:
-    """`log:`."""
-
-    level: LogLevel
-    format: LogFormat
-
-
-LOG_SCHEMA = {
-    Optional("level", default="info", description="How much is logged"): Choice(LogLevel),
-    Optional("format", default="text", description="Lines for people, or JSON for machines"): Choice(LogFormat),
-}
 
 
 def _must_be_within(number: float, low: float, high: float, shown: str, unit: Callable[[float], str] = str) -> None:

@@ -48,7 +48,7 @@ class Pulse:
         return (loop for loop, due in self._due.items() if due < now)
 
 
-class Health:
+class Statistics:
     """Counters since the start; whoever does something worth counting calls the method of that name."""
 
     def __init__(self, clock: Clock) -> None:

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from voluptuous import Invalid
 
-from bridge.settings import Duration, Integer, topic_problem
+from bridge.options import Duration, Integer
+from bridge.topics import topic_problem
 
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "": 1}
 
