@@ -14,16 +14,16 @@ from bridge.domain.message import Message
 from bridge.domain.presence import DEFAULT_PROFILES
 from bridge.domain.privacy import CallerId
 from bridge.engine.commands import CommandDesk
-from bridge.engine.core import Engine
+from bridge.engine.engine import Engine
 from bridge.intake import Intake, policy
 from bridge.log import Published
 from bridge.mqtt.outbox import Outbox
-from bridge.mqtt.readback import Readback
+from bridge.mqtt.retained import RetainedTopics
 from bridge.mqtt.router import CommandTopic, Listener, Router
 from bridge.mqtt.session import Hooks, Session
 from bridge.outputs.hass.discovery import DiscoveryOutput
-from bridge.outputs.hass.gate import Gate
-from bridge.outputs.lights.board import LightBoard
+from bridge.outputs.hass.throttle import DiscoveryThrottle
+from bridge.outputs.lights.output import LightsOutput
 from bridge.outputs.state import StateOutput
 from bridge.ports import Output
 from bridge.sources.threecx import monitor_status, users
@@ -62,8 +62,8 @@ class Bridge:
         self._topics = config.topics
         self._options = _options(config)
         self._outbox = outbox = Outbox()
-        self._gate = Gate(outbox, self._topics, self._clock.monotonic)
-        self._lights = LightBoard(self._topics, config.lights, outbox, self._clock)
+        self._gate = DiscoveryThrottle(outbox, self._topics, self._clock.monotonic)
+        self._lights = LightsOutput(self._topics, config.lights, outbox, self._clock)
         self._relight = asyncio.Event()
         self._lights.on_change = self._relight.set
         self._engine = Engine(policy(config), self._outputs(), self._gate, self._clock)
@@ -194,7 +194,7 @@ class Bridge:
         self._lights.reconnected()
         await wait_for(self._intake.settled, PATIENCE)
 
-    def _synchronise(self, retained: Readback) -> Iterable[Message]:
+    def _synchronise(self, retained: RetainedTopics) -> Iterable[Message]:
         if retained.owner not in {None, self._config.pbx.name}:
             _logger.error(
                 "the topics under %s belong to the bridge of the PBX %r: give each bridge its own mqtt.base_topic "

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from bridge import log
 from bridge.domain.finding import Finding
 from bridge.domain.message import Message, Rank
-from bridge.engine.core import Engine
+from bridge.engine.engine import Engine
 from bridge.errors import BridgeError
 from bridge.log import LogLevel
 from bridge.mqtt.router import Operation

@@ -17,7 +17,7 @@ from bridge import __version__
 from bridge.config import Config
 from bridge.errors import BrokerError
 from bridge.log import redacted
-from bridge.mqtt.visit import visiting
+from bridge.mqtt.oneshot_client import visiting
 from bridge.oneshot import check
 from bridge.topics import json_object, to_json
 

@@ -12,7 +12,7 @@ from bridge.domain.clock import Clock
 from bridge.domain.finding import Finding, Verdict, fail, ok, warn
 from bridge.domain.model import Answered, Calls, Command, Failure, Round, SourceReport, Update, UserCalls
 from bridge.domain.presence import NO_PRESENCE
-from bridge.engine.core import Engine, Policy
+from bridge.engine.engine import Engine, Policy
 from bridge.errors import EXIT_UNREACHABLE, SourceMissing, SourcePermissionError, SourceUnavailable
 from bridge.log import Troubles, redacted
 from bridge.ports import Source

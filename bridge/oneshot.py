@@ -18,13 +18,13 @@ from bridge.domain.clock import Clock, unix_seconds
 from bridge.domain.finding import Finding, Verdict, fail, ok, warn
 from bridge.domain.light import Look
 from bridge.domain.message import Message, Rank
-from bridge.engine.core import Engine
+from bridge.engine.engine import Engine
 from bridge.errors import EXIT_UNREACHABLE, BridgeError, BrokerError, BrokerUnavailable
 from bridge.intake import Intake, policy
 from bridge.log import harmless
-from bridge.mqtt.visit import NoAnswer, Sight, Visit, visiting
-from bridge.outputs.lights.board import as_message
-from bridge.outputs.lights.lamp import Lamp
+from bridge.mqtt.oneshot_client import NoAnswer, OneshotClient, ProbeResult, visiting
+from bridge.outputs.lights.light import Light
+from bridge.outputs.lights.output import as_message
 from bridge.outputs.lights.settings import LightSettings
 from bridge.outputs.state import documents
 from bridge.sources.threecx.refusals import Refusals, state_directory
@@ -85,11 +85,11 @@ async def light_test(config: Config, name: str, tell: Callable[[str], None], sec
         if sight.online:
             await _walk_by_override(visit, config.topics, light, tell, seconds)
         else:
-            await _walk(visit, Lamp(replace(light, hours=None, after_call=0.0)), tell, seconds)
+            await _walk(visit, Light(replace(light, hours=None, after_call=0.0)), tell, seconds)
 
 
 async def _walk_by_override(
-    visit: Visit, topics: Topics, light: LightSettings, tell: Callable[[str], None], seconds: float
+    visit: OneshotClient, topics: Topics, light: LightSettings, tell: Callable[[str], None], seconds: float
 ) -> None:
     """Two sides that send to a light would fight. A pause holds, and what was overridden before is put back."""
     topic = topics.light_set(light.name)
@@ -135,7 +135,7 @@ def _again(before: object) -> dict[str, object] | None:
     return None
 
 
-async def _walk(visit: Visit, lamp: Lamp, tell: Callable[[str], None], seconds: float) -> None:
+async def _walk(visit: OneshotClient, lamp: Light, tell: Callable[[str], None], seconds: float) -> None:
     """As the bridge itself would."""
     clock = Clock()
     for state, look in lamp.settings.looks.items():
@@ -167,7 +167,7 @@ class _Around:
 
 
 async def _look_around(config: Config, command: str, *, force: bool) -> _Around:
-    """Visit the broker. Where a bridge is running, or may be, its PBX is left alone, whatever else goes wrong."""
+    """Connect to the broker. Where a bridge is running, or may be, its PBX is left alone, whatever else goes wrong."""
     around = _Around([], may_log_in=True)
     try:
         async with visiting(config.mqtt, config.topics, command) as visit:
@@ -186,7 +186,9 @@ async def _look_around(config: Config, command: str, *, force: bool) -> _Around:
     return around
 
 
-async def _ask_bridge(visit: Visit, sight: Sight, config: Config, around: _Around, *, all_users: bool) -> None:
+async def _ask_bridge(
+    visit: OneshotClient, sight: ProbeResult, config: Config, around: _Around, *, all_users: bool
+) -> None:
     """Add what the bridge says, or why it says nothing."""
     problem = None
     if not sight.online:
@@ -206,7 +208,7 @@ async def _ask_bridge(visit: Visit, sight: Sight, config: Config, around: _Aroun
         around.findings.append(fail("bridge", message, EXIT_UNREACHABLE))
 
 
-def _about_bridge(sight: Sight, config: Config) -> Finding:
+def _about_bridge(sight: ProbeResult, config: Config) -> Finding:
     """Whether what the bridge says is about this configuration; secrets cannot be compared."""
     mine, its = (dict(_flat(tree)) for tree in (json.loads(to_json(config.public())), sight.config))
     differing = sorted(key for key in mine.keys() | its.keys() if mine.get(key) != its.get(key))
@@ -228,7 +230,7 @@ def _flat(tree: Mapping[str, object], above: str = "") -> Iterator[tuple[str, ob
             yield f"{above}{name}", value
 
 
-async def _all_users(visit: Visit) -> Documents:
+async def _all_users(visit: OneshotClient) -> Documents:
     """In parts: a broker may not take the answer for thousands in one message."""
     found: Documents = []
     while part := _objects(await visit.ask("users", skip=len(found), top=_PART)):
@@ -238,7 +240,7 @@ async def _all_users(visit: Visit) -> Documents:
     return found
 
 
-async def _try_topics(visit: Visit, sight: Sight, config: Config) -> list[Finding]:
+async def _try_topics(visit: OneshotClient, sight: ProbeResult, config: Config) -> list[Finding]:
     topics = config.topics
     findings = []
     if sight.owner not in {None, config.pbx.name}:

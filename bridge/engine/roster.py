@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from bridge.domain.clock import Clock
 from bridge.domain.model import Remembered, Row, State, UserRow
 from bridge.engine.admission import Admission
-from bridge.engine.feeds import Feed, Feeds, Known
 from bridge.engine.settings import UsersSettings
+from bridge.engine.source_state import Feed, Feeds, Known
 from bridge.log import Recurring
 
 _FEW = 3

@@ -21,7 +21,7 @@ from bridge.errors import BrokerAuthError, BrokerError, BrokerUnavailable
 from bridge.log import LASTING, Recurring
 from bridge.mqtt.connection import Connection, Receive, WrongProtocol, matches
 from bridge.mqtt.outbox import Allowance, Outbox
-from bridge.mqtt.readback import Readback
+from bridge.mqtt.retained import RetainedTopics
 from bridge.mqtt.settings import MqttSettings, Protocol
 from bridge.statistics import Statistics
 from bridge.topics import Topics
@@ -63,7 +63,7 @@ class Hooks:
 
     ready: Callable[[], Awaitable[None]]
     """Awaited on each connect, before the first word is said."""
-    synchronise: Callable[[Readback], Iterable[Message]]
+    synchronise: Callable[[RetainedTopics], Iterable[Message]]
     """Turns what the broker retains into what to publish."""
     filters: Sequence[str]
     """Topic filters to subscribe to, for `receive`."""
@@ -108,7 +108,7 @@ class Session:
         self._deferred: deque[tuple[str, bytes, bool]] = deque(maxlen=_MOST_DEFERRED)
         """What others said while an answer could not be given yet, as nothing is said out of step."""
         self._heard = asyncio.Event()
-        self._readback: Readback | None = None
+        self._readback: RetainedTopics | None = None
         self._signatures = topics.signature_filters()
         """Looked for once: no configuration changes meanwhile, and some brokers cut off who asks for so much."""
         self._echo: bytes | None = None
@@ -241,7 +241,7 @@ class Session:
                 await connection.denied_more.wait()
 
     async def _serve(self, connection: Connection) -> None:
-        self._readback = readback = Readback(self._topics)
+        self._readback = readback = RetainedTopics(self._topics)
         signatures, self._signatures = self._signatures, ()
         await self._read_back(connection, (*self._topics.own_filters(), *signatures))
         if elsewhere := readback.elsewhere():

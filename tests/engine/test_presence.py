@@ -9,7 +9,7 @@ import pytest
 from bridge.domain.model import CallStatus, Departments, Direction, Labels, Remembered, State
 from bridge.domain.presence import profile_key
 from bridge.domain.privacy import CallerId
-from bridge.engine.core import ACTIVE_CALLS, CALL_CONTROL, MONITOR_STATUS, USERS
+from bridge.engine.engine import ACTIVE_CALLS, CALL_CONTROL, MONITOR_STATUS, USERS
 from bridge.errors import SourceMissing, SourcePermissionError, SourceUnavailable
 from tests.support.clock import FakeClock
 from tests.support.world import ALL, RULES, World, leg, user

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from bridge.domain.model import CallStatus, Direction, Legs, State
 from bridge.domain.presence import DEFAULT_PROFILES
-from bridge.engine.core import ACTIVE_CALLS, CALL_CONTROL, USERS
+from bridge.engine.engine import ACTIVE_CALLS, CALL_CONTROL, USERS
 from tests.support.clock import FakeClock
 from tests.support.world import World, leg, user
 

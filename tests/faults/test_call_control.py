@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from bridge.domain.model import CallStatus, State
-from bridge.engine.core import ACTIVE_CALLS, CALL_CONTROL, USERS
+from bridge.engine.engine import ACTIVE_CALLS, CALL_CONTROL, USERS
 from bridge.simulator import SimulatedPbx
 from bridge.simulator.pbx import Intercept
 from bridge.sources.threecx.http import MAX_BODY

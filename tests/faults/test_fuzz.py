@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bridge.domain.model import Leg
 from bridge.domain.privacy import CallerId
 from bridge.errors import BridgeError, SourceProtocolError
-from bridge.mqtt.readback import Readback, signature
+from bridge.mqtt.retained import RetainedTopics, signature
 from bridge.mqtt.router import CommandTopic, Router
 from bridge.outputs.lights.payload import any_word, either, word_or_state
 from bridge.sources.threecx import parse
@@ -247,7 +247,7 @@ INFO = record("pbx", "options", "config", "name", "state", "since", "origin", "d
 @FUZZ
 @given(st.dictionaries(RETAINED, (INFO | values).map(as_json) | st.binary(max_size=40), max_size=5))
 def test_what_a_broker_retains(retained: dict[str, bytes]) -> None:
-    found = Readback(TOPICS)
+    found = RetainedTopics(TOPICS)
     for topic, payload in retained.items():
         found.add(topic, payload)
         signature(payload)
@@ -281,7 +281,7 @@ def test_bodies_that_are_meant_to_hurt(body: bytes) -> None:
     any_word(body.decode())
     word_or_state(body.decode())
     signature(body)
-    found = Readback(TOPICS)
+    found = RetainedTopics(TOPICS)
     found.add("3cx/bridge/info", body)
     found.add("3cx/users/101", body)
     assert found.remembered() == {}

@@ -129,7 +129,7 @@ async def test_a_bridge_that_died_without_a_word_is_no_hindrance(
     subscriber: Subscriber,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bridge.mqtt.visit._ANSWER", 0.2)
+    monkeypatch.setattr("bridge.mqtt.oneshot_client._ANSWER", 0.2)
     await subscriber.leave_a_dead_bridge()
     path = write_config(tmp_path, pbx, url, broker.port)
     found = await owned(read_config(path), Topics("3cx", "hq", "homeassistant"))

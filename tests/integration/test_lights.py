@@ -118,7 +118,7 @@ async def test_after_a_restart_of_the_broker_lights_are_told_again(
 async def test_when_the_pbx_is_silent_nothing_stays_green(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for bound in ("bridge.engine.core.SHORTEST_BOUND", "bridge.sources.threecx.poll._LEAST_TRUST"):
+    for bound in ("bridge.engine.engine.SHORTEST_BOUND", "bridge.sources.threecx.poll._LEAST_TRUST"):
         monkeypatch.setattr(bound, 0.5)
     async with SimulatedLight(broker.port, "wled") as hall, bridge(tmp_path, pbx, url, broker):
         await hall.until(on=True, color=GREEN)

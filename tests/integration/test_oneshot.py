@@ -228,7 +228,7 @@ async def test_a_bridge_that_is_said_to_run_and_does_not_answer_is_no_reason_to_
     subscriber: Subscriber,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bridge.mqtt.visit._ANSWER", 0.2)
+    monkeypatch.setattr("bridge.mqtt.oneshot_client._ANSWER", 0.2)
     await subscriber.leave_a_dead_bridge()
     path = write_config(tmp_path, pbx, url, broker.port)
     failed = the(await check(path), Verdict.FAIL)
@@ -299,7 +299,7 @@ async def test_odd_findings_and_users_of_another_version_do_no_harm(
 async def test_where_nobody_can_see_whether_a_bridge_is_running_the_pbx_is_left_alone(
     tmp_path: Path, pbx: SimulatedPbx, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.mqtt.visit._ECHO", 0.3)
+    monkeypatch.setattr("bridge.mqtt.oneshot_client._ECHO", 0.3)
     folder = tmp_path / "broker"
     folder.mkdir()
     rules = "user bridge\ntopic write 3cx/#\ntopic readwrite homeassistant/#\n"

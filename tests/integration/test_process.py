@@ -147,7 +147,7 @@ async def test_a_bad_configuration_is_never_ready(tmp_path: Path) -> None:
 async def test_a_watchdog_learns_where_the_bridge_hung(tmp_path: Path, pbx: SimulatedPbx) -> None:
     """systemd sends SIGABRT to what it has not heard of in time."""
     blocked = (
-        "import time\nfrom bridge.engine.core import Engine\n"
+        "import time\nfrom bridge.engine.engine import Engine\n"
         "def blocked_for_the_test(self): time.sleep(60)\nEngine.tick = blocked_for_the_test"
     )
     config = write_config(tmp_path, pbx, f"http://127.0.0.1:{free_port()}", free_port())

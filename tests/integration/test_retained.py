@@ -181,7 +181,7 @@ class Office:
 @pytest.fixture(autouse=True)
 def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
     """Devices may change as often as they like, so that the test need not wait."""
-    monkeypatch.setattr("bridge.outputs.hass.gate.APART", 0.05)
+    monkeypatch.setattr("bridge.outputs.hass.throttle.APART", 0.05)
     monkeypatch.setattr("bridge.app._TICK", 0.05)
 
 

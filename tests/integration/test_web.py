@@ -72,7 +72,7 @@ def pages() -> Pages:
 async def test_it_is_ready_once_the_broker_is_there_and_the_pbx_answers(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for bound in ("bridge.engine.core.SHORTEST_BOUND", "bridge.sources.threecx.poll._LEAST_TRUST"):
+    for bound in ("bridge.engine.engine.SHORTEST_BOUND", "bridge.sources.threecx.poll._LEAST_TRUST"):
         monkeypatch.setattr(bound, 1.5)
     await broker.stop()
     async with running(write_config(tmp_path, pbx, url, broker.port, more=pages.option)):

@@ -20,10 +20,10 @@ from bridge.domain.model import (
 )
 from bridge.domain.presence import DEFAULT_BUSY, DEFAULT_PROFILES, Rules, profile_key
 from bridge.domain.privacy import CallerId
-from bridge.engine.core import ACTIVE_CALLS, CALL_CONTROL, MONITOR_STATUS, USERS, Engine, Policy
+from bridge.engine.engine import ACTIVE_CALLS, CALL_CONTROL, MONITOR_STATUS, USERS, Engine, Policy
 from bridge.engine.settings import UsersSettings
 from bridge.errors import SourceError, SourceUnavailable
-from bridge.mqtt.readback import Readback
+from bridge.mqtt.retained import RetainedTopics
 from bridge.outputs.state import StateOutput
 from bridge.topics import Topics
 from tests.support.clock import FakeClock
@@ -103,7 +103,7 @@ class World:
 
     def synchronise(self) -> None:
         """The broker is there again: read back, compare, correct."""
-        readback = Readback(TOPICS)
+        readback = RetainedTopics(TOPICS)
         for topic, payload in self.wire.retained.items():
             readback.add(topic, payload.encode())
         self.engine.adopt(readback.remembered(), same_options=True)

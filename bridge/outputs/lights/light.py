@@ -41,7 +41,7 @@ class Shown:
     why: str
 
 
-class Lamp:
+class Light:
     """Follows its users. `now` is monotonic, `wall` in Unix seconds; whoever has the clocks passes both in."""
 
     def __init__(self, settings: LightSettings) -> None:

@@ -17,7 +17,7 @@ _PBX = "/bridge/pbx"
 _logger = logging.getLogger(__name__)
 
 
-class Readback:
+class RetainedTopics:
     """Collects retained messages after connecting; keeps a digest of each, so that 10,000 users stay cheap.
 
     The bridge owns discovery payloads with its own origin and an identifier of exactly its `pbx.name`, and what lies

@@ -25,11 +25,11 @@ from bridge.domain.model import (
 )
 from bridge.domain.presence import Rules
 from bridge.domain.privacy import CallerId
-from bridge.engine.derivation import Derivation
-from bridge.engine.feeds import CallFeed, Feed, Feeds
+from bridge.engine.derive_user import Derivation
 from bridge.engine.groups import Groups
 from bridge.engine.roster import Roster
 from bridge.engine.settings import UsersSettings
+from bridge.engine.source_state import CallFeed, Feed, Feeds
 from bridge.errors import SourceAuthError, SourceMissing, SourcePermissionError, SourceQueryError
 from bridge.log import Recurring
 from bridge.ports import Output, Publisher

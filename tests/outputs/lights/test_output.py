@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.domain.model import State
-from bridge.outputs.lights.board import LightBoard
+from bridge.outputs.lights.output import LightsOutput
 from bridge.outputs.lights.settings import PRIORITY, LightSettings, OnExit
 from bridge.topics import Topics
-from tests.outputs.lights.test_lamp import LOOKS, Plain
+from tests.outputs.lights.test_light import LOOKS, Plain
 from tests.outputs.test_discovery import USER
 from tests.support.clock import FakeClock
 from tests.support.world import Wire
@@ -37,7 +37,7 @@ class Office:
             )
             for (name, driver), users in zip(self.drivers.items(), [("101",), ("1*",)], strict=True)
         ]
-        self.board = LightBoard(TOPICS, lights, self.wire, clock.clock)
+        self.board = LightsOutput(TOPICS, lights, self.wire, clock.clock)
 
     def user(self, dn: str, state: State | None) -> None:
         before = replace(USER, number=dn)

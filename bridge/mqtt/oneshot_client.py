@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from bridge.domain.message import Message, Rank
 from bridge.errors import EXIT_UNREACHABLE, BridgeError, BrokerAuthError, BrokerUnavailable
 from bridge.mqtt.connection import Connection, opened
-from bridge.mqtt.readback import signature
+from bridge.mqtt.retained import signature
 from bridge.mqtt.settings import MqttSettings
 from bridge.topics import Topics, json_object, to_json
 
@@ -33,7 +33,7 @@ class Silence(NoAnswer):
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class ProbeResult:
     """What a look around showed."""
 
     online: bool
@@ -46,7 +46,7 @@ class Sight:
     """Whether this login may publish and read there; if not, a bridge may be running unseen."""
 
 
-class Visit:
+class OneshotClient:
     """An open connection."""
 
     def __init__(self, connection: Connection, heard: asyncio.Queue[Heard], topics: Topics) -> None:
@@ -54,13 +54,13 @@ class Visit:
         self._heard = heard
         self._topics = topics
 
-    async def look(self) -> Sight:
+    async def look(self) -> ProbeResult:
         """Who is here. Brokers send what is retained ahead of the echo of a message to ourselves."""
         topics = self._topics
         found, clear = await self._echoed(topics.bridge_check, topics.bridge_state, topics.bridge_info)
         retained = dict(found)
         online = retained.get(topics.bridge_state) == b"online"
-        return Sight(online, *signature(retained.get(topics.bridge_info, b"")), clear)
+        return ProbeResult(online, *signature(retained.get(topics.bridge_info, b"")), clear)
 
     async def retained(self, topic: str) -> bytes | None:
         """What the broker retains under `topic`, or None."""
@@ -133,7 +133,7 @@ class Visit:
 
 
 @asynccontextmanager
-async def visiting(settings: MqttSettings, topics: Topics, command: str) -> AsyncIterator[Visit]:
+async def visiting(settings: MqttSettings, topics: Topics, command: str) -> AsyncIterator[OneshotClient]:
     """Connect for the length of the block, with a client id of this command's own and no will; or raise BrokerError.
 
     At QoS 1 whatever the bridge publishes with: a visitor leaves once the broker has acknowledged all.
@@ -147,7 +147,7 @@ async def visiting(settings: MqttSettings, topics: Topics, command: str) -> Asyn
     connection = await opened(settings, receive)
     keepalive = asyncio.create_task(connection.tend(), name="mqtt-keepalive")
     try:
-        yield Visit(connection, heard, topics)
+        yield OneshotClient(connection, heard, topics)
     finally:
         keepalive.cancel()
         connection.close()

@@ -13,7 +13,7 @@ APART = 5.0
 _logger = logging.getLogger(__name__)
 
 
-class Gate:
+class DiscoveryThrottle:
     """A Publisher that holds back discovery which comes too soon, or for devices that were deleted by hand."""
 
     def __init__(self, publisher: Publisher, topics: Topics, monotonic: Callable[[], float]) -> None:

@@ -6,21 +6,21 @@ from hypothesis import strategies as st
 
 from bridge.domain.message import Message, Rank
 from bridge.domain.model import Remembered, State
-from bridge.mqtt.readback import Readback
+from bridge.mqtt.retained import RetainedTopics
 from bridge.topics import Topics
 
 TOPICS = Topics("3cx", "hq", "homeassistant")
 DISCOVERY = "homeassistant/device/3cx2mqtt_hq/user_1/config"
 
 
-def of(retained: dict[str, str]) -> Readback:
-    result = Readback(TOPICS)
+def of(retained: dict[str, str]) -> RetainedTopics:
+    result = RetainedTopics(TOPICS)
     for topic, payload in retained.items():
         result.add(topic, payload.encode())
     return result
 
 
-def published(result: Readback, wanted: dict[str, str]) -> dict[str, str]:
+def published(result: RetainedTopics, wanted: dict[str, str]) -> dict[str, str]:
     messages = [Message(topic, payload.encode(), Rank.STATE) for topic, payload in wanted.items()]
     return {message.topic: message.payload.decode() for message in result.difference(messages)}
 
@@ -74,7 +74,7 @@ def test_discovery_is_ours_by_origin_and_identifier(name: object, identifiers: o
 
 @given(st.binary())
 def test_foreign_payloads_of_any_kind_do_no_harm(payload: bytes) -> None:
-    result = Readback(TOPICS)
+    result = RetainedTopics(TOPICS)
     for topic in (DISCOVERY, "3cx/bridge/info", "3cx/users/1"):
         result.add(topic, payload)
     assert result.remembered() == {}

@@ -14,7 +14,7 @@ from bridge.domain.light import MOST_BRIGHT, Look
 from bridge.domain.message import Message, Rank
 from bridge.domain.model import Bridge, CallEvent, Group, User
 from bridge.errors import BridgeError
-from bridge.outputs.lights.lamp import NEVER, Lamp, Override, Shown
+from bridge.outputs.lights.light import NEVER, Light, Override, Shown
 from bridge.outputs.lights.protocol import Availability, Command
 from bridge.outputs.lights.settings import OVERRIDE, LightSettings, look_of
 from bridge.ports import Publisher
@@ -26,20 +26,20 @@ _WILD = set("*?[")
 _logger = logging.getLogger(__name__)
 
 
-class LightBoard:
+class LightsOutput:
     """An Output that renders nothing by itself: commands have a time of their own, so `tick` sends them."""
 
     def __init__(self, topics: Topics, lights: Sequence[LightSettings], publisher: Publisher, clock: Clock) -> None:
         self._topics = topics
         self._publisher = publisher
         self._clock = clock
-        self._lamps = {light.name: Lamp(light) for light in lights}
-        self._exact: dict[str, list[Lamp]] = {}
-        self._globs: dict[re.Pattern[str], list[Lamp]] = {}
+        self._lamps = {light.name: Light(light) for light in lights}
+        self._exact: dict[str, list[Light]] = {}
+        self._globs: dict[re.Pattern[str], list[Light]] = {}
         """The same globs are the same key, so that they are tried once for all lights."""
         for light in lights:
             self._note_users(light.users, self._lamps[light.name])
-        self._followers: dict[str, tuple[Lamp, ...]] = {}
+        self._followers: dict[str, tuple[Light, ...]] = {}
         """By DN."""
         self._told: dict[str, tuple[object, ...]] = {}
         """What was published of each light."""
@@ -53,7 +53,7 @@ class LightBoard:
     @property
     def listeners(self) -> Mapping[str, Callable[[bytes, bool], None]]:
         """The topics where lights say that they come and go; several lights may share one."""
-        by_topic: dict[str, list[tuple[Lamp, Availability]]] = {}
+        by_topic: dict[str, list[tuple[Light, Availability]]] = {}
         for lamp in self._lamps.values():
             if availability := lamp.settings.driver.availability:
                 by_topic.setdefault(availability.topic, []).append((lamp, availability))
@@ -115,7 +115,7 @@ class LightBoard:
         self._changed.clear()
         return min(self._next.values(), default=NEVER)
 
-    def _look_after(self, lamp: Lamp, now: float, wall: float) -> None:
+    def _look_after(self, lamp: Light, now: float, wall: float) -> None:
         if lamp.override is not None and wall >= lamp.override.until:
             lamp.override = None
         shown = lamp.shown(now, wall)
@@ -162,18 +162,18 @@ class LightBoard:
                 lamp.override = None if wanted is None else self._override(lamp, wanted)
             self._touch(lamp)
 
-    def _override(self, lamp: Lamp, wanted: Mapping[str, Any]) -> Override:
+    def _override(self, lamp: Light, wanted: Mapping[str, Any]) -> Override:
         until = NEVER if wanted["for"] is None else self._clock.wall() + wanted["for"]
         return Override(look_of(wanted, lamp.settings.brightness), until)
 
-    def _of(self, dn: str) -> tuple[Lamp, ...]:
+    def _of(self, dn: str) -> tuple[Light, ...]:
         if dn not in self._followers:
             found = list(self._exact.get(dn, ()))
             found += [lamp for matches, lamps in self._globs.items() if matches.match(dn) for lamp in lamps]
             self._followers[dn] = tuple(dict.fromkeys(found))
         return self._followers[dn]
 
-    def _note_users(self, users: Iterable[str], lamp: Lamp) -> None:
+    def _note_users(self, users: Iterable[str], lamp: Light) -> None:
         """Most lights follow one user by number: no pattern is tried for those."""
         globs = [each for each in users if set(each) & _WILD]
         if matches := pattern(globs):
@@ -182,11 +182,11 @@ class LightBoard:
             if dn not in globs:
                 self._exact.setdefault(dn, []).append(lamp)
 
-    def _touch(self, lamp: Lamp) -> None:
+    def _touch(self, lamp: Light) -> None:
         self._changed.add(lamp.name)
         self.on_change()
 
-    def _light_spoke(self, lamps: Iterable[tuple[Lamp, Availability]], payload: bytes, retained: bool) -> None:  # noqa: FBT001  # as the router calls it
+    def _light_spoke(self, lamps: Iterable[tuple[Light, Availability]], payload: bytes, retained: bool) -> None:  # noqa: FBT001  # as the router calls it
         for lamp, availability in lamps:
             online = availability.is_online(payload.decode("utf-8", "replace"))
             if online is None:
@@ -198,7 +198,7 @@ class LightBoard:
             lamp.online = online
             self._touch(lamp)
 
-    def _document(self, lamp: Lamp, shown: Shown) -> Message:
+    def _document(self, lamp: Light, shown: Shown) -> Message:
         document = {
             "shows": shown.word,
             "why": shown.why,

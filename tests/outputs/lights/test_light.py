@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bridge.domain.light import OFF, Color, Look
 from bridge.domain.model import State
-from bridge.outputs.lights.lamp import APART, NEVER, PHASE, Lamp, Override
+from bridge.outputs.lights.light import APART, NEVER, PHASE, Light, Override
 from bridge.outputs.lights.protocol import Availability, Command
 from bridge.outputs.lights.settings import PRIORITY, After, Hours, LightSettings, OnExit, Weekday
 from tests.support.clock import FakeClock
@@ -64,7 +64,7 @@ class Bench:
             after_call=0.0,
             brightness=100,
         )
-        self.lamp = Lamp(replace(settings, **changes))  # type: ignore[arg-type]  # fields of LightSettings
+        self.lamp = Light(replace(settings, **changes))  # type: ignore[arg-type]  # fields of LightSettings
 
     def state(self, state: State | None, dn: str = "101") -> None:
         self.lamp.follow(dn, state, self.clock.now)

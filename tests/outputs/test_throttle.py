@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.domain.message import Message, Rank
-from bridge.outputs.hass.gate import APART, Gate
+from bridge.outputs.hass.throttle import APART, DiscoveryThrottle
 from bridge.topics import Topics
 from tests.support.clock import FakeClock
 from tests.support.world import Wire
@@ -15,7 +15,7 @@ DEVICE = TOPICS.discovery("user_101")
 class Door:
     def __init__(self, clock: FakeClock) -> None:
         self.wire = Wire()
-        self.gate = Gate(self.wire, TOPICS, clock.clock.monotonic)
+        self.gate = DiscoveryThrottle(self.wire, TOPICS, clock.clock.monotonic)
 
     def publish(self, payload: str, topic: str = DEVICE) -> None:
         self.gate.publish(Message(topic, payload.encode(), Rank.DISCOVERY))

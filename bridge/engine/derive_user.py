@@ -19,7 +19,7 @@ from bridge.domain.presence import (
     profile_state,
 )
 from bridge.domain.privacy import CallerId
-from bridge.engine.feeds import Feeds, Known
+from bridge.engine.source_state import Feeds, Known
 
 _logger = logging.getLogger(__name__)
 
