@@ -27,7 +27,7 @@ from bridge.outputs.lights.output import LightsOutput
 from bridge.outputs.state import StateOutput
 from bridge.ports import Output
 from bridge.sources.threecx import monitor_status, users
-from bridge.sources.threecx.refusals import Refusals
+from bridge.sources.threecx.client.login_backoff import LoginBackoff
 from bridge.sources.threecx.settings import Enabled, QueryOptions
 from bridge.statistics import Statistics
 from bridge.supervision import Supervision
@@ -51,7 +51,7 @@ class Bridge:
         *,
         clock: Clock | None = None,
         rng: random.Random | None = None,
-        refusals: Refusals | None = None,
+        refusals: LoginBackoff | None = None,
         supervision: Supervision | None = None,
     ) -> None:
         """`refusals` is the memory of an earlier life: no login is tried again too soon because of a reload."""
@@ -73,7 +73,7 @@ class Bridge:
         self._refreshed = float("-inf")
         self._refresh_is_due = False
         self._statistics = Statistics(self._clock)
-        refusals = refusals or Refusals(config.pbx, None, self._clock.wall)
+        refusals = refusals or LoginBackoff(config.pbx, None, self._clock.wall)
         self._intake = Intake(config, self._engine, self._clock, self._rng, self._statistics, refusals)
         desk = CommandDesk(config.commands, lambda dn: self._engine.row(dn) is not None, self._intake.write)
         listeners = dict(self._lights.listeners)

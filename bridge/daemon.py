@@ -10,7 +10,7 @@ from bridge import __version__, log
 from bridge.app import Bridge
 from bridge.config import Config, load
 from bridge.errors import ConfigError
-from bridge.sources.threecx.refusals import Refusals, state_directory
+from bridge.sources.threecx.client.login_backoff import LoginBackoff, state_directory
 from bridge.supervision import Supervision
 
 _logger = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ _logger = logging.getLogger(__name__)
 async def run(path: Path, config: Config, supervision: Supervision) -> None:
     """The daemon: run until SIGTERM or SIGINT; SIGHUP reads the file at `path` again and goes on with it."""
     _logger.info("3cx2mqtt %s, with %s", __version__, path)
-    daemon = Daemon(path, Refusals(config.pbx, state_directory()), supervision)
+    daemon = Daemon(path, LoginBackoff(config.pbx, state_directory()), supervision)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.stop.set)
@@ -30,7 +30,7 @@ async def run(path: Path, config: Config, supervision: Supervision) -> None:
 class Daemon:
     """One bridge after another, as the configuration changes; the connection to the broker stays where it can."""
 
-    def __init__(self, path: Path, refusals: Refusals, supervision: Supervision) -> None:
+    def __init__(self, path: Path, refusals: LoginBackoff, supervision: Supervision) -> None:
         """`refusals` outlives reloads: no login is tried again too soon because of one."""
         self._path = path
         self._refusals = refusals

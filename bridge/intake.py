@@ -17,20 +17,20 @@ from bridge.errors import EXIT_UNREACHABLE, SourceMissing, SourcePermissionError
 from bridge.log import Troubles, redacted
 from bridge.ports import Source
 from bridge.sources.threecx import active_calls, call_control, monitor_status, parse, probe, users
-from bridge.sources.threecx.access import Access
 from bridge.sources.threecx.active_calls import ActiveCalls
-from bridge.sources.threecx.auth import TokenAuth
 from bridge.sources.threecx.call_control import CallControl
-from bridge.sources.threecx.call_control_api import CallControlApi
-from bridge.sources.threecx.http import Http
+from bridge.sources.threecx.client.auth import TokenAuth
+from bridge.sources.threecx.client.authorised import AuthorisedClient
+from bridge.sources.threecx.client.call_control import CallControlApi
+from bridge.sources.threecx.client.http import Http
+from bridge.sources.threecx.client.login_backoff import LoginBackoff
+from bridge.sources.threecx.client.xapi import Xapi
 from bridge.sources.threecx.monitor_status import MonitorStatus
 from bridge.sources.threecx.poll import Tools, good_for
 from bridge.sources.threecx.probe import Probe
-from bridge.sources.threecx.refusals import Refusals
 from bridge.sources.threecx.settings import Enabled
 from bridge.sources.threecx.users import Users
 from bridge.sources.threecx.writer import Writer
-from bridge.sources.threecx.xapi import Xapi
 from bridge.statistics import Statistics
 
 RESTART = 30.0
@@ -51,16 +51,16 @@ class Intake:
         clock: Clock,
         rng: random.Random,
         statistics: Statistics,
-        refusals: Refusals,
+        refusals: LoginBackoff,
         *,
         renews: bool = True,
     ) -> None:
-        """For `renews` see Access."""
+        """For `renews` see AuthorisedClient."""
         self._config = config
         self._engine = engine
         self._http = Http(config.pbx)
         self._auth = TokenAuth(self._http, config.pbx, refusals, clock)
-        access = Access(self._http, self._auth, clock, renews=renews)
+        access = AuthorisedClient(self._http, self._auth, clock, renews=renews)
         xapi = Xapi(access)
         tools = Tools(xapi, config.place, Troubles(_logger, monotonic=clock.monotonic), clock, rng, statistics)
         self._active_calls = ActiveCalls(tools, config.active_calls) if config.active_calls.enabled else None
@@ -172,7 +172,7 @@ class Intake:
                 self._report(Failure(source.name, SourceUnavailable(reason), reason))
             await asyncio.sleep(RESTART)
 
-    def _enabled_sources(self, tools: Tools, access: Access) -> Iterable[Source]:
+    def _enabled_sources(self, tools: Tools, access: AuthorisedClient) -> Iterable[Source]:
         config = self._config
         if config.monitor_status.enabled is not Enabled.FALSE:
             yield MonitorStatus(tools, config.monitor_status, partial(parse.monitor_row, caller_id=config.caller_id))

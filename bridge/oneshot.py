@@ -27,7 +27,7 @@ from bridge.outputs.lights.light import Light
 from bridge.outputs.lights.output import as_message
 from bridge.outputs.lights.settings import LightSettings
 from bridge.outputs.state import documents
-from bridge.sources.threecx.refusals import Refusals, state_directory
+from bridge.sources.threecx.client.login_backoff import LoginBackoff, state_directory
 from bridge.statistics import Statistics
 from bridge.topics import Topics, json_object, to_json
 
@@ -291,7 +291,7 @@ async def _own_intake(config: Config, *, force: bool) -> AsyncIterator[tuple[Eng
     """Log in to the PBX and read everything once, as the daemon would; `force`: even if it refused that before."""
     clock = Clock()
     engine = Engine(policy(config), (), _Nobody(), clock)
-    refusals = Refusals(config.pbx, None if force else state_directory())
+    refusals = LoginBackoff(config.pbx, None if force else state_directory())
     intake = Intake(config, engine, clock, random.Random(), Statistics(clock), refusals, renews=False)  # noqa: S311  # jitter
     reading = asyncio.create_task(intake.run(), name="pbx")
     try:

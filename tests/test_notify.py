@@ -15,7 +15,7 @@ from bridge.domain.clock import Clock
 from bridge.notify import Notify
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx import poll
-from bridge.sources.threecx.xapi import Xapi
+from bridge.sources.threecx.client.xapi import Xapi
 from bridge.statistics import Pulse
 from bridge.supervision import Supervision
 from tests.support.beside import beside

@@ -17,7 +17,7 @@ from bridge.domain.model import CallStatus, State
 from bridge.engine.engine import ACTIVE_CALLS, CALL_CONTROL, USERS
 from bridge.simulator import SimulatedPbx
 from bridge.simulator.pbx import Intercept
-from bridge.sources.threecx.http import MAX_BODY
+from bridge.sources.threecx.client.http import MAX_BODY
 from tests.faults.calls import told
 from tests.faults.conftest import Configure, Note
 from tests.support.clock import FakeClock
@@ -35,7 +35,7 @@ MEMORY = 32 * 2**20
 @pytest.fixture(autouse=True)
 def quick_heart(monkeypatch: pytest.MonkeyPatch) -> None:
     """A ping every half second instead of every 10 s."""
-    monkeypatch.setattr("bridge.sources.threecx.call_control_api.HEARTBEAT", 0.5)
+    monkeypatch.setattr("bridge.sources.threecx.client.call_control.HEARTBEAT", 0.5)
 
 
 class Agents:

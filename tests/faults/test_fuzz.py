@@ -19,8 +19,8 @@ from bridge.mqtt.retained import RetainedTopics, signature
 from bridge.mqtt.router import CommandTopic, Router
 from bridge.outputs.lights.payload import any_word, either, word_or_state
 from bridge.sources.threecx import parse
-from bridge.sources.threecx.auth import lifetime
-from bridge.sources.threecx.paging import Collection
+from bridge.sources.threecx.client.auth import lifetime
+from bridge.sources.threecx.client.paging import Collection
 from bridge.sources.threecx.participants import Participants
 from bridge.sources.threecx.settings import QueryOptions
 from bridge.topics import Topics

@@ -4,7 +4,7 @@ After each fault: everybody's state is right within a bound, no change is lost, 
 said once what was wrong, and nothing is left running. What other tests show already:
 
 - a wrong key, missing rights, a bad filter, an unknown build, TLS: tests/integration/test_pbx.py
-- every answer's class of error, one by one: tests/sources/test_auth.py
+- every answer's class of error, one by one: tests/sources/client/test_auth.py
 - an outage with everything on, by HTTP 502: tests/integration/test_presence.py
 """
 
@@ -21,7 +21,7 @@ from aiohttp import web
 
 from bridge.domain.clock import Clock
 from bridge.simulator import SimulatedPbx
-from bridge.sources.threecx.http import MAX_BODY
+from bridge.sources.threecx.client.http import MAX_BODY
 from tests.faults.calls import Office, told
 from tests.faults.conftest import Configure, NameServer, Note
 from tests.support.faults import (

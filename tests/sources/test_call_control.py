@@ -15,7 +15,7 @@ from bridge.errors import SourcePermissionError, SourceUnavailable
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx import call_control, parse
 from bridge.sources.threecx.call_control import CallControl
-from bridge.sources.threecx.call_control_api import CallControlApi
+from bridge.sources.threecx.client.call_control import CallControlApi
 from bridge.sources.threecx.settings import CallControlSettings, Enabled
 from tests.support.clock import FakeClock
 from tests.support.threecx import Reports, at_work, settings, tools

@@ -12,7 +12,7 @@ from pathlib import Path
 from bridge.app import Bridge
 from bridge.config import Config, load
 from bridge.simulator import SimulatedPbx
-from bridge.sources.threecx.refusals import Refusals
+from bridge.sources.threecx.client.login_backoff import LoginBackoff
 from tests.support.beside import beside
 
 CONFIG = """\
@@ -86,7 +86,7 @@ def read_config(path: Path) -> Config:
 async def running(path: Path, state_directory: Path | None = None) -> AsyncIterator[None]:
     """The bridge in this loop, for the length of the block; stopped as SIGTERM stops it."""
     config = read_config(path)
-    refusals = Refusals(config.pbx, state_directory)
+    refusals = LoginBackoff(config.pbx, state_directory)
     async with beside(Bridge(config, rng=Hasty(), refusals=refusals).run()):
         yield
 

@@ -19,7 +19,7 @@ from bridge.app import Bridge
 from bridge.domain.clock import Clock
 from bridge.simulator import SimulatedPbx
 from bridge.simulator.pbx import Intercept
-from bridge.sources.threecx.refusals import Refusals
+from bridge.sources.threecx.client.login_backoff import LoginBackoff
 from tests.support.beside import beside
 from tests.support.bridges import Hasty, read_config
 from tests.support.mosquitto import free_port
@@ -273,7 +273,7 @@ async def living(
         active_calls=replace(config.active_calls, interval=interval),
     )
     before = asyncio.all_tasks()
-    life = Bridge(config, clock=clock, rng=Hasty(), refusals=Refusals(config.pbx, None))
+    life = Bridge(config, clock=clock, rng=Hasty(), refusals=LoginBackoff(config.pbx, None))
     async with beside(life.run()) as task:
         yield
         assert not task.done(), "the bridge has ended by itself"

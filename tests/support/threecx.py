@@ -10,13 +10,13 @@ from typing import TypeVar
 from bridge.domain.model import Update
 from bridge.log import Troubles
 from bridge.ports import Source
-from bridge.sources.threecx.access import Access
-from bridge.sources.threecx.auth import TokenAuth
-from bridge.sources.threecx.http import Http
+from bridge.sources.threecx.client.auth import TokenAuth
+from bridge.sources.threecx.client.authorised import AuthorisedClient
+from bridge.sources.threecx.client.http import Http
+from bridge.sources.threecx.client.login_backoff import LoginBackoff
+from bridge.sources.threecx.client.xapi import Xapi
 from bridge.sources.threecx.poll import Tools
-from bridge.sources.threecx.refusals import Refusals
 from bridge.sources.threecx.settings import PbxSettings
-from bridge.sources.threecx.xapi import Xapi
 from bridge.statistics import Statistics
 from tests.support.beside import beside
 from tests.support.bridges import Hasty
@@ -32,10 +32,10 @@ def settings(url: str, client_secret: str = "simulated-key", timeout: float = 2.
 @asynccontextmanager
 async def tools(
     pbx_settings: PbxSettings, clock: FakeClock, directory: Path | None = None
-) -> AsyncIterator[tuple[Tools, Access]]:
+) -> AsyncIterator[tuple[Tools, AuthorisedClient]]:
     async with Http(pbx_settings) as http:
-        refusals = Refusals(pbx_settings, directory, clock.clock.wall)
-        access = Access(http, TokenAuth(http, pbx_settings, refusals, clock.clock), clock.clock)
+        refusals = LoginBackoff(pbx_settings, directory, clock.clock.wall)
+        access = AuthorisedClient(http, TokenAuth(http, pbx_settings, refusals, clock.clock), clock.clock)
         troubles = Troubles(logging.getLogger("bridge.test"))
         statistics = Statistics(clock.clock)
         yield Tools(Xapi(access), lambda key: f"file:{key}", troubles, clock.clock, Hasty(), statistics), access

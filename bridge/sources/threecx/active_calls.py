@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from bridge.domain.model import Calls, Legs
 from bridge.ports import Report
 from bridge.sources.threecx import parse
-from bridge.sources.threecx.paging import Collection
+from bridge.sources.threecx.client.paging import Collection
 from bridge.sources.threecx.poll import Poll, Tools, good_for
 from bridge.sources.threecx.settings import ActiveCallsSettings, QueryOptions
 

@@ -19,7 +19,7 @@ from bridge.errors import (
 from bridge.log import Recurring
 from bridge.ports import Report
 from bridge.sources.threecx import parse
-from bridge.sources.threecx.call_control_api import CallControlApi
+from bridge.sources.threecx.client.call_control import CallControlApi
 from bridge.sources.threecx.participants import Key, Participants
 from bridge.sources.threecx.poll import STEP, Pauses, Tools, good_for, wish_of
 from bridge.sources.threecx.settings import CallControlSettings, Enabled

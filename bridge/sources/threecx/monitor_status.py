@@ -6,8 +6,8 @@ from contextlib import suppress
 from bridge.domain.model import MonitorRow, Round
 from bridge.errors import SourceError, SourceMissing, SourceQueryError
 from bridge.ports import Report
-from bridge.sources.threecx.odata import narrows
-from bridge.sources.threecx.paging import Collection
+from bridge.sources.threecx.client.odata import narrows
+from bridge.sources.threecx.client.paging import Collection
 from bridge.sources.threecx.poll import Poll, Tools, explain_query, good_for
 from bridge.sources.threecx.settings import Enabled, MonitorStatusSettings
 

@@ -19,8 +19,8 @@ from bridge.errors import (
 )
 from bridge.log import Troubles
 from bridge.ports import Report
+from bridge.sources.threecx.client.xapi import Xapi
 from bridge.sources.threecx.settings import QueryOptions
-from bridge.sources.threecx.xapi import Xapi
 from bridge.statistics import Statistics
 
 _LONGEST_BACKOFF = 30.0

@@ -7,7 +7,7 @@ from bridge.aio import wait_for
 from bridge.domain.model import Answered, Failure
 from bridge.errors import SourceAuthError, SourceError
 from bridge.ports import Report
-from bridge.sources.threecx.access import Access
+from bridge.sources.threecx.client.authorised import AuthorisedClient
 from bridge.sources.threecx.poll import STEP, Tools, level_of, wish_of
 
 NAME = "the PBX"
@@ -23,7 +23,7 @@ class Probe:
 
     name = NAME
 
-    def __init__(self, tools: Tools, access: Access, changed: Callable[[], None]) -> None:
+    def __init__(self, tools: Tools, access: AuthorisedClient, changed: Callable[[], None]) -> None:
         """`changed` is called when everything deserves another look at once."""
         self._tools = tools
         self._access = access

@@ -18,8 +18,8 @@ from bridge.errors import (
 )
 from bridge.ports import Report
 from bridge.sources.threecx import parse
-from bridge.sources.threecx.odata import narrows
-from bridge.sources.threecx.paging import Collection, Reading
+from bridge.sources.threecx.client.odata import narrows
+from bridge.sources.threecx.client.paging import Collection, Reading
 from bridge.sources.threecx.poll import Poll, Tools, explain_query, good_for
 from bridge.sources.threecx.settings import QueryOptions, UsersSourceSettings
 

@@ -12,9 +12,9 @@ from contextlib import suppress
 from bridge.domain.model import Command, UserRow
 from bridge.errors import BridgeError, SourceError, SourceProtocolError
 from bridge.sources.threecx import parse
-from bridge.sources.threecx.odata import query_string
+from bridge.sources.threecx.client.odata import query_string
+from bridge.sources.threecx.client.xapi import Xapi
 from bridge.sources.threecx.settings import QueryOptions
-from bridge.sources.threecx.xapi import Xapi
 
 READ_BACK = (1.0, 2.0)
 """Seconds to wait before looking for the change, one time after the other."""

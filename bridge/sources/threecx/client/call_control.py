@@ -12,8 +12,8 @@ import aiohttp
 
 from bridge.errors import SourceMissing, SourcePermissionError, SourceUnavailable
 from bridge.sources.threecx import parse
-from bridge.sources.threecx.access import Access
-from bridge.sources.threecx.http import Answer
+from bridge.sources.threecx.client.authorised import AuthorisedClient
+from bridge.sources.threecx.client.http import Answer
 
 HEARTBEAT = 10.0
 """Seconds between pings; a connection is given up when a pong is half as long overdue."""
@@ -25,7 +25,7 @@ _AT_ONCE = 8
 class CallControlApi:
     """Authorised calls; a client sees only the extensions that are listed with it in the admin console."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: AuthorisedClient) -> None:
         self._access = access
         self._turn = asyncio.Semaphore(_AT_ONCE)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.sources.threecx.odata import PAGE, Walk, narrows, query_string, search_phrase
+from bridge.sources.threecx.client.odata import PAGE, Walk, narrows, query_string, search_phrase
 from bridge.sources.threecx.settings import QueryOptions
 
 text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)

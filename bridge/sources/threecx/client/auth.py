@@ -18,8 +18,8 @@ from http import HTTPStatus
 from bridge.domain.clock import Clock
 from bridge.errors import SourceAuthError, SourceError, SourceProtocolError
 from bridge.sources.threecx import parse
-from bridge.sources.threecx.http import Answer, Http
-from bridge.sources.threecx.refusals import Refusals
+from bridge.sources.threecx.client.http import Answer, Http
+from bridge.sources.threecx.client.login_backoff import LoginBackoff
 from bridge.sources.threecx.settings import PbxSettings
 
 TOKEN_PATH = "/connect/token"  # noqa: S105  # a path
@@ -46,7 +46,7 @@ class Token:
 class TokenAuth:
     """Hands out the current access token."""
 
-    def __init__(self, http: Http, settings: PbxSettings, refusals: Refusals, clock: Clock) -> None:
+    def __init__(self, http: Http, settings: PbxSettings, refusals: LoginBackoff, clock: Clock) -> None:
         self._http = http
         self._settings = settings
         self._refusals = refusals

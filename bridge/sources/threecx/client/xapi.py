@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from bridge.errors import SourceMissing, SourcePermissionError, SourceQueryError, SourceUnavailable
 from bridge.sources.threecx import parse
-from bridge.sources.threecx.access import Access
-from bridge.sources.threecx.http import Answer
+from bridge.sources.threecx.client.authorised import AuthorisedClient
+from bridge.sources.threecx.client.http import Answer
 
 _ROOT = "/xapi/v1"
 MONITOR_STATUS = f"{_ROOT}/Users/Pbx.GetMonitorStatus()"
@@ -21,7 +21,7 @@ _AT_ONCE = 2
 class Xapi:
     """Authorised calls; every failure is a SourceError of the class that says what to do."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: AuthorisedClient) -> None:
         self._access = access
         self._turn = asyncio.Semaphore(_AT_ONCE)
         self.pbx_version: str | None = None

@@ -9,8 +9,8 @@ import aiohttp
 
 from bridge.domain.clock import Clock
 from bridge.errors import SourceUnavailable
-from bridge.sources.threecx.auth import TokenAuth
-from bridge.sources.threecx.http import Answer, Http, TokenRefused
+from bridge.sources.threecx.client.auth import TokenAuth
+from bridge.sources.threecx.client.http import Answer, Http, TokenRefused
 
 DOUBTED, LONGEST_DOUBTED = 30.0, 600.0
 """Seconds after which a refusal of a fresh token is doubted, at first and at most: a PBX that starts refuses all."""
@@ -29,7 +29,7 @@ class _AnswerRefuses(TokenRefused):
         self.answer = answer
 
 
-class Access:
+class AuthorisedClient:
     """What XAPI and Call Control have in common: the server, the token, and when the PBX answered last."""
 
     def __init__(self, http: Http, auth: TokenAuth, clock: Clock, *, renews: bool = True) -> None:

@@ -17,9 +17,9 @@ from bridge.errors import (
     SourceUnavailable,
 )
 from bridge.simulator import SimulatedPbx
-from bridge.sources.threecx.access import Access
-from bridge.sources.threecx.auth import lifetime
-from bridge.sources.threecx.refusals import FIRST_WAIT, LONGEST_WAIT, Refusals
+from bridge.sources.threecx.client.auth import lifetime
+from bridge.sources.threecx.client.authorised import AuthorisedClient
+from bridge.sources.threecx.client.login_backoff import FIRST_WAIT, LONGEST_WAIT, LoginBackoff
 from tests.support.clock import FakeClock
 from tests.support.mosquitto import free_port
 from tests.support.threecx import connected, settings, tools
@@ -107,18 +107,18 @@ def test_refusals_are_remembered_in_the_state_directory_for_these_credentials_on
     tmp_path: Path, clock: FakeClock
 ) -> None:
     wall = clock.clock.wall
-    Refusals(settings("http://a"), tmp_path, wall).note()
+    LoginBackoff(settings("http://a"), tmp_path, wall).note()
     clock.turn(60)
-    assert Refusals(settings("http://a"), tmp_path, wall).wait() == FIRST_WAIT - 60
-    assert Refusals(settings("http://a", "other"), tmp_path, wall).wait() == 0
-    assert Refusals(settings("http://b"), tmp_path, wall).wait() == 0
+    assert LoginBackoff(settings("http://a"), tmp_path, wall).wait() == FIRST_WAIT - 60
+    assert LoginBackoff(settings("http://a", "other"), tmp_path, wall).wait() == 0
+    assert LoginBackoff(settings("http://b"), tmp_path, wall).wait() == 0
     assert "simulated-key" not in "".join(file.read_text() for file in tmp_path.iterdir())
-    Refusals(settings("http://a"), tmp_path, wall).forget()
-    assert Refusals(settings("http://a"), tmp_path, wall).wait() == 0
+    LoginBackoff(settings("http://a"), tmp_path, wall).forget()
+    assert LoginBackoff(settings("http://a"), tmp_path, wall).wait() == 0
 
 
 def test_waits_double_up_to_four_hours(clock: FakeClock) -> None:
-    refusals = Refusals(settings("http://a"), None, clock.clock.wall)
+    refusals = LoginBackoff(settings("http://a"), None, clock.clock.wall)
     waits = [refusals.note() for _ in range(7)]
     assert waits == [FIRST_WAIT * factor for factor in (1, 2, 4, 8, 16, 16, 16)]
     assert waits[-1] == LONGEST_WAIT
@@ -127,7 +127,7 @@ def test_waits_double_up_to_four_hours(clock: FakeClock) -> None:
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"credentials": 1}', '{"refused_at": "x"}'])
 def test_a_damaged_memory_is_as_good_as_none(tmp_path: Path, clock: FakeClock, content: str) -> None:
     (tmp_path / "refused-hq.json").write_text(content)
-    assert Refusals(settings("http://a"), tmp_path, clock.clock.wall).wait() == 0
+    assert LoginBackoff(settings("http://a"), tmp_path, clock.clock.wall).wait() == 0
 
 
 def jwt_of(claims: dict[str, object]) -> str:
@@ -291,7 +291,7 @@ async def test_a_pbx_that_refused_everything_while_it_started_is_forgiven_soon_a
 
 async def test_who_only_looks_logs_in_once(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     async with tools(settings(url), clock) as (_, renewing):
-        once = Access(renewing._http, renewing._auth, clock.clock, renews=False)
+        once = AuthorisedClient(renewing._http, renewing._auth, clock.clock, renews=False)
         assert (await once.request("GET", "/xapi/v1/Defs")).status == 200
         pbx.tokens.drop()
         assert (await once.request("GET", "/xapi/v1/Defs")).status == 401
@@ -318,7 +318,7 @@ def test_times_beyond_all_measure_are_none() -> None:
 
 
 def test_a_reload_with_the_same_credentials_keeps_the_memory(clock: FakeClock) -> None:
-    memory = Refusals(settings("http://pbx", "wrong"), None, clock.clock.wall)
+    memory = LoginBackoff(settings("http://pbx", "wrong"), None, clock.clock.wall)
     memory.note()
     assert memory.for_settings(settings("http://pbx", "wrong")).wait() == FIRST_WAIT
     assert memory.for_settings(settings("http://pbx", "right")).wait() == 0

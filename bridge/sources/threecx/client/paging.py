@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from bridge.errors import SourceProtocolError
 from bridge.log import Recurring
 from bridge.sources.threecx import parse
-from bridge.sources.threecx.odata import MAX_PAGES, Walk
+from bridge.sources.threecx.client.odata import MAX_PAGES, Walk
 from bridge.sources.threecx.settings import QueryOptions
 
 T = TypeVar("T")

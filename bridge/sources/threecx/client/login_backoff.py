@@ -17,7 +17,7 @@ LONGEST_WAIT = 4 * 60 * 60.0
 _logger = logging.getLogger(__name__)
 
 
-class Refusals:
+class LoginBackoff:
     """When these credentials may be tried again: 15 minutes after a refusal, doubling up to 4 hours.
 
     `directory` is systemd's $STATE_DIRECTORY; without one the memory lasts as long as the process. Other credentials
@@ -36,11 +36,11 @@ class Refusals:
         self._wait = 0.0
         self._load()
 
-    def for_settings(self, settings: PbxSettings) -> "Refusals":
+    def for_settings(self, settings: PbxSettings) -> "LoginBackoff":
         """The same memory, or a new one where the credentials are others."""
         if _fingerprint(settings) == self._fingerprint and settings.name == self._name:
             return self
-        return Refusals(settings, self._directory, self._wall)
+        return LoginBackoff(settings, self._directory, self._wall)
 
     def wait(self) -> float:
         """Seconds until the next login may be tried; 0 when it may be tried now."""
