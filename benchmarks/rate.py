@@ -14,6 +14,7 @@ from bridge.domain.message import Message, Rank
 from bridge.mqtt.outbox import Outbox
 from bridge.mqtt.session import Hooks, Session
 from bridge.mqtt.settings import MqttSettings, Protocol, TlsSettings
+from bridge.runtime.supervision import Pulse
 from bridge.statistics import Statistics
 from bridge.topics import Topics
 from tests.support.mosquitto import program
@@ -113,6 +114,7 @@ async def _session(port: int, qos: int, count: int) -> float:
         Clock(),
         random.Random(),
         Statistics(Clock()),
+        Pulse(Clock()),
     )
     task = asyncio.create_task(session.run())
     await done.wait()

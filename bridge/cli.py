@@ -59,8 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from bridge import config, daemon, log  # noqa: PLC0415  # see above
-    from bridge.supervision import Supervision  # noqa: PLC0415  # see above
+    from bridge import config, log  # noqa: PLC0415  # see above
+    from bridge.runtime import daemon  # noqa: PLC0415  # see above
+    from bridge.runtime.supervision import Supervision  # noqa: PLC0415  # see above
 
     path = options.config or _default_config()
     settings = config.load(path, os.environ)
@@ -74,7 +75,8 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _health(options: argparse.Namespace) -> int:
-    from bridge import config, heartbeat  # noqa: PLC0415  # see above
+    from bridge import config  # noqa: PLC0415  # see above
+    from bridge.runtime import heartbeat  # noqa: PLC0415  # see above
 
     name = config.pbx_name(options.config or _default_config(), os.environ)
     age = heartbeat.Heartbeat(name, os.environ).age()

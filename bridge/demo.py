@@ -14,9 +14,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from bridge.app import Bridge
 from bridge.config import load
 from bridge.errors import BridgeError
+from bridge.runtime.bridge import Bridge
 from bridge.simulator import Rows, SimulatedPbx
 from bridge.simulator.life import live
 from bridge.simulator.lights import COMMAND_FILTERS, Look, SimulatedLights

@@ -20,13 +20,14 @@ from bridge.domain.light import Look
 from bridge.domain.message import Message, Rank
 from bridge.engine.engine import Engine
 from bridge.errors import EXIT_UNREACHABLE, BridgeError, BrokerError, BrokerUnavailable
-from bridge.intake import Intake, policy
 from bridge.log import harmless
 from bridge.mqtt.oneshot_client import NoAnswer, OneshotClient, ProbeResult, visiting
 from bridge.outputs.lights.light import Light
 from bridge.outputs.lights.output import as_message
 from bridge.outputs.lights.settings import LightSettings
 from bridge.outputs.state import documents
+from bridge.runtime.pbx import Intake, policy
+from bridge.runtime.supervision import Pulse
 from bridge.sources.threecx.client.login_backoff import LoginBackoff, state_directory
 from bridge.statistics import Statistics
 from bridge.topics import Topics, json_object, to_json
@@ -292,7 +293,16 @@ async def _own_intake(config: Config, *, force: bool) -> AsyncIterator[tuple[Eng
     clock = Clock()
     engine = Engine(policy(config), (), _Nobody(), clock)
     refusals = LoginBackoff(config.pbx, None if force else state_directory())
-    intake = Intake(config, engine, clock, random.Random(), Statistics(clock), refusals, renews=False)  # noqa: S311  # jitter
+    intake = Intake(
+        config,
+        engine,
+        clock,
+        random.Random(),  # noqa: S311  # jitter
+        Statistics(clock),
+        Pulse(clock),
+        refusals,
+        renews=False,
+    )
     reading = asyncio.create_task(intake.run(), name="pbx")
     try:
         await wait_for(intake.heard, PATIENCE)

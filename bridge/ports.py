@@ -23,6 +23,13 @@ class Publisher(Protocol):
         """Send it as soon as its rank and the configured rate allow; nothing while not in step."""
 
 
+class Liveness(Protocol):
+    """Notices loops that are stuck, as each says by when its next step is due."""
+
+    def expect(self, loop: str, within: float) -> None:
+        """`loop` has made a step; the next one follows within so many seconds, or it counts as stuck."""
+
+
 class Source(Protocol):
     """Reads the PBX and reports what it finds."""
 

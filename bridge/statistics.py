@@ -1,8 +1,8 @@
-"""Counts what the bridge does, sums it up for `bridge/health`, and knows which of its loops are on time."""
+"""Counts what the bridge does and sums it up for `bridge/health`."""
 
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,31 +30,12 @@ class Polls:
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
 
 
-class Pulse:
-    """Which loops are on time. Each says at every step by when the next one is due, as it knows what it waits for."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._due: dict[str, float] = {}
-        """By loop, on the monotonic clock."""
-
-    def expect(self, loop: str, within: float) -> None:
-        """`loop` has made a step; the next comes within so many seconds, or it is stuck."""
-        self._due[loop] = self._clock.monotonic() + within
-
-    def late(self) -> Iterator[str]:
-        """The loops that are not on time."""
-        now = self._clock.monotonic()
-        return (loop for loop, due in self._due.items() if due < now)
-
-
 class Statistics:
     """Counters since the start; whoever does something worth counting calls the method of that name."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._started = clock.monotonic()
-        self.pulse = Pulse(clock)
         self._polls: dict[str, Polls] = {}
         self._published = 0
         self._connects = 0

@@ -23,6 +23,7 @@ from bridge.mqtt.connection import Connection, Receive, WrongProtocol, matches
 from bridge.mqtt.outbox import Allowance, Outbox
 from bridge.mqtt.retained import RetainedTopics
 from bridge.mqtt.settings import MqttSettings, Protocol
+from bridge.ports import Liveness
 from bridge.statistics import Statistics
 from bridge.topics import Topics
 
@@ -90,6 +91,7 @@ class Session:
         clock: Clock,
         rng: random.Random,
         statistics: Statistics,
+        liveness: Liveness,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -122,19 +124,22 @@ class Session:
         """What keeps the session from the broker, None while it is connected."""
         self._turns = 0
         self._quick_closes = 0
-        self._serve_these(topics, outbox, hooks, statistics)
+        self._serve_these(topics, outbox, hooks, statistics, liveness)
 
-    def serve(self, topics: Topics, outbox: Outbox, hooks: Hooks, statistics: Statistics) -> None:
+    def serve(self, topics: Topics, outbox: Outbox, hooks: Hooks, statistics: Statistics, liveness: Liveness) -> None:
         """From now on work for these, without a break in the connection. The base topic must stay what it was."""
         self._outbox.clear()
-        self._serve_these(topics, outbox, hooks, statistics)
+        self._serve_these(topics, outbox, hooks, statistics, liveness)
         if self.why_not is None:
             statistics.connected()
         self._reloaded.set()
         self._anew.set()
 
-    def _serve_these(self, topics: Topics, outbox: Outbox, hooks: Hooks, statistics: Statistics) -> None:
-        self._topics, self._outbox, self._hooks, self._statistics = topics, outbox, hooks, statistics
+    def _serve_these(
+        self, topics: Topics, outbox: Outbox, hooks: Hooks, statistics: Statistics, liveness: Liveness
+    ) -> None:
+        self._topics, self._outbox, self._hooks = topics, outbox, hooks
+        self._statistics, self._liveness = statistics, liveness
         self._offline = Message(topics.bridge_state, b"offline", Rank.BRIDGE)
         outbox.on_put = self._wake.set
 
@@ -147,7 +152,7 @@ class Session:
         """Stay connected for ever; when cancelled, say `offline` and go."""
         protocol = first = Protocol.V5 if self._settings.protocol is Protocol.AUTO else self._settings.protocol
         while True:
-            self._statistics.pulse.expect(_LOOP, _STEP)
+            self._liveness.expect(_LOOP, _STEP)
             try:
                 await self._one_connection(protocol)
             except BrokerAuthError as error:
@@ -164,7 +169,7 @@ class Session:
                 self._failed(error)
                 pause = self._backoff.next()
                 protocol = first  # it may have been away when it did not answer the greeting of another version
-            self._statistics.pulse.expect(_LOOP, pause + _STEP)
+            self._liveness.expect(_LOOP, pause + _STEP)
             await asyncio.sleep(pause)
 
     def _failed(self, error: BrokerError, level: int = logging.WARNING) -> None:
@@ -340,7 +345,7 @@ class Session:
             held_up = bool(self._outbox) and connection.has_room and self._turns == before
             before = self._turns
             if not held_up:
-                self._statistics.pulse.expect(_LOOP, _STEP)
+                self._liveness.expect(_LOOP, _STEP)
             await asyncio.sleep(_LOOK)
 
     def _unpark(self, topic: str) -> None:

@@ -20,7 +20,7 @@ async def test_health_is_retained_and_told_again(
     subscriber: Subscriber,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bridge.controls.HEALTH_INTERVAL", 0.05)
+    monkeypatch.setattr("bridge.runtime.requests.HEALTH_INTERVAL", 0.05)
     async with running(write_config(tmp_path, pbx, url, broker.port)):
         await subscriber.until_latest("3cx/bridge/state", "online")
         await subscriber.until(lambda: len(subscriber.payloads("3cx/bridge/health")) > 2)

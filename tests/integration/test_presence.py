@@ -208,7 +208,7 @@ async def test_a_fault_of_the_bridge_itself_does_not_end_it(
             raise faults.pop()
         return active_call(raw)
 
-    monkeypatch.setattr("bridge.intake.RESTART", 0.01)
+    monkeypatch.setattr("bridge.runtime.pbx.RESTART", 0.01)
     monkeypatch.setattr("bridge.sources.threecx.parse.active_call", faulty)
     pbx.exchange.answer(pbx.exchange.ring("0301234567", "101"))
     async with running(full_config(tmp_path, pbx, url, broker.port, call_control="enabled: false")):

@@ -76,7 +76,7 @@ async def test_a_bad_configuration_ends_with_78_and_all_its_mistakes(tmp_path: P
 async def health(config: Path, stale: float = 30.0) -> tuple[int, str]:
     """What the command says, as a process of its own; with the bound of `stale` seconds."""
     program = (
-        f"import sys\nfrom bridge import heartbeat\nheartbeat.STALE = {stale}\n"
+        f"import sys\nfrom bridge.runtime import heartbeat\nheartbeat.STALE = {stale}\n"
         "from bridge.cli import main\nsys.exit(main())"
     )
     process = await asyncio.create_subprocess_exec(
@@ -168,7 +168,9 @@ async def test_health_says_whether_the_daemon_runs(tmp_path: Path, pbx: Simulate
     code, said = await health(config)
     assert (code, said.startswith("3cx2mqtt: not running: there is no ")) == (1, True)
 
-    async with BridgeProcess.start(config, prelude="from bridge import heartbeat; heartbeat.INTERVAL = 0.1") as bridge:
+    async with BridgeProcess.start(
+        config, prelude="from bridge.runtime import heartbeat; heartbeat.INTERVAL = 0.1"
+    ) as bridge:
         await bridge.says("cannot connect to the MQTT broker")
         assert await health(config) == (0, "running: it beat 0 s ago\n")
         os.kill(bridge.pid, signal.SIGSTOP)

@@ -182,7 +182,7 @@ class Office:
 def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
     """Devices may change as often as they like, so that the test need not wait."""
     monkeypatch.setattr("bridge.outputs.hass.throttle.APART", 0.05)
-    monkeypatch.setattr("bridge.app._TICK", 0.05)
+    monkeypatch.setattr("bridge.runtime.bridge._TICK", 0.05)
 
 
 @pytest.mark.timeout(300)

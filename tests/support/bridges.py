@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from bridge.app import Bridge
 from bridge.config import Config, load
+from bridge.runtime.bridge import Bridge
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx.client.login_backoff import LoginBackoff
 from tests.support.beside import beside

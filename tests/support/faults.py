@@ -15,8 +15,8 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from bridge.app import Bridge
 from bridge.domain.clock import Clock
+from bridge.runtime.bridge import Bridge
 from bridge.simulator import SimulatedPbx
 from bridge.simulator.pbx import Intercept
 from bridge.sources.threecx.client.login_backoff import LoginBackoff

@@ -10,6 +10,7 @@ from typing import TypeVar
 from bridge.domain.model import Update
 from bridge.log import Troubles
 from bridge.ports import Source
+from bridge.runtime.supervision import Pulse
 from bridge.sources.threecx.client.auth import TokenAuth
 from bridge.sources.threecx.client.authorised import AuthorisedClient
 from bridge.sources.threecx.client.http import Http
@@ -38,7 +39,12 @@ async def tools(
         access = AuthorisedClient(http, TokenAuth(http, pbx_settings, refusals, clock.clock), clock.clock)
         troubles = Troubles(logging.getLogger("bridge.test"))
         statistics = Statistics(clock.clock)
-        yield Tools(Xapi(access), lambda key: f"file:{key}", troubles, clock.clock, Hasty(), statistics), access
+        yield (
+            Tools(
+                Xapi(access), lambda key: f"file:{key}", troubles, clock.clock, Hasty(), statistics, Pulse(clock.clock)
+            ),
+            access,
+        )
 
 
 @asynccontextmanager

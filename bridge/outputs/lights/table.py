@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Mapping
 
-from bridge.outputs.lights.esphome import EspHome
-from bridge.outputs.lights.home_assistant import HomeAssistant
+from bridge.outputs.lights.drivers.esphome import EspHome
+from bridge.outputs.lights.drivers.home_assistant import HomeAssistant
+from bridge.outputs.lights.drivers.shelly_gen1 import ShellyGen1
+from bridge.outputs.lights.drivers.shelly_gen2 import ShellyGen2
+from bridge.outputs.lights.drivers.tasmota import Tasmota
+from bridge.outputs.lights.drivers.template import Template
+from bridge.outputs.lights.drivers.wled import Wled
+from bridge.outputs.lights.drivers.zigbee2mqtt import Zigbee2Mqtt
 from bridge.outputs.lights.protocol import Driver, DriverOptions
-from bridge.outputs.lights.shelly_gen1 import ShellyGen1
-from bridge.outputs.lights.shelly_gen2 import ShellyGen2
-from bridge.outputs.lights.tasmota import Tasmota
-from bridge.outputs.lights.template import Template
-from bridge.outputs.lights.wled import Wled
-from bridge.outputs.lights.zigbee2mqtt import Zigbee2Mqtt
 
 DRIVERS: Mapping[str, Callable[[DriverOptions], Driver]] = {
     "zigbee2mqtt": Zigbee2Mqtt,

@@ -59,7 +59,7 @@ class CallControl:
         """Stay connected for ever."""
         while True:
             self._wake.clear()
-            self._tools.statistics.pulse.expect(NAME, STEP)
+            self._tools.liveness.expect(NAME, STEP)
             self._opened = float("inf")
             try:
                 await self._one_connection(report)
@@ -87,7 +87,7 @@ class CallControl:
         """Read everything at the start, every `resync` seconds, and whenever events are missing."""
         failed = 0
         while True:
-            self._tools.statistics.pulse.expect(NAME, STEP)
+            self._tools.liveness.expect(NAME, STEP)
             try:
                 await follower.read_everything(self._tools.clock.monotonic())
             except SourceUnavailable as error:
@@ -96,7 +96,7 @@ class CallControl:
                     raise
                 _logger.debug("Call Control: %s", error)
                 pause = max(_LEAST_PAUSE, wish_of(error))
-                self._tools.statistics.pulse.expect(NAME, pause + STEP)
+                self._tools.liveness.expect(NAME, pause + STEP)
                 await asyncio.sleep(pause)
                 continue
             failed = 0

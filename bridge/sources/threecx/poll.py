@@ -18,7 +18,7 @@ from bridge.errors import (
     SourceUnavailable,
 )
 from bridge.log import Troubles
-from bridge.ports import Report
+from bridge.ports import Liveness, Report
 from bridge.sources.threecx.client.xapi import Xapi
 from bridge.sources.threecx.settings import QueryOptions
 from bridge.statistics import Statistics
@@ -49,10 +49,11 @@ class Tools:
     clock: Clock
     rng: random.Random
     statistics: Statistics
+    liveness: Liveness
 
     async def rest(self, source: str, wake: asyncio.Event, seconds: float, least: float = 0.0) -> None:
         """Wait until `wake` is set, for `least` to `seconds`; nobody expects a step of `source` before that."""
-        self.statistics.pulse.expect(source, seconds + STEP)
+        self.liveness.expect(source, seconds + STEP)
         await asyncio.sleep(least)
         await wait_for(wake, seconds - least)
 
@@ -122,7 +123,7 @@ class Poll:
         while True:
             started = clock.monotonic()
             self._wake.clear()
-            self._tools.statistics.pulse.expect(self._name, _LONGEST_ROUND)
+            self._tools.liveness.expect(self._name, _LONGEST_ROUND)
             try:
                 update = await self._read()
             except SourceError as error:

@@ -40,7 +40,7 @@ class Probe:
         """Probe for ever."""
         while True:
             self._wake.clear()
-            self._tools.statistics.pulse.expect(NAME, STEP)
+            self._tools.liveness.expect(NAME, STEP)
             try:
                 version = await self._tools.xapi.version()
             except SourceError as error:

@@ -7,11 +7,11 @@ import signal
 from pathlib import Path
 
 from bridge import __version__, log
-from bridge.app import Bridge
 from bridge.config import Config, load
 from bridge.errors import ConfigError
+from bridge.runtime.bridge import Bridge
+from bridge.runtime.supervision import Supervision
 from bridge.sources.threecx.client.login_backoff import LoginBackoff, state_directory
-from bridge.supervision import Supervision
 
 _logger = logging.getLogger(__name__)
 

@@ -14,20 +14,37 @@ A PBX or a broker that is down, slow or refuses the login is none of these: the 
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Self
 
-from bridge import heartbeat
 from bridge.domain.clock import Clock
-from bridge.heartbeat import Heartbeat
 from bridge.log import Recurring
-from bridge.notify import Notify
-from bridge.statistics import Pulse
+from bridge.runtime import heartbeat
+from bridge.runtime.heartbeat import Heartbeat
+from bridge.runtime.sd_notify import Notify
 
 _TICK = 1.0
 
 _logger = logging.getLogger(__name__)
+
+
+class Pulse:
+    """Which loops are on time. Each says at every step by when the next one is due, as it knows what it waits for."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._due: dict[str, float] = {}
+        """By loop, on the monotonic clock."""
+
+    def expect(self, loop: str, within: float) -> None:
+        """`loop` has made a step; the next comes within so many seconds, or it is stuck."""
+        self._due[loop] = self._clock.monotonic() + within
+
+    def late(self) -> Iterator[str]:
+        """The loops that are not on time."""
+        now = self._clock.monotonic()
+        return (loop for loop, due in self._due.items() if due < now)
 
 
 class Supervision:

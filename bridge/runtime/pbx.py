@@ -15,7 +15,7 @@ from bridge.domain.presence import NO_PRESENCE
 from bridge.engine.engine import Engine, Policy
 from bridge.errors import EXIT_UNREACHABLE, SourceMissing, SourcePermissionError, SourceUnavailable
 from bridge.log import Troubles, redacted
-from bridge.ports import Source
+from bridge.ports import Liveness, Source
 from bridge.sources.threecx import active_calls, call_control, monitor_status, parse, probe, users
 from bridge.sources.threecx.active_calls import ActiveCalls
 from bridge.sources.threecx.call_control import CallControl
@@ -51,6 +51,7 @@ class Intake:
         clock: Clock,
         rng: random.Random,
         statistics: Statistics,
+        liveness: Liveness,
         refusals: LoginBackoff,
         *,
         renews: bool = True,
@@ -62,7 +63,9 @@ class Intake:
         self._auth = TokenAuth(self._http, config.pbx, refusals, clock)
         access = AuthorisedClient(self._http, self._auth, clock, renews=renews)
         xapi = Xapi(access)
-        tools = Tools(xapi, config.place, Troubles(_logger, monotonic=clock.monotonic), clock, rng, statistics)
+        tools = Tools(
+            xapi, config.place, Troubles(_logger, monotonic=clock.monotonic), clock, rng, statistics, liveness
+        )
         self._active_calls = ActiveCalls(tools, config.active_calls) if config.active_calls.enabled else None
         self._sources = [Probe(tools, access, self._look_again), *self._enabled_sources(tools, access)]
         self._writer = Writer(xapi, engine.row, self._look_again)

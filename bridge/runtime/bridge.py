@@ -8,14 +8,12 @@ from urllib.parse import urlsplit
 
 from bridge.aio import wait_for
 from bridge.config import Config
-from bridge.controls import Controls
 from bridge.domain.clock import Clock
 from bridge.domain.message import Message
 from bridge.domain.presence import DEFAULT_PROFILES
 from bridge.domain.privacy import CallerId
 from bridge.engine.commands import CommandDesk
 from bridge.engine.engine import Engine
-from bridge.intake import Intake, policy
 from bridge.log import Published
 from bridge.mqtt.outbox import Outbox
 from bridge.mqtt.retained import RetainedTopics
@@ -26,11 +24,13 @@ from bridge.outputs.hass.throttle import DiscoveryThrottle
 from bridge.outputs.lights.output import LightsOutput
 from bridge.outputs.state import StateOutput
 from bridge.ports import Output
+from bridge.runtime.pbx import Intake, policy
+from bridge.runtime.requests import Controls
+from bridge.runtime.supervision import Pulse, Supervision
 from bridge.sources.threecx import monitor_status, users
 from bridge.sources.threecx.client.login_backoff import LoginBackoff
 from bridge.sources.threecx.settings import Enabled, QueryOptions
 from bridge.statistics import Statistics
-from bridge.supervision import Supervision
 
 PATIENCE = 5.0
 """Seconds that the first publish waits for the first word of the PBX, to spare everybody a flash of `unknown`."""
@@ -73,8 +73,9 @@ class Bridge:
         self._refreshed = float("-inf")
         self._refresh_is_due = False
         self._statistics = Statistics(self._clock)
+        self._pulse = Pulse(self._clock)
         refusals = refusals or LoginBackoff(config.pbx, None, self._clock.wall)
-        self._intake = Intake(config, self._engine, self._clock, self._rng, self._statistics, refusals)
+        self._intake = Intake(config, self._engine, self._clock, self._rng, self._statistics, self._pulse, refusals)
         desk = CommandDesk(config.commands, lambda dn: self._engine.row(dn) is not None, self._intake.write)
         listeners = dict(self._lights.listeners)
         if config.homeassistant.enabled:
@@ -93,6 +94,7 @@ class Bridge:
             self._clock,
             self._rng,
             self._statistics,
+            self._pulse,
         )
 
     async def run(self) -> None:
@@ -107,7 +109,7 @@ class Bridge:
         Lights that only the earlier one has get their farewell.
         """
         self._partings = earlier.partings()
-        session.serve(self._topics, self._outbox, self._hooks(), self._statistics)
+        session.serve(self._topics, self._outbox, self._hooks(), self._statistics, self._pulse)
         self.session = session
 
     def partings(self) -> tuple[Message, ...]:
@@ -130,7 +132,7 @@ class Bridge:
             if self._config.web.enabled:
                 tasks.create_task(self._serve_web(), name="web")
             if self._supervision is not None:
-                name, pulse = self._config.pbx.name, self._statistics.pulse
+                name, pulse = self._config.pbx.name, self._pulse
                 tasks.create_task(self._supervision.attend(name, pulse, self._standing), name="supervision")
 
     def _standing(self) -> str:
@@ -214,7 +216,7 @@ class Bridge:
 
     async def _keep_time(self) -> None:
         while True:
-            self._statistics.pulse.expect("clock", _STEP)
+            self._pulse.expect("clock", _STEP)
             await asyncio.sleep(_TICK)
             self._engine.tick()
             self._gate.tick()
@@ -224,7 +226,7 @@ class Bridge:
     async def _keep_lights(self) -> None:
         """Send commands to the lights when they are due."""
         while True:
-            self._statistics.pulse.expect("lights", _STEP)
+            self._pulse.expect("lights", _STEP)
             wait = self._lights.tick() - self._clock.monotonic()
             await wait_for(self._relight, max(0.0, min(wait, _TICK)))
             self._relight.clear()

@@ -13,13 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from bridge import heartbeat
 from bridge.cli import main
 from bridge.domain.clock import Clock
 from bridge.errors import BridgeError
-from bridge.heartbeat import Heartbeat
-from bridge.statistics import Pulse
-from bridge.supervision import Supervision
+from bridge.runtime import heartbeat
+from bridge.runtime.heartbeat import Heartbeat
+from bridge.runtime.supervision import Pulse, Supervision
 
 ROOT = Path(__file__).parents[1]
 NOBODY = 2**22 + 1

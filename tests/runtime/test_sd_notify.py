@@ -10,14 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from bridge.app import Bridge
 from bridge.domain.clock import Clock
-from bridge.notify import Notify
+from bridge.runtime.bridge import Bridge
+from bridge.runtime.sd_notify import Notify
+from bridge.runtime.supervision import Pulse, Supervision
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx import poll
 from bridge.sources.threecx.client.xapi import Xapi
-from bridge.statistics import Pulse
-from bridge.supervision import Supervision
 from tests.support.beside import beside
 from tests.support.bridges import Hasty, read_config, write_config
 from tests.support.clock import FakeClock
