@@ -85,7 +85,7 @@ def _health(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from bridge import oneshot  # noqa: PLC0415  # see above
+    from bridge.commands import running_bridge  # noqa: PLC0415  # see above
 
     settings = _configuration(options)
     _show(ok("configuration", f"{settings.tree.path} is valid"))
@@ -96,7 +96,7 @@ def _check(options: argparse.Namespace) -> int:
 
     async def show_all() -> int:
         codes = []
-        async for finding in oneshot.check(settings, force=options.force):
+        async for finding in running_bridge.check(settings, force=options.force):
             _show(finding)
             codes.append(finding.exit_code)
         return gravest(codes)
@@ -105,20 +105,20 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _users(options: argparse.Namespace) -> int:
-    from bridge import oneshot  # noqa: PLC0415  # see above
+    from bridge.commands import running_bridge  # noqa: PLC0415  # see above
 
     settings = _configuration(options)
-    found, findings = asyncio.run(oneshot.users(settings, force=options.force))
+    found, findings = asyncio.run(running_bridge.users(settings, force=options.force))
     code = gravest(finding.exit_code for finding in findings)
     if found or not code:
-        print(_harmless_json(found) if options.json else "\n".join(oneshot.as_table(found)))
+        print(_harmless_json(found) if options.json else "\n".join(running_bridge.as_table(found)))
     for finding in findings:
         _show(finding, sys.stderr)
     return code
 
 
 def _cleanup(options: argparse.Namespace) -> int:
-    from bridge import cleanup  # noqa: PLC0415  # see above
+    from bridge.commands import cleanup  # noqa: PLC0415  # see above
     from bridge.topics import Topics  # noqa: PLC0415  # see above
 
     settings = _configuration(options)
@@ -147,7 +147,7 @@ def _cleanup(options: argparse.Namespace) -> int:
 
 
 def _diagnose(options: argparse.Namespace) -> int:
-    from bridge import diagnose  # noqa: PLC0415  # see above
+    from bridge.commands import diagnose  # noqa: PLC0415  # see above
 
     settings = _configuration(options)
     now = int(time.time())
@@ -163,10 +163,10 @@ def _diagnose(options: argparse.Namespace) -> int:
 
 
 def _light_test(options: argparse.Namespace) -> int:
-    from bridge import oneshot  # noqa: PLC0415  # see above
+    from bridge.commands import running_bridge  # noqa: PLC0415  # see above
 
     settings = _configuration(options)
-    asyncio.run(oneshot.light_test(settings, options.name, lambda line: print(line, flush=True)))
+    asyncio.run(running_bridge.light_test(settings, options.name, lambda line: print(line, flush=True)))
     return EXIT_FINE
 
 
@@ -192,14 +192,14 @@ def _harmless_json(value: object) -> str:
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    from bridge import demo  # noqa: PLC0415  # see above
+    from bridge.commands import demo  # noqa: PLC0415  # see above
 
     asyncio.run(demo.simulate(port=options.port, users=options.users, version=options.pbx_version, rows=options.rows))
     return EXIT_FINE
 
 
 def _demo(_options: argparse.Namespace) -> int:
-    from bridge import demo  # noqa: PLC0415  # see above
+    from bridge.commands import demo  # noqa: PLC0415  # see above
 
     asyncio.run(demo.demo())
     return EXIT_FINE

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.cleanup import clear, owned
+from bridge.commands.cleanup import clear, owned
 from bridge.errors import BridgeError
 from bridge.simulator import SimulatedPbx
 from bridge.topics import Topics
@@ -40,7 +40,7 @@ async def everything(broker: Mosquitto) -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.cleanup.MOMENT", 0.05)
+    monkeypatch.setattr("bridge.commands.cleanup.MOMENT", 0.05)
 
 
 @pytest.mark.parametrize("qos", [0, 1])

@@ -14,11 +14,11 @@ from importlib import metadata
 from urllib.parse import urlsplit
 
 from bridge import __version__
+from bridge.commands.running_bridge import check
 from bridge.config import Config
 from bridge.errors import BrokerError
 from bridge.log import redacted
 from bridge.mqtt.oneshot_client import visiting
-from bridge.oneshot import check
 from bridge.topics import json_object, to_json
 
 PACKAGES = ("aiohttp", "paho-mqtt", "pyyaml", "voluptuous", "prometheus-client", "busylight-core")
