@@ -6,8 +6,15 @@ import pytest_asyncio
 
 from bridge.simulator import SimulatedPbx
 from tests.support.clock import FakeClock
+from tests.support.limits import limit
 from tests.support.mosquitto import Mosquitto
 from tests.support.subscriber import Subscriber
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The limit of a whole test, unless one is given on the command line or by a marker."""
+    if config.getoption("timeout", None) is None:
+        config.option.timeout = limit(60.0)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from bridge.mqtt.connection import Connection, Receive, WrongProtocol, matches
 from bridge.mqtt.outbox import Allowance, Outbox
 from bridge.mqtt.retained import RetainedTopics
 from bridge.mqtt.settings import MqttSettings, Protocol
+from bridge.mqtt.timing import USUAL, MqttTiming
 from bridge.ports import Liveness
 from bridge.statistics import Statistics
 from bridge.topics import Topics
@@ -92,7 +93,9 @@ class Session:
         rng: random.Random,
         statistics: Statistics,
         liveness: Liveness,
+        timing: MqttTiming = USUAL,
     ) -> None:
+        self._timing = timing
         self._settings = settings
         self._clock = clock
         self._rng = rng

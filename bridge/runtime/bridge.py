@@ -27,6 +27,7 @@ from bridge.ports import Output
 from bridge.runtime.pbx import Intake, policy
 from bridge.runtime.requests import Controls
 from bridge.runtime.supervision import Pulse, Supervision
+from bridge.runtime.timing import USUAL, Timing
 from bridge.sources.threecx import monitor_status, users
 from bridge.sources.threecx.client.login_backoff import LoginBackoff
 from bridge.sources.threecx.settings import Enabled, QueryOptions
@@ -35,7 +36,6 @@ from bridge.statistics import Statistics
 PATIENCE = 5.0
 """Seconds that the first publish waits for the first word of the PBX, to spare everybody a flash of `unknown`."""
 
-_TICK = 1.0
 _STEP = 30.0
 """Seconds after which a loop that ticks must have ticked again."""
 
@@ -53,10 +53,12 @@ class Bridge:
         rng: random.Random | None = None,
         refusals: LoginBackoff | None = None,
         supervision: Supervision | None = None,
+        timing: Timing = USUAL,
     ) -> None:
         """`refusals` is the memory of an earlier life: no login is tried again too soon because of a reload."""
         self._config = config
         self._supervision = supervision
+        self._timing = timing
         self._clock = clock or Clock()
         self._rng = rng or random.Random()  # noqa: S311  # jitter
         self._topics = config.topics
@@ -75,7 +77,9 @@ class Bridge:
         self._statistics = Statistics(self._clock)
         self._pulse = Pulse(self._clock)
         refusals = refusals or LoginBackoff(config.pbx, None, self._clock.wall)
-        self._intake = Intake(config, self._engine, self._clock, self._rng, self._statistics, self._pulse, refusals)
+        self._intake = Intake(
+            config, self._engine, self._clock, self._rng, self._statistics, self._pulse, refusals, timing.threecx
+        )
         desk = CommandDesk(config.commands, lambda dn: self._engine.row(dn) is not None, self._intake.write)
         listeners = dict(self._lights.listeners)
         if config.homeassistant.enabled:
@@ -95,6 +99,7 @@ class Bridge:
             self._rng,
             self._statistics,
             self._pulse,
+            timing.mqtt,
         )
 
     async def run(self) -> None:
@@ -217,7 +222,7 @@ class Bridge:
     async def _keep_time(self) -> None:
         while True:
             self._pulse.expect("clock", _STEP)
-            await asyncio.sleep(_TICK)
+            await asyncio.sleep(self._timing.tick)
             self._engine.tick()
             self._gate.tick()
             if self._refresh_is_due:
@@ -228,7 +233,7 @@ class Bridge:
         while True:
             self._pulse.expect("lights", _STEP)
             wait = self._lights.tick() - self._clock.monotonic()
-            await wait_for(self._relight, max(0.0, min(wait, _TICK)))
+            await wait_for(self._relight, max(0.0, min(wait, self._timing.tick)))
             self._relight.clear()
 
     async def _serve_web(self) -> None:
@@ -255,7 +260,7 @@ class Bridge:
     def _refresh(self) -> None:
         """Once a second at most: what is asked for meanwhile comes with the next second."""
         now = self._clock.monotonic()
-        self._refresh_is_due = now < self._refreshed + _TICK
+        self._refresh_is_due = now < self._refreshed + self._timing.tick
         if self._refresh_is_due:
             return
         self._refreshed = now

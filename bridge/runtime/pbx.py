@@ -29,6 +29,7 @@ from bridge.sources.threecx.monitor_status import MonitorStatus
 from bridge.sources.threecx.poll import Tools, good_for
 from bridge.sources.threecx.probe import Probe
 from bridge.sources.threecx.settings import Enabled
+from bridge.sources.threecx.timing import USUAL, ThreecxTiming
 from bridge.sources.threecx.users import Users
 from bridge.sources.threecx.writer import Writer
 from bridge.statistics import Statistics
@@ -53,6 +54,7 @@ class Intake:
         statistics: Statistics,
         liveness: Liveness,
         refusals: LoginBackoff,
+        timing: ThreecxTiming = USUAL,
         *,
         renews: bool = True,
     ) -> None:
@@ -64,7 +66,7 @@ class Intake:
         access = AuthorisedClient(self._http, self._auth, clock, renews=renews)
         xapi = Xapi(access)
         tools = Tools(
-            xapi, config.place, Troubles(_logger, monotonic=clock.monotonic), clock, rng, statistics, liveness
+            xapi, config.place, Troubles(_logger, monotonic=clock.monotonic), clock, rng, statistics, liveness, timing
         )
         self._active_calls = ActiveCalls(tools, config.active_calls) if config.active_calls.enabled else None
         self._sources = [Probe(tools, access, self._look_again), *self._enabled_sources(tools, access)]

@@ -15,6 +15,7 @@ from aiohttp import web
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from bridge.runtime.timing import Timing
 from bridge.simulator import SimulatedPbx
 from bridge.topics import object_id
 from tests.support.bridges import running, write_config
@@ -182,7 +183,6 @@ class Office:
 def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
     """Devices may change as often as they like, so that the test need not wait."""
     monkeypatch.setattr("bridge.outputs.hass.throttle.APART", 0.05)
-    monkeypatch.setattr("bridge.runtime.bridge._TICK", 0.05)
 
 
 @pytest.mark.timeout(300)
@@ -247,7 +247,7 @@ class Life:
 
     async def begin(self) -> None:
         path = write_config(self._folder, self._office.pbx, self._url, self._broker.port, **self._office.options.text())
-        await self._bridge.enter_async_context(running(path))
+        await self._bridge.enter_async_context(running(path, timing=Timing(tick=0.05)))
         await self.until_true()
 
     async def end(self) -> None:

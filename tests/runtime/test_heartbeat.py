@@ -20,7 +20,7 @@ from bridge.runtime import heartbeat
 from bridge.runtime.heartbeat import Heartbeat
 from bridge.runtime.supervision import Pulse, Supervision
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NOBODY = 2**22 + 1
 """A process id that Linux never gives."""
 

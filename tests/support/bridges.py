@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bridge.config import Config, load
 from bridge.runtime.bridge import Bridge
+from bridge.runtime.timing import USUAL, Timing
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx.client.login_backoff import LoginBackoff
 from tests.support.beside import beside
@@ -83,11 +84,11 @@ def read_config(path: Path) -> Config:
 
 
 @asynccontextmanager
-async def running(path: Path, state_directory: Path | None = None) -> AsyncIterator[None]:
+async def running(path: Path, state_directory: Path | None = None, timing: Timing = USUAL) -> AsyncIterator[None]:
     """The bridge in this loop, for the length of the block; stopped as SIGTERM stops it."""
     config = read_config(path)
     refusals = LoginBackoff(config.pbx, state_directory)
-    async with beside(Bridge(config, rng=Hasty(), refusals=refusals).run()):
+    async with beside(Bridge(config, rng=Hasty(), refusals=refusals, timing=timing).run()):
         yield
 
 

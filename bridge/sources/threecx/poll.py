@@ -21,6 +21,7 @@ from bridge.log import Troubles
 from bridge.ports import Liveness, Report
 from bridge.sources.threecx.client.xapi import Xapi
 from bridge.sources.threecx.settings import QueryOptions
+from bridge.sources.threecx.timing import USUAL, ThreecxTiming
 from bridge.statistics import Statistics
 
 _LONGEST_BACKOFF = 30.0
@@ -50,6 +51,7 @@ class Tools:
     rng: random.Random
     statistics: Statistics
     liveness: Liveness
+    timing: ThreecxTiming = USUAL
 
     async def rest(self, source: str, wake: asyncio.Event, seconds: float, least: float = 0.0) -> None:
         """Wait until `wake` is set, for `least` to `seconds`; nobody expects a step of `source` before that."""

@@ -1,10 +1,7 @@
 """Every driver of the table, against the parser of the light that it is for."""
 
-import ast
-import importlib
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import assume, given, settings
@@ -128,10 +125,3 @@ def test_any_other_word_says_nothing(name: str, case: Case, garbage: str) -> Non
     availability = made(name, case).availability
     assume(garbage.strip().casefold() not in {"online", "offline", "true", "false"})
     assert availability is None or availability.is_online(garbage) is None
-
-
-@pytest.mark.parametrize("name", DRIVERS)
-def test_no_driver_imports_another(name: str) -> None:
-    source = Path(str(importlib.import_module(f"bridge.outputs.lights.{name}").__file__)).read_text()
-    imported = {node.module for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)}
-    assert not imported & {f"bridge.outputs.lights.{other}" for other in DRIVERS}
