@@ -1,4 +1,4 @@
-"""Who is published: users come with the rounds of the sources, and go when none reports them any more."""
+"""Which users are published: added when a source reports them, removed when none has for `users.forget_after`."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,12 +11,17 @@ from bridge.engine.source_state import Feed, Feeds, Known
 from bridge.log import Recurring
 
 _FEW = 3
+"""So many users may disappear at once without asking, however small the PBX is."""
 
 _logger = logging.getLogger(__name__)
 
 
 class Roster:
-    """The users by DN. What a method calls changed is to be derived anew; who goes is collected in `gone`."""
+    """The users by DN.
+
+    Methods return the DNs whose facts changed and whose presence must be derived again. Users that were removed are
+    collected in `gone` until the caller has cleared what is published of them.
+    """
 
     def __init__(self, settings: UsersSettings, feeds: Feeds, clock: Clock) -> None:
         self._settings = settings
@@ -25,7 +30,8 @@ class Roster:
         self._admission = Admission(settings)
         self._specials: set[str] = set()
         self._drop_unreported = False
-        self._guarded = True
+        self._unguarded: set[Feed] = set()
+        """Sources whose next complete round may remove any number of users, because a refresh was requested."""
         self._mass_removal = Recurring(_logger)
         self.known: dict[str, Known] = {}
         self.gone: list[Known] = []
@@ -37,11 +43,19 @@ class Roster:
         return iter(self.known)
 
     def lift_guard(self) -> None:
-        """Let the next round remove as many users as it will."""
-        self._guarded = False
+        """Let the next complete round of each source remove any number of users, and no later round.
+
+        Each source has a permission of its own: a user goes only when no source reports it, so it may be the last
+        source to answer that decides. With one permission for all, a user who refreshes after deleting extensions
+        would lose it to the first source, while the others' last rounds still have the extensions.
+        """
+        self._unguarded = set(self._feeds.rows)
 
     def take(self, feed: Feed, rows: Mapping[str, Row], *, complete: bool) -> set[str]:
-        """Take in a round; returns the DNs that are new or whose facts changed."""
+        """Merge a round of `feed`; returns the DNs that are new or whose facts changed.
+
+        Only a complete round (read to its end, narrowed by no option) says that somebody is missing.
+        """
         feed.rows, feed.complete = rows, complete
         changed = set()
         for dn, row in rows.items():
@@ -57,28 +71,31 @@ class Roster:
             if _replaced(known, row):
                 changed.add(dn)
         absent = [dn for dn in self.known if dn not in rows]
-        if absent:
-            if complete:
-                self._forget_missing(absent)
-                self._guarded = True
-            changed |= self._without(feed, absent)
+        if complete:
+            self._forget_missing(feed, absent)
+        changed |= self._without(feed, absent)
         self.drop_unreported()
         return changed & self.known.keys()
 
     def introduce(self, dns: Iterable[str]) -> None:
-        """Where no source reports users, those whose calls are pushed are the users."""
+        """Where no source reports users, the extensions whose calls Call Control pushes are the users.
+
+        They stand in for a round of the source `users`, which is off then. A list without any extension is not a
+        complete round, like an empty answer of the other sources: more likely a right was taken away than everybody.
+        """
         feed = self._feeds.users
-        feed.rows = dict.fromkeys(dns)  # who is there, and no facts
+        feed.rows = dict.fromkeys(dns)  # no facts but that they exist
         for dn in feed.rows:
             if self._admits(dn):
                 self.known.setdefault(dn, Known()).missing_since = None
-        self._forget_missing([dn for dn in self.known if dn not in feed.rows])
+        if feed.rows:
+            self._forget_missing(feed, [dn for dn in self.known if dn not in feed.rows])
 
     def adopt(self, remembered: Mapping[str, Remembered], *, same_options: bool) -> None:
-        """Take over whom an earlier run had published; see Engine.adopt."""
+        """Add the users that an earlier run had published; see Engine.adopt."""
         self._drop_unreported = not same_options
         for dn, past in remembered.items():
-            if self._admits(dn):  # others are not taken over, and so cleared as leftovers
+            if self._admits(dn):  # what is retained of others is cleared by comparing with the snapshot
                 known = self.known.setdefault(dn, Known())
                 known.name, known.department = known.name or past.name, known.department or past.department
                 if known.user is None or known.user.state in {past.state, State.UNKNOWN}:
@@ -86,7 +103,10 @@ class Roster:
         self.drop_unreported()
 
     def drop_unreported(self) -> None:
-        """Once all sources of users have spoken after the options changed, let go of whom none of them reports."""
+        """After a start with other options, remove users that no source reports, once every source has reported.
+
+        The guard does not apply: options that admit fewer users are meant to remove many at once.
+        """
         feeds = [feed for feed in self._feeds.rows if feed.on]
         if self._drop_unreported and all(feed.spoken for feed in feeds) and any(feed.fresh for feed in feeds):
             self._drop_unreported = False
@@ -105,7 +125,7 @@ class Roster:
         return any(dn in feed.rows for feed in self._feeds.rows)
 
     def _without(self, feed: Feed, absent: Iterable[str]) -> set[str]:
-        """Drop the facts that `feed` once told about users whom it does not report now; returns whose there were."""
+        """Drop what `feed` said earlier about users that it does not report now; returns the DNs that this changes."""
         changed = set()
         for dn in absent:
             known = self.known.get(dn)
@@ -122,7 +142,22 @@ class Roster:
                 changed.add(dn)
         return changed
 
-    def _forget_missing(self, absent: Iterable[str]) -> None:
+    def _forget_missing(self, feed: Feed, absent: Iterable[str]) -> None:
+        """After a complete round of `feed`: remove the users that no source has reported for `forget_after`."""
+        guarded = feed not in self._unguarded
+        self._unguarded.discard(feed)
+        overdue = self._overdue(absent)
+        if guarded and len(overdue) > _FEW and len(overdue) * 2 > len(self.known):
+            self._mass_removal.failed(
+                f"the PBX no longer reports {len(overdue)} of {len(self.known)} users; in case this is a mistake "
+                "there, they are kept until a refresh is requested"
+            )
+            return
+        self._remove(overdue)
+        # Ends this failure, so that another mass removal is reported again, also one of the same numbers.
+        self._mass_removal.recovered("the guard against mass removal holds no users back any more")
+
+    def _overdue(self, absent: Iterable[str]) -> list[str]:
         now = self._clock.monotonic()
         overdue = []
         for dn in absent:
@@ -133,20 +168,14 @@ class Roster:
                 known.missing_since = now
             if now - known.missing_since >= self._settings.forget_after:
                 overdue.append(dn)
-        if self._guarded and len(overdue) > _FEW and len(overdue) * 2 > len(self.known):
-            self._mass_removal.failed(
-                f"the PBX no longer reports {len(overdue)} of {len(self.known)} users; in case this is a mistake "
-                "there, they are kept until a refresh is requested"
-            )
-        elif overdue:
-            self._remove(overdue)
+        return overdue
 
     def _remove(self, dns: Iterable[str]) -> None:
         self.gone += [self.known.pop(dn) for dn in dns if dn in self.known]
 
 
 def _replaced(known: Known, row: Row) -> bool:
-    """Let `row` take the place of the last one; says whether it is another."""
+    """Store `row` in place of the previous one; returns whether they differ."""
     if isinstance(row, UserRow):
         known.doubted = False
         if known.profile is row:
