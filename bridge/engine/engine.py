@@ -142,6 +142,7 @@ class Engine:
             case Answered():
                 self._answered()
                 self._show(pbx_version=update.version or self._bridge.pbx_version)
+        self._publish_groups()
 
     def tick(self) -> None:
         """Let go of what is past its bound. To be called about once a second."""
@@ -153,6 +154,7 @@ class Engine:
             _logger.warning("the PBX has not answered for %.0f s", now - self._last_answer)
             self._last_answer = None
         self._show()
+        self._publish_groups()
 
     def refresh(self) -> None:
         """Let the next round remove as many users as it will."""
@@ -167,6 +169,7 @@ class Engine:
         self._say_goodbye()
         self._publish(self._roster)
         self._show()
+        self._publish_groups()
 
     def snapshot(self) -> Iterator[Message]:
         """Everything that should be retained now."""
@@ -336,8 +339,12 @@ class Engine:
     def _emit(self, dn: str, before: User | None, after: User | None) -> None:
         self._busy += (after is not None and after.busy is True) - (before is not None and before.busy is True)
         self._send(lambda output: output.user(before, after))
-        for group_before, group_after in self._groups.note(dn, after):
-            self._send(lambda output, old=group_before, new=group_after: output.group(old, new))  # type: ignore[misc]
+        self._groups.note(dn, after)
+
+    def _publish_groups(self) -> None:
+        """Once at the end of an update, as a group may have 8,000 members that changed by it."""
+        for before, after in self._groups.changes():
+            self._send(lambda output, before=before, after=after: output.group(before, after))  # type: ignore[misc]
 
     def _tell(self, user: User, before: tuple[Call, ...] | None, after: tuple[Call, ...] | None, now: int) -> None:
         """Publish what happened to calls; nothing where it is not known when."""
