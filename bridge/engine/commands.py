@@ -1,4 +1,4 @@
-"""What others may change in the PBX through the bridge: `users/<dn>/set`."""
+"""Requests under `users/<dn>/set`: what MQTT clients may change in the PBX (`commands:`)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,29 +12,33 @@ _KEYS = ("profile", "queue")
 
 @dataclass(frozen=True, slots=True)
 class CommandsSettings:
-    """`commands:`."""
+    """`commands:`: what may be changed. Both are off unless configured, as any MQTT client could write to the PBX."""
 
     profile: bool
     queue: bool
 
     @property
     def any(self) -> bool:
-        """Whether anything may be changed at all."""
+        """Whether anything may be changed, so that the topics are subscribed to."""
         return self.profile or self.queue
 
 
 class CommandDesk:
-    """Turns a request into a Command, or refuses it with a BridgeError that says why."""
+    """Checks requests and turns them into Commands."""
 
     def __init__(
         self, settings: CommandsSettings, is_published: Callable[[str], bool], submit: Callable[[Command], None]
     ) -> None:
+        """`is_published` says whether there is a user with a DN; `submit` has a command carried out soon."""
         self._settings = settings
         self._is_published = is_published
         self._submit = submit
 
     def receive(self, dn: str, request: Mapping[str, object]) -> None:
-        """Pass on what `request` asks for the user: {"profile": "Away"}, {"queue": "logged_in"}, or both."""
+        """Submit what `request` asks for: {"profile": "Away"}, {"queue": "logged_in"}, or both.
+
+        Raises BridgeError, with a text for the sender, where the request is refused.
+        """
         unknown = [key for key in request if key not in _KEYS]
         if unknown or not request or None in request.values():
             raise BridgeError('write {"profile": "Away"} or {"queue": "logged_in"}')
@@ -52,7 +56,7 @@ def _profile(value: object) -> str | None:
     for name in DEFAULT_PROFILES:
         if isinstance(value, str) and profile_key(name) == profile_key(value):
             return name
-    raise BridgeError(f"{value!r} is no profile: there are {', '.join(DEFAULT_PROFILES)}")
+    raise BridgeError(f"{value!r} is not a profile: write one of {', '.join(DEFAULT_PROFILES)}")
 
 
 def _queue(value: object) -> Queue | None:
@@ -60,4 +64,4 @@ def _queue(value: object) -> Queue | None:
         return None
     if value in tuple(Queue):
         return Queue(str(value))
-    raise BridgeError(f"{value!r} is neither {' nor '.join(Queue)}")
+    raise BridgeError(f"{value!r} is not a queue login: write {' or '.join(Queue)}")

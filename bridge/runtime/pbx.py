@@ -70,7 +70,7 @@ class Intake:
         )
         self._active_calls = ActiveCalls(tools, config.active_calls) if config.active_calls.enabled else None
         self._sources = [Probe(tools, access, self._look_again), *self._enabled_sources(tools, access)]
-        self._writer = Writer(xapi, engine.row, self._look_again)
+        self._writer = Writer(xapi, engine.row, self._look_again, timing)
         self._on = {source.name for source in self._sources}
         self._last: dict[str, Update] = {}
         """By source: its last round, or why there was none."""

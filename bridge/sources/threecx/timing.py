@@ -7,5 +7,8 @@ from dataclasses import dataclass
 class ThreecxTiming:
     """Tests shorten what they wait for; everybody else takes the defaults."""
 
+    read_back: tuple[float, ...] = (1.0, 2.0)
+    """How long to wait before each look whether the PBX made a change that it accepted."""
+
 
 USUAL = ThreecxTiming()

@@ -1,7 +1,7 @@
-"""Writing to the PBX: profile and queue login of a user, and whether the PBX really did it.
+"""Writes a user's profile and queue login to the PBX, and checks whether the PBX really changed them.
 
-Facts (others' reports): the queue login can be written; a new profile is accepted with 204 by all builds and ignored by
-some. So what the PBX says afterwards is what counts.
+Users of the XAPI report that the queue login can be written, and that all builds accept a new profile with 204 while
+some ignore it. So a command counts as done only when the PBX reports the new value.
 """
 
 import asyncio
@@ -15,82 +15,102 @@ from bridge.sources.threecx import parse
 from bridge.sources.threecx.client.odata import query_string
 from bridge.sources.threecx.client.xapi import Xapi
 from bridge.sources.threecx.settings import QueryOptions
+from bridge.sources.threecx.timing import USUAL, ThreecxTiming
 
-READ_BACK = (1.0, 2.0)
-"""Seconds to wait before looking for the change, one time after the other."""
-_MOST_WAITING = 100
+MAX_WAITING = 100
+_ENDING = "the bridge is stopping or reloading its configuration; send the command again"
 
 _logger = logging.getLogger(__name__)
 
 
 class Writer:
-    """Carries out commands one after the other."""
+    """Carries out commands one at a time. Each is carried out, or refused by an error, or reported by a warning."""
 
-    def __init__(self, xapi: Xapi, row: Callable[[str], UserRow | None], changed: Callable[[], None]) -> None:
-        """`row` tells what is known about a user; `changed` has everybody's state read anew."""
+    def __init__(
+        self,
+        xapi: Xapi,
+        row: Callable[[str], UserRow | None],
+        changed: Callable[[], None],
+        timing: ThreecxTiming = USUAL,
+    ) -> None:
+        """`row` returns what Users last said about a DN; `changed` has all sources read the PBX soon."""
         self._xapi = xapi
         self._row = row
         self._changed = changed
-        self._waiting: asyncio.Queue[Command] = asyncio.Queue(_MOST_WAITING)
-        self._told: set[str] = set()
-        """What the PBX is known to ignore."""
+        self._timing = timing
+        self._waiting: asyncio.Queue[Command] = asyncio.Queue(MAX_WAITING)
+        self._ignored: set[str] = set()
+        """The fields that this PBX is known to accept and ignore: reported once, as it is a property of the build."""
+        self._closed = False
 
     def submit(self, command: Command) -> None:
-        """Carry it out soon."""
+        """Queue a command; BridgeError where too many are waiting, or where nobody would carry it out any more."""
+        if self._closed:
+            raise BridgeError(_not_changed(command, _ENDING))
         try:
             self._waiting.put_nowait(command)
         except asyncio.QueueFull:
-            raise BridgeError(f"{_MOST_WAITING} commands are waiting already") from None
+            raise BridgeError(_not_changed(command, f"{MAX_WAITING} commands are waiting already")) from None
 
     async def run(self) -> None:
-        """Work for ever; what is not done in the end is told."""
-        while True:
-            command = await self._waiting.get()
-            try:
-                await self._carry_out(command)
-            except asyncio.CancelledError:
-                self._tell_undone(command)
-                raise
-            except SourceError as error:
-                _logger.warning("could not change the user %s: %s", command.dn, error)
-            except Exception:  # whatever it was, the next command is another one
-                _logger.exception("changing the user %s failed in a way that should not happen", command.dn)
+        """Carry out commands until cancelled; then report those that were not carried out."""
+        try:
+            while True:
+                await self._handle(await self._waiting.get())
+        finally:
+            self._close()
 
-    def _tell_undone(self, command: Command) -> None:
-        undone = [command]
+    def _close(self) -> None:
+        """Refuse commands from now on, and report those that are waiting."""
+        self._closed = True
         while not self._waiting.empty():
-            undone.append(self._waiting.get_nowait())
-        for each in undone:
-            _logger.warning("the user %s may not have been changed: the bridge ends, or is reloaded", each.dn)
+            _logger.warning("%s", _not_changed(self._waiting.get_nowait(), _ENDING))
+
+    async def _handle(self, command: Command) -> None:
+        dn, wanted = command.dn, _wanted(command)
+        try:
+            await self._carry_out(command)
+        except asyncio.CancelledError:  # the request may or may not have reached the PBX
+            _logger.warning("the user %s may not have been changed (%s): %s", dn, wanted, _ENDING)
+            raise
+        except SourceError as error:
+            _logger.warning("could not change the user %s (%s): %s", dn, wanted, error)
+        except Exception:  # a fault in one command must not stop those after it
+            _logger.exception("could not change the user %s (%s): internal error, please report it", dn, wanted)
 
     async def _carry_out(self, command: Command) -> None:
         row = self._row(command.dn)
         if row is None or row.id is None:
-            raise SourceProtocolError("the source `users` knows no Id for it")
+            raise SourceProtocolError("the source `users` has not reported an Id of this user")
         await self._xapi.update_user(row.id, parse.user_changes(command.profile, command.queue))
         try:
-            left = await self._look(command)
+            unchanged = await self._verify(command)
         except SourceError as error:
-            _logger.warning("the PBX accepted a change of the user %s; whether it was made: %s", command.dn, error)
+            _logger.warning(
+                "the PBX accepted a change of the user %s (%s), but whether it made the change could not be read: %s",
+                command.dn,
+                _wanted(command),
+                error,
+            )
             return
         finally:
             self._changed()
-        for what in left:
-            level = logging.DEBUG if what in self._told else logging.WARNING
-            self._told.add(what)
-            _logger.log(level, "the PBX accepted a new %s for the user %s and did not change it", what, command.dn)
-        if not left:
-            _logger.info("changed the user %s: %s", command.dn, command.profile or command.queue)
+        for field in unchanged:
+            level = logging.DEBUG if field in self._ignored else logging.WARNING
+            self._ignored.add(field)
+            _logger.log(level, "the PBX accepted a new %s for the user %s but did not change it", field, command.dn)
+        if not unchanged:
+            _logger.info("changed the user %s (%s)", command.dn, _wanted(command))
 
-    async def _look(self, command: Command) -> list[str]:
-        """What the PBX has not changed, although it was given time."""
-        left: list[str] = []
-        for pause in READ_BACK:
+    async def _verify(self, command: Command) -> list[str]:
+        """The fields that the PBX has not changed, although it was given time."""
+        unchanged: list[str] = []
+        for pause in self._timing.read_back:
             await asyncio.sleep(pause)
-            left = _left_undone(command, await self._read_back(command.dn))
-            if not left:
+            unchanged = _unchanged(command, await self._read_back(command.dn))
+            if not unchanged:
                 break
-        return left
+        return unchanged
 
     async def _read_back(self, dn: str) -> UserRow | None:
         one = QueryOptions(filter="Number eq '{}'".format(dn.replace("'", "''")), count=False)
@@ -100,10 +120,20 @@ class Writer:
         return None
 
 
-def _left_undone(command: Command, row: UserRow | None) -> list[str]:
-    left = []
+def _wanted(command: Command) -> str:
+    """What a command asks for, for messages: `profile: Away, queue: logged_in`."""
+    fields = {"profile": command.profile, "queue": command.queue}
+    return ", ".join(f"{field}: {value}" for field, value in fields.items() if value is not None)
+
+
+def _not_changed(command: Command, why: str) -> str:
+    return f"the user {command.dn} was not changed ({_wanted(command)}): {why}"
+
+
+def _unchanged(command: Command, row: UserRow | None) -> list[str]:
+    unchanged = []
     if command.profile is not None and (row is None or row.profile != command.profile):
-        left.append("profile")
+        unchanged.append("profile")
     if command.queue is not None and (row is None or row.queue is not command.queue):
-        left.append("queue")
-    return left
+        unchanged.append("queue")
+    return unchanged
