@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -19,7 +18,7 @@ from bridge.errors import (
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx.client.auth import lifetime
 from bridge.sources.threecx.client.authorised import AuthorisedClient
-from bridge.sources.threecx.client.login_backoff import FIRST_WAIT, LONGEST_WAIT, LoginBackoff
+from bridge.sources.threecx.client.login_backoff import FIRST_WAIT
 from tests.support.clock import FakeClock
 from tests.support.mosquitto import free_port
 from tests.support.threecx import connected, settings, tools
@@ -101,33 +100,6 @@ async def test_waiting_callers_share_one_failure(pbx: SimulatedPbx, url: str, cl
         results = await asyncio.gather(*requests, return_exceptions=True)
     assert all(isinstance(result, SourceUnavailable) for result in results)
     assert len(pbx.requests_to("/connect/token")) == 1
-
-
-def test_refusals_are_remembered_in_the_state_directory_for_these_credentials_only(
-    tmp_path: Path, clock: FakeClock
-) -> None:
-    wall = clock.clock.wall
-    LoginBackoff(settings("http://a"), tmp_path, wall).note()
-    clock.turn(60)
-    assert LoginBackoff(settings("http://a"), tmp_path, wall).wait() == FIRST_WAIT - 60
-    assert LoginBackoff(settings("http://a", "other"), tmp_path, wall).wait() == 0
-    assert LoginBackoff(settings("http://b"), tmp_path, wall).wait() == 0
-    assert "simulated-key" not in "".join(file.read_text() for file in tmp_path.iterdir())
-    LoginBackoff(settings("http://a"), tmp_path, wall).forget()
-    assert LoginBackoff(settings("http://a"), tmp_path, wall).wait() == 0
-
-
-def test_waits_double_up_to_four_hours(clock: FakeClock) -> None:
-    refusals = LoginBackoff(settings("http://a"), None, clock.clock.wall)
-    waits = [refusals.note() for _ in range(7)]
-    assert waits == [FIRST_WAIT * factor for factor in (1, 2, 4, 8, 16, 16, 16)]
-    assert waits[-1] == LONGEST_WAIT
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"credentials": 1}', '{"refused_at": "x"}'])
-def test_a_damaged_memory_is_as_good_as_none(tmp_path: Path, clock: FakeClock, content: str) -> None:
-    (tmp_path / "refused-hq.json").write_text(content)
-    assert LoginBackoff(settings("http://a"), tmp_path, clock.clock.wall).wait() == 0
 
 
 def jwt_of(claims: dict[str, object]) -> str:
@@ -315,10 +287,3 @@ def test_times_beyond_all_measure_are_none() -> None:
     assert lifetime("x", 10**400, 0) == 60
     claims = base64.urlsafe_b64encode(json.dumps({"iat": 0, "exp": 10**400}).encode()).decode().rstrip("=")
     assert lifetime(f"h.{claims}.s", 3600, 0) == 3600
-
-
-def test_a_reload_with_the_same_credentials_keeps_the_memory(clock: FakeClock) -> None:
-    memory = LoginBackoff(settings("http://pbx", "wrong"), None, clock.clock.wall)
-    memory.note()
-    assert memory.for_settings(settings("http://pbx", "wrong")).wait() == FIRST_WAIT
-    assert memory.for_settings(settings("http://pbx", "right")).wait() == 0

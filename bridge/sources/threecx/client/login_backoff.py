@@ -1,4 +1,7 @@
-"""Memory of refused logins, kept across restarts: a service that restarts must not get the PBX to block its address."""
+"""How long to wait after a refused login, remembered across restarts.
+
+A PBX blocks an address after a few refused logins, and a service manager that restarts the bridge must not cause that.
+"""
 
 import hashlib
 import json
@@ -8,11 +11,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from bridge.sources.threecx.settings import PbxSettings
 
 FIRST_WAIT = 15 * 60.0
 LONGEST_WAIT = 4 * 60 * 60.0
+"""Seconds."""
 
 _logger = logging.getLogger(__name__)
 
@@ -20,16 +25,16 @@ _logger = logging.getLogger(__name__)
 class LoginBackoff:
     """When these credentials may be tried again: 15 minutes after a refusal, doubling up to 4 hours.
 
-    `directory` is systemd's $STATE_DIRECTORY; without one the memory lasts as long as the process. Other credentials
-    (or another PBX) start with a clean slate.
+    Refusals of other credentials, or by another PBX, do not count.
     """
 
     def __init__(self, settings: PbxSettings, directory: Path | None, wall: Callable[[], float] = time.time) -> None:
+        """`directory` is where the file goes (see state_directory); without one, a restart forgets refusals."""
         self._wall = wall
         self._name = settings.name
         self._directory = directory
         self.last_message: str | None = None
-        """What was said of the last refusal."""
+        """The reason of the last refusal."""
         self._fingerprint = _fingerprint(settings)
         self._file = directory / f"refused-{settings.name}.json" if directory else None
         self._refused_at: float | None = None
@@ -37,7 +42,7 @@ class LoginBackoff:
         self._load()
 
     def for_settings(self, settings: PbxSettings) -> "LoginBackoff":
-        """The same memory, or a new one where the credentials are others."""
+        """Itself where `settings` have the same PBX and credentials, else a new one."""
         if _fingerprint(settings) == self._fingerprint and settings.name == self._name:
             return self
         return LoginBackoff(settings, self._directory, self._wall)
@@ -47,17 +52,17 @@ class LoginBackoff:
         if self._refused_at is None:
             return 0.0
         passed = self._wall() - self._refused_at
-        return 0.0 if passed < 0 else max(0.0, self._wait - passed)  # a clock set back must not wait for ever
+        return 0.0 if passed < 0 else max(0.0, self._wait - passed)  # else a clock set back by a year would wait a year
 
     def note(self) -> float:
-        """Remember a refusal that happened now; returns the seconds to wait."""
+        """Store that a login was refused now; returns the seconds to wait."""
         self._refused_at = self._wall()
         self._wait = min(self._wait * 2, LONGEST_WAIT) if self._wait else FIRST_WAIT
         self._store({"credentials": self._fingerprint, "refused_at": self._refused_at, "wait": self._wait})
         return self._wait
 
     def forget(self) -> None:
-        """A login went well."""
+        """Clear the memory, as a login was accepted."""
         if self._refused_at is not None:
             self._refused_at, self._wait = None, 0.0
             if self._file is not None:
@@ -77,17 +82,33 @@ class LoginBackoff:
             _logger.warning("cannot read %s (%s): earlier refusals are not known", self._file, error)
 
     def _store(self, content: dict[str, object]) -> None:
+        """Replace the file as a whole: a crash or a full disk leaves the old one or the new one, never part of one.
+
+        It is not synced to disk: a power failure may cost one wait, which is not worth blocking the loop.
+        """
         if self._file is None:
             return
+        folder, start = self._file.parent, f"{self._file.name}."
         try:
-            self._file.touch(mode=0o600)
-            self._file.write_text(json.dumps(content))
+            # A temporary file is readable by its owner alone from the beginning.
+            with NamedTemporaryFile("w", encoding="utf-8", dir=folder, prefix=start, delete=False) as file:
+                made = Path(file.name)
+                try:
+                    json.dump(content, file)
+                    file.close()
+                    made.replace(self._file)
+                except BaseException:
+                    made.unlink(missing_ok=True)
+                    raise
         except OSError as error:
             _logger.warning("cannot write %s (%s): refusals are forgotten at restart", self._file, error)
 
 
 def state_directory() -> Path | None:
-    """systemd's $STATE_DIRECTORY, the first if there are several, else the user's own; None where there is none."""
+    """Where to keep what outlives a restart: systemd's $STATE_DIRECTORY, the first if there are several.
+
+    Else `3cx2mqtt` under $XDG_STATE_HOME or ~/.local/state, created if need be; None where that is not possible.
+    """
     first = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     if first:
         return Path(first)
@@ -100,6 +121,6 @@ def state_directory() -> Path | None:
 
 
 def _fingerprint(settings: PbxSettings) -> str:
-    """Tells whether the credentials changed, and nothing about them: slow to guess from, salted with url and id."""
+    """Shows whether the credentials changed, without revealing them: scrypt makes guessing slow."""
     salt = f"{settings.url}\n{settings.client_id}".encode()
     return hashlib.scrypt(settings.client_secret.encode(), salt=salt, n=2**12, r=8, p=1, dklen=16).hex()
