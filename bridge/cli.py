@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 from bridge import __version__
 from bridge.domain import light
 from bridge.domain.dn import why_unpublishable
-from bridge.domain.finding import Finding, gravest, ok, warn
+from bridge.domain.finding import Finding, most_severe, ok, warn
 from bridge.domain.model import State
 from bridge.errors import BridgeError, ConfigError, Problem
 from bridge.log import LogFormat, LogLevel, LogSettings, harmless
@@ -99,7 +99,7 @@ def _check(options: argparse.Namespace) -> int:
         async for finding in running_bridge.check(settings, force=options.force):
             _show(finding)
             codes.append(finding.exit_code)
-        return gravest(codes)
+        return most_severe(codes)
 
     return asyncio.run(show_all())
 
@@ -109,7 +109,7 @@ def _users(options: argparse.Namespace) -> int:
 
     settings = _configuration(options)
     found, findings = asyncio.run(running_bridge.users(settings, force=options.force))
-    code = gravest(finding.exit_code for finding in findings)
+    code = most_severe(finding.exit_code for finding in findings)
     if found or not code:
         print(_harmless_json(found) if options.json else "\n".join(running_bridge.as_table(found)))
     for finding in findings:

@@ -9,19 +9,21 @@ from collections.abc import Iterable
 from fnmatch import translate
 
 MAX_BYTES = 64
+"""In UTF-8. DNs are short, and a bound keeps a damaged answer from filling topics and logs."""
 _WILDCARDS = "+#/"
 _RESERVED = range(0xFDD0, 0xFDF0)
 _PLANE_END = 0xFFFE
+"""The last two code points of each of Unicode's planes are non-characters."""
 
 
 def pattern(globs: Iterable[str]) -> re.Pattern[str] | None:
-    """Matches what any of the globs matches, case and all; None where there are none."""
+    """Matches what any of the globs matches, case-sensitively; None where there are no globs."""
     joined = "|".join(translate(glob) for glob in globs)
     return re.compile(joined) if joined else None
 
 
 def why_unpublishable(dn: str) -> str | None:
-    """Why `dn` cannot stand in an MQTT topic, or None when it can.
+    """Why `dn` cannot be a level of an MQTT topic, or None when it can.
 
     Brokers drop a client that publishes to a topic with a control character or a non-character, and would do so
     again after every reconnect; a lone surrogate cannot be encoded at all.
@@ -42,7 +44,7 @@ def why_unpublishable(dn: str) -> str | None:
 
 
 def is_unfit(character: str) -> bool:
-    """Whether a topic must not hold this character: brokers drop whoever sends it, if it can be sent at all."""
+    """Whether a topic must not hold this character: brokers disconnect a client that sends it, if it can be encoded."""
     return unicodedata.category(character) in {"Cc", "Cs"} or is_noncharacter(character)
 
 

@@ -1,14 +1,15 @@
-"""What a check found out, one line for each thing that was tried."""
+"""The results of a check, one for each thing that was tried."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-_GRAVEST_FIRST = (78, 77, 69, 1)
+_MOST_SEVERE_FIRST = (78, 77, 69, 1)
+"""See bridge.errors. A wrong configuration comes first, as the other failures may follow from it."""
 
 
 class Verdict(StrEnum):
-    """How it stands: `warn` works, and somebody should look at it."""
+    """`warn`: it works, but something should be looked at."""
 
     OK = "ok"
     WARN = "warn"
@@ -17,34 +18,34 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`message` says how it stands, and what to do about it where something is wrong."""
+    """One result. `message` says what was found and, where something is wrong, what to do about it."""
 
     about: str
     verdict: Verdict
     message: str
     exit_code: int = 0
-    """Of a command that found this."""
+    """The exit code of a command that found nothing worse; 0 unless the verdict is FAIL."""
 
     def __str__(self) -> str:
         return f"{self.verdict:<4}  {self.about}: {self.message}"
 
 
 def ok(about: str, message: str) -> Finding:
-    """All is well."""
+    """A result with nothing wrong."""
     return Finding(about, Verdict.OK, message)
 
 
 def warn(about: str, message: str) -> Finding:
-    """Works, but somebody should look at it."""
+    """It works, but something should be looked at."""
     return Finding(about, Verdict.WARN, message)
 
 
 def fail(about: str, message: str, exit_code: int = 1) -> Finding:
-    """Does not work."""
+    """It does not work."""
     return Finding(about, Verdict.FAIL, message, exit_code)
 
 
-def gravest(exit_codes: Iterable[int]) -> int:
-    """The exit code of a command that met all of these: what has to be mended first."""
+def most_severe(exit_codes: Iterable[int]) -> int:
+    """The exit code of a command that met all of these: that of the problem to fix first, 0 where there is none."""
     met = set(exit_codes)
-    return next((code for code in _GRAVEST_FIRST if code in met), 0)
+    return next((code for code in _MOST_SEVERE_FIRST if code in met), 0)

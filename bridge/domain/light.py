@@ -1,13 +1,13 @@
-"""Colours and looks of lights."""
+"""Colours, and what a light shows."""
 
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 MOST = 255
-"""Of a channel of a colour."""
+"""The maximum of a colour channel."""
 MOST_BRIGHT = 100
-"""Percent."""
+"""The maximum brightness, in percent."""
 
 NAMES = {
     "red": "#ff0000",
@@ -23,14 +23,14 @@ NAMES = {
     "turquoise": "#40e0d0",
     "white": "#ffffff",
 }
-"""Colours as LEDs show them; the names are CSS's, `green` is full green."""
+"""Colours that LEDs can show. The names are from CSS, but `green` is full green, not CSS's half-dark one."""
 
 
 class LightWord(StrEnum):
-    """Why a light shows what it shows, where that is no state of a user."""
+    """Reasons for what a light shows other than the state of a user."""
 
     OFF = "off"
-    """Out of hours."""
+    """Outside the hours of the light."""
     OVERRIDE = "override"
     PAUSED = "paused"
 
@@ -49,7 +49,7 @@ class Color:
         return f"#{self.red:02x}{self.green:02x}{self.blue:02x}"
 
     def dimmed(self, percent: int) -> "Color":
-        """The same with so much of its light, for lights that know no brightness; never quite dark."""
+        """Reduced to `percent` of its brightness, for lights without such a setting of their own; never quite black."""
         return Color(*(_part(channel, percent) for channel in (self.red, self.green, self.blue)))
 
 
@@ -58,7 +58,7 @@ BLACK = Color(0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a light shows. `brightness` is in percent, 1 to 100, and means nothing while the light is off."""
+    """What a light shows. `brightness` is in percent, 1 to 100, and is ignored while the light is off."""
 
     color: Color | None
     """None: off."""
@@ -75,12 +75,12 @@ OFF = Look(None)
 
 
 def color(text: str) -> Color:
-    """A colour from its name, `#rrggbb` or `r,g,b`; ValueError says what can be written."""
-    word = text.strip().casefold()
-    digits = NAMES.get(word, word)
+    """Parses a name, `#rrggbb` or `r,g,b`; raises ValueError with a text that says what can be written."""
+    written = text.strip().casefold()
+    digits = NAMES.get(written, written)
     if match := re.fullmatch(r"#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})", digits):
         return Color(*(int(channel, 16) for channel in match.groups()))
-    if match := re.fullmatch(r"([0-9]{1,3}) *, *([0-9]{1,3}) *, *([0-9]{1,3})", word):
+    if match := re.fullmatch(r"([0-9]{1,3}) *, *([0-9]{1,3}) *, *([0-9]{1,3})", written):
         channels = [int(channel) for channel in match.groups()]
         if max(channels) <= MOST:
             return Color(*channels)
@@ -88,7 +88,7 @@ def color(text: str) -> Color:
 
 
 def scaled(percent: int, most: int) -> int:
-    """A brightness in percent on a scale that ends at `most`; at least 1."""
+    """Converts percent to a scale from 1 to `most`: 0 would turn many lights off."""
     return max(1, round(percent * most / 100))
 
 

@@ -1,4 +1,4 @@
-"""From facts to one state per user: who is in which state, why, and whether that counts as busy."""
+"""The rules that turn facts about a user into one state, the reason for it, and whether it counts as busy."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,14 +12,15 @@ DEFAULT_PROFILES = {
     "Custom 1": State.AVAILABLE,
     "Custom 2": State.DO_NOT_DISTURB,
 }
-"""3CX's five profiles. It shows `Out of office` as "Do Not Disturb"; Custom 1 is of the available kind."""
+"""3CX's five profiles. Its clients show `Out of office` as "Do Not Disturb"; `Custom 1` is a kind of available."""
 
 DEFAULT_BUSY = (State.RINGING, State.DIALING, State.ON_CALL, State.ON_HOLD, State.DO_NOT_DISTURB)
+"""States in which a user is busy unless `presence.busy` says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """`presence:`. `profiles` has names as `profile_key` writes them."""
+    """`presence:`. The keys of `profiles` are as `profile_key` returns them."""
 
     profiles: Mapping[str, State]
     busy: frozenset[State]
@@ -28,20 +29,20 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known about one user now. What nobody told, or told too long ago, is None."""
+    """What is known about one user now. What no source reports, or reported too long ago, is None."""
 
     calls: frozenset[CallStatus] | None
     calls_expected: bool
-    """Whether some source should tell of calls, so that None is bad news."""
+    """Whether a source of calls is in use, so that `calls` None means that the user may be on a call."""
     profile: str | None
     profile_state: State | None
-    """What the profile stands for; None where the rules do not know it."""
+    """What the profile means; None where the rules do not name it."""
     registered: bool | None
 
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """A user's state and the fact that decided it, in the bridge's own words."""
+    """A user's state and the fact that decided it. `reason` is never a source's wording: sources may alternate."""
 
     state: State
     reason: str
@@ -58,18 +59,18 @@ def _profile(facts: Facts) -> str:
     return f"profile: {facts.profile}"
 
 
-def _silence(facts: Facts) -> str:
+def _no_news(facts: Facts) -> str:
     return NO_NEWS if facts.profile is None and facts.registered is None else NO_CALL_NEWS
 
 
-# The first row whose condition holds decides. No news is never good news: whatever is below the calls needs to know
-# that there are none, and nothing at all known is `unknown`.
+# The first row whose condition holds decides. A missing answer never counts as a good one: the rows below the calls
+# apply only where it is known that there are none, and where nothing is known the state is `unknown`.
 PRECEDENCE: tuple[tuple[State, Callable[[Facts], bool], Callable[[Facts], str]], ...] = (
     (State.ON_CALL, lambda facts: _has(facts, CallStatus.ON_CALL), lambda _: "on_call"),
     (State.ON_HOLD, lambda facts: _has(facts, CallStatus.ON_HOLD), lambda _: "on_hold"),
     (State.RINGING, lambda facts: _has(facts, CallStatus.RINGING), lambda _: "ringing"),
     (State.DIALING, lambda facts: _has(facts, CallStatus.DIALING), lambda _: "dialing"),
-    (State.UNKNOWN, lambda facts: facts.calls is None and facts.calls_expected, _silence),
+    (State.UNKNOWN, lambda facts: facts.calls is None and facts.calls_expected, _no_news),
     (State.DO_NOT_DISTURB, lambda facts: facts.profile_state is State.DO_NOT_DISTURB, _profile),
     (State.AWAY, lambda facts: facts.profile_state is State.AWAY, _profile),
     (State.OFFLINE, lambda facts: facts.registered is False, lambda _: "not registered"),
@@ -89,19 +90,19 @@ def derive(facts: Facts) -> Presence:
 
 
 def is_busy(state: State, busy: frozenset[State]) -> bool | None:
-    """Whether somebody in `state` should be left alone; None while that is not known."""
+    """Whether `state` counts as busy; None while the state is not known."""
     return None if state is State.UNKNOWN else state in busy
 
 
 def profile_key(name: str) -> str:
-    """How profile names are compared: case, blanks and punctuation make no difference."""
+    """The form in which profile names are compared: builds differ in case, blanks and punctuation."""
     return "".join(character for character in name.casefold() if character.isalnum())
 
 
 def profile_state(profile: str, profiles: Mapping[str, State], labels: Mapping[str, str]) -> State | None:
-    """What `profile` stands for by its label (`Lunch`), else by its name (`Custom 1`).
+    """What `profile` means by its label (`Lunch`), else by its name (`Custom 1`); None where the rules name neither.
 
-    `labels` maps the names of this PBX's custom profiles to their labels; a PBX might send either.
+    `labels` maps the names of this PBX's custom profiles to the labels that its users see; a PBX might report either.
     """
     key = profile_key(profile)
     by_label = [label for name, label in labels.items() if profile_key(name) == key]
@@ -110,12 +111,12 @@ def profile_state(profile: str, profiles: Mapping[str, State], labels: Mapping[s
     return next((state for state in found if state is not None), None)
 
 
-def from_word(word: State) -> tuple[CallStatus | None, str | None, bool | None]:
-    """What a monitor row's state word tells: (call, profile, registered), as another source would tell it."""
-    return _WORDS[word]
+def from_monitor_state(state: State) -> tuple[CallStatus | None, str | None, bool | None]:
+    """The facts behind the state in a monitor row: (call, profile, registered), as other sources report them."""
+    return _FACTS_BEHIND[state]
 
 
-_WORDS: dict[State, tuple[CallStatus | None, str | None, bool | None]] = {
+_FACTS_BEHIND: dict[State, tuple[CallStatus | None, str | None, bool | None]] = {
     State.ON_CALL: (CallStatus.ON_CALL, None, None),
     State.ON_HOLD: (CallStatus.ON_HOLD, None, None),
     State.RINGING: (CallStatus.RINGING, None, None),

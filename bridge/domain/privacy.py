@@ -1,8 +1,9 @@
-"""How much of the other side of a call is shown: `privacy.caller_id`."""
+"""How much of the other party of a call is shown: `privacy.caller_id`."""
 
 from enum import StrEnum
 
 _OUTSIDE_DIGITS = 7
+"""A number with so many digits is of the public network: extensions are shorter."""
 _SHOWN_DIGITS = 3
 
 
@@ -15,7 +16,10 @@ class CallerId(StrEnum):
 
 
 def shown_number(number: str | None, mode: CallerId, *, internal: bool) -> str | None:
-    """The number as it may be shown: `…567` for an outside number when masked, `…` for a short one."""
+    """The number as it may be published: when masked, `…567` for an outside number and `…` for a short one.
+
+    `internal`: it is a number of this PBX, which `masked` shows in full.
+    """
     if number is None or mode is CallerId.NONE:
         return None
     if mode is CallerId.FULL or internal:
@@ -25,10 +29,10 @@ def shown_number(number: str | None, mode: CallerId, *, internal: bool) -> str |
 
 
 def shown_name(name: str | None, mode: CallerId) -> str | None:
-    """The other side's name, which only `full` shows."""
+    """The other party's name, which only `full` shows."""
     return name if mode is CallerId.FULL else None
 
 
 def is_outside(number: str) -> bool:
-    """Whether this looks like a number of the public network rather than one of the PBX's own."""
+    """Whether `number` is long enough to be of the public network rather than one of the PBX's own."""
     return sum(map(str.isdecimal, number)) >= _OUTSIDE_DIGITS

@@ -1,4 +1,4 @@
-"""Who is published: the rules of `users:` and what MQTT allows as a topic level."""
+"""Which DNs are published: the rules of `users:`, and what MQTT allows as a topic level."""
 
 import logging
 
@@ -6,13 +6,13 @@ from bridge.domain.dn import pattern, why_unpublishable
 from bridge.engine.settings import UsersSettings
 
 _HOT_DESK = "HD"
-"""3CX lists the phones of its hot-desking as users with such a number (JasonCook599/3CX filters them likewise)."""
+"""3CX lists hot-desk phones as users whose number begins so (the scripts of JasonCook599/3CX filter them likewise)."""
 
 _logger = logging.getLogger(__name__)
 
 
 class Admission:
-    """Decides by DN, once for each; says once why a DN cannot be published at all."""
+    """Decides once per DN, so that a DN that cannot be published is logged once and not in each round."""
 
     def __init__(self, settings: UsersSettings) -> None:
         self._include = pattern(settings.include)

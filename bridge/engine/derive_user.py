@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bridge.domain.calls import Call, follow, foremost, shown
+from bridge.domain.calls import Call, follow, most_important, shown
 from bridge.domain.model import CallStatus, Leg, Legs, State, User, UserRow
 from bridge.domain.presence import (
     NO_NEWS,
@@ -14,7 +14,7 @@ from bridge.domain.presence import (
     Facts,
     Rules,
     derive,
-    from_word,
+    from_monitor_state,
     is_busy,
     profile_state,
 )
@@ -55,7 +55,7 @@ class Derivation:
         """What is to be published about the user; `since` holds while the state holds, silence left out."""
         profile = known.profile if self._feeds.users.fresh else None
         presence = derive(self._facts(known, profile))
-        call = foremost(known.calls) if known.calls else None
+        call = most_important(known.calls) if known.calls else None
         return User(
             number=dn,
             name=known.name,
@@ -94,7 +94,7 @@ class Derivation:
         row = known.monitor
         if row is None or row.state is None or not self._feeds.monitor.fresh:
             return None, None, None
-        return from_word(row.state)
+        return from_monitor_state(row.state)
 
     def _profile_state(self, profile: str) -> State | None:
         if profile not in self._profiles:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bridge.domain.calls import Call, event, happenings
+from bridge.domain.calls import Call, changes, event
 from bridge.domain.clock import Clock
 from bridge.domain.message import Message
 from bridge.domain.model import (
@@ -350,8 +350,8 @@ class Engine:
         """Publish what happened to calls; nothing where it is not known when."""
         if before is None or after is None:
             return
-        for happening in happenings(before, after):
-            told = event(happening, now, self._policy.caller_id)
+        for change in changes(before, after):
+            told = event(change, now, self._policy.caller_id)
             self._send(lambda output, told=told: output.call(user, told))  # type: ignore[misc]
 
     def _show_roster(self) -> None:

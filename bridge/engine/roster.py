@@ -54,7 +54,7 @@ class Roster:
     def take(self, feed: Feed, rows: Mapping[str, Row], *, complete: bool) -> set[str]:
         """Merge a round of `feed`; returns the DNs that are new or whose facts changed.
 
-        Only a complete round (read to its end, narrowed by no option) says that somebody is missing.
+        Only a complete round (read to its end, narrowed by no option) says that a user is missing.
         """
         feed.rows, feed.complete = rows, complete
         changed = set()
@@ -80,8 +80,8 @@ class Roster:
     def introduce(self, dns: Iterable[str]) -> None:
         """Where no source reports users, the extensions whose calls Call Control pushes are the users.
 
-        They stand in for a round of the source `users`, which is off then. A list without any extension is not a
-        complete round, like an empty answer of the other sources: more likely a right was taken away than everybody.
+        Their list counts as a round of the source `users`, which is off then. Like an empty answer of other sources, a
+        list without extensions is not a complete round: more likely the API client lost a right than all users left.
         """
         feed = self._feeds.users
         feed.rows = dict.fromkeys(dns)  # no facts but that they exist

@@ -1,4 +1,4 @@
-"""Who is published, what counts as what, and how much of callers is shown."""
+"""Settings of the engine: `users:`, `groups:`, `presence:`, `commands:` and `privacy:`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from bridge.options import Boolean, Choice, Duration, ListOf, MapOf, Text
 
 
 class ProfileState(StrEnum):
-    """What a profile can stand for."""
+    """What a profile can mean."""
 
     AVAILABLE = "available"
     AWAY = "away"
@@ -23,7 +23,7 @@ class ProfileState(StrEnum):
 
 
 class Unregistered(StrEnum):
-    """What a user without a registered phone is."""
+    """What a user without a registered phone counts as."""
 
     OFFLINE = "offline"
     IGNORE = "ignore"
@@ -31,7 +31,7 @@ class Unregistered(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UsersSettings:
-    """`users:`. `include` and `exclude` hold DNs or globs; `forget_after` is in seconds."""
+    """`users:`. `include` and `exclude` are DNs or globs; `forget_after` is in seconds."""
 
     include: tuple[str, ...]
     exclude: tuple[str, ...]
@@ -49,7 +49,7 @@ USERS_SCHEMA = {
 }
 
 GROUPS = MapOf(Text(check=why_unpublishable), ListOf(Text()), 'such as {sales: ["10*", "205"]}')
-"""`groups:`: the name of each → DNs or globs of its members."""
+"""`groups:`: name → DNs or globs of the members."""
 
 PRESENCE_SCHEMA = {
     Optional("profiles", default={}, description="What profiles stand for, beside 3CX's own five"): MapOf(
@@ -78,7 +78,7 @@ PRIVACY_SCHEMA = {
 
 
 def presence_rules(options: Mapping[str, Any]) -> Rules:
-    """From options that PRESENCE_SCHEMA has passed; profiles that are not named keep their meaning."""
+    """The rules from options that PRESENCE_SCHEMA has checked; profiles that these do not name keep their defaults."""
     profiles = {profile_key(name): state for name, state in DEFAULT_PROFILES.items()}
     profiles |= {profile_key(name): State(state) for name, state in options["profiles"].items()}
     return Rules(

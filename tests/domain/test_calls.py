@@ -1,6 +1,6 @@
-"""Calls over time: one is one, whoever tells of it, and everything that happens to it is told once."""
+"""Calls over time: a call stays one call whichever source reports it, and each of its events comes once."""
 
-from bridge.domain.calls import Call, event, follow, foremost, happenings, shown
+from bridge.domain.calls import Call, changes, event, follow, most_important, shown
 from bridge.domain.model import CallEventType, CallStatus, Direction, Leg
 from bridge.domain.privacy import CallerId
 
@@ -14,23 +14,23 @@ def leg(status: CallStatus | None, call: str = "1", party: str | None = "0301234
 def story(*steps: tuple[Leg, ...], other_source: bool = False) -> tuple[tuple[Call, ...], list[str]]:
     """The calls after all steps, ten seconds apart, and what happened on the way."""
     calls: tuple[Call, ...] = ()
-    told = []
+    events = []
     for number, legs in enumerate(steps):
         before, calls = calls, follow(calls, legs, 1000 + 10 * number, other_source=other_source)
-        told += [f"{happening.event_type} {happening.call.id}" for happening in happenings(before, calls)]
-    return calls, told
+        events += [f"{change.event_type} {change.call.id}" for change in changes(before, calls)]
+    return calls, events
 
 
 def test_a_call_from_the_first_ring_to_the_end() -> None:
     ringing, talking, held = leg(RINGING), leg(ON_CALL), leg(ON_HOLD)
-    _, told = story((ringing,), (ringing,), (talking,), (held,), (held,), (talking,), ())
-    assert told == ["ringing 1", "answered 1", "held 1", "resumed 1", "ended 1"]
+    _, events = story((ringing,), (ringing,), (talking,), (held,), (held,), (talking,), ())
+    assert events == ["ringing 1", "answered 1", "held 1", "resumed 1", "ended 1"]
 
 
 def test_a_source_that_sees_no_hold_neither_resumes_a_call_nor_makes_it_held_again() -> None:
     talking, held, either = leg(ON_CALL), leg(ON_HOLD), leg(ON_CALL, hold_unseen=True)
-    calls, told = story((held,), (either,), (either,))
-    assert (calls[0].status, told) == (ON_CALL, ["answered 1", "held 1"])
+    calls, events = story((held,), (either,), (either,))
+    assert (calls[0].status, events) == (ON_CALL, ["answered 1", "held 1"])
     assert story((held,), (either,), (held,), (talking,))[1] == ["answered 1", "held 1", "resumed 1"]
     assert story((held,), (either,), (talking,), (held,))[1] == ["answered 1", "held 1", "resumed 1", "held 1"]
     assert story((held,), (either,), ())[1] == ["answered 1", "held 1", "ended 1"]
@@ -47,54 +47,54 @@ def test_a_second_call_is_another_one() -> None:
     assert story((leg(ON_CALL),), both, (leg(ON_CALL),))[1] == ["answered 1", "ringing 2", "ended 2"]
 
 
-def test_a_status_that_tells_nothing_keeps_what_was_known() -> None:
+def test_a_status_that_is_not_known_keeps_the_earlier_one() -> None:
     guess = leg(RINGING, keeps=True)
-    calls, told = story((leg(ON_CALL),), (guess,))
-    assert (calls[0].status, told) == (ON_CALL, ["answered 1"])
+    calls, events = story((leg(ON_CALL),), (guess,))
+    assert (calls[0].status, events) == (ON_CALL, ["answered 1"])
     assert story((guess,))[0][0].status is RINGING
     assert story((leg(None),))[0] == ()
     assert story((leg(DIALING),), (leg(None),))[0][0].status is DIALING
 
 
-def test_what_a_source_no_longer_tells_stays_known() -> None:
+def test_what_a_source_no_longer_reports_stays_known() -> None:
     (call,), _ = story((leg(RINGING, name="Ada", via="8000"),), (Leg("1", ON_CALL),))
     assert (call.direction, call.party, call.name, call.via) == (Direction.INBOUND, "0301234567", "Ada", "8000")
 
 
-def test_another_source_with_other_numbers_tells_of_the_same_call() -> None:
+def test_another_source_with_other_ids_reports_the_same_call() -> None:
     first, _ = story((leg(RINGING),), (leg(ON_CALL),))
     again = follow(first, (leg(ON_CALL, "4711"),), 2000, other_source=True)
-    assert list(happenings(first, again)) == []
+    assert list(changes(first, again)) == []
     assert (again[0].id, again[0].since) == ("1", first[0].since)
     later = follow(again, (leg(ON_CALL, "4711"),), 2000, other_source=False)
     assert later == again
-    assert [happening.call.id for happening in happenings(later, follow(later, (), 2001, other_source=False))] == ["1"]
+    assert [change.call.id for change in changes(later, follow(later, (), 2001, other_source=False))] == ["1"]
 
 
 def test_another_source_may_know_that_a_call_ended_and_another_rings() -> None:
     first, _ = story((leg(ON_CALL),))
     now = follow(first, (leg(RINGING, "2", party="0409999999"),), 2000, other_source=True)
-    assert [(each.event_type, each.call.id) for each in happenings(first, now)] == [
+    assert [(each.event_type, each.call.id) for each in changes(first, now)] == [
         (CallEventType.ENDED, "1"),
         (CallEventType.RINGING, "2"),
     ]
 
 
-def test_the_same_source_with_another_number_tells_of_another_call() -> None:
+def test_the_same_source_with_another_id_reports_another_call() -> None:
     first, _ = story((leg(ON_CALL),))
-    told = [each.event_type for each in happenings(first, follow(first, (leg(ON_CALL, "2"),), 1, other_source=False))]
-    assert told == [CallEventType.ENDED, CallEventType.ANSWERED]
+    events = [each.event_type for each in changes(first, follow(first, (leg(ON_CALL, "2"),), 1, other_source=False))]
+    assert events == [CallEventType.ENDED, CallEventType.ANSWERED]
 
 
 def test_the_most_important_call_is_the_connected_one_then_the_oldest() -> None:
     calls, _ = story((leg(RINGING, "1"), leg(ON_HOLD, "2"), leg(DIALING, "3")))
-    assert foremost(calls).id == "2"  # type: ignore[union-attr]
+    assert most_important(calls).id == "2"  # type: ignore[union-attr]
     calls, _ = story((leg(RINGING, "9"),), (leg(RINGING, "9"), leg(RINGING, "1")))
-    assert foremost(calls).id == "9"  # type: ignore[union-attr]
-    assert foremost(()) is None
+    assert most_important(calls).id == "9"  # type: ignore[union-attr]
+    assert most_important(()) is None
 
 
-def test_times_are_the_pbx_s_where_it_tells_them_and_never_in_the_future() -> None:
+def test_times_are_the_pbx_s_where_it_gives_them_and_never_in_the_future() -> None:
     (call,), _ = story((leg(RINGING, since=900),), (leg(ON_CALL, since=950),))
     assert (call.began, call.since, call.answered_at) == (900, 950, 950)
     (call,), _ = story((leg(RINGING, since=5000),))
@@ -104,9 +104,9 @@ def test_times_are_the_pbx_s_where_it_tells_them_and_never_in_the_future() -> No
 def test_an_event_says_whether_the_call_was_answered_and_how_long_it_took() -> None:
     def last(*steps: tuple[Leg, ...]) -> tuple[bool, int]:
         calls, _ = story(*steps)
-        (happening,) = happenings(calls, ())
-        told = event(happening, 1100, CallerId.FULL)
-        return told.answered, told.duration
+        (change,) = changes(calls, ())
+        published = event(change, 1100, CallerId.FULL)
+        return published.answered, published.duration
 
     assert last((leg(RINGING),)) == (False, 100)
     assert last((leg(RINGING),), (leg(ON_CALL),)) == (True, 90)
@@ -119,9 +119,9 @@ def test_privacy_decides_what_is_shown() -> None:
 
     def seen(calls: tuple[Call, ...], mode: CallerId) -> tuple[object, ...]:
         call = shown(calls[0], mode)
-        told = event(next(happenings((), calls)), 1000, mode)
-        assert (told.party, told.name) == (call.party, call.name)
-        return call.party, call.name, told.via
+        published = event(next(changes((), calls)), 1000, mode)
+        assert (published.party, published.name) == (call.party, call.name)
+        return call.party, call.name, published.via
 
     assert seen(outside, CallerId.FULL) == ("0301234567", "Bob", "8000")
     assert seen(outside, CallerId.MASKED) == ("…567", None, "8000")
@@ -131,10 +131,10 @@ def test_privacy_decides_what_is_shown() -> None:
     assert seen(short, CallerId.MASKED) == ("…", None, None)
 
 
-def test_another_source_may_spell_the_number_otherwise() -> None:
+def test_another_source_may_format_the_number_differently() -> None:
     first, _ = story((leg(ON_CALL, party="+49301234567"),))
     again = follow(first, (leg(ON_CALL, "4711", party="0301234567"),), 2000, other_source=True)
-    assert list(happenings(first, again)) == []
+    assert list(changes(first, again)) == []
     two, _ = story((leg(ON_CALL, party="1"), leg(ON_CALL, "2", party="2")))
     switched = follow(two, (leg(ON_CALL, "8", party="2"), leg(ON_CALL, "9", party="3")), 2000, other_source=True)
-    assert sorted(each.call.id for each in happenings(two, switched)) == ["1", "9"]
+    assert sorted(each.call.id for each in changes(two, switched)) == ["1", "9"]

@@ -26,12 +26,12 @@ def test_ordinary_numbers_and_names_can_be_published(dn: str) -> None:
         ("ä" * 33, "it is longer than 64 bytes"),
     ],
 )
-def test_what_a_broker_would_not_stand_is_refused(dn: str, reason: str) -> None:
+def test_what_a_topic_cannot_hold_is_refused(dn: str, reason: str) -> None:
     assert why_unpublishable(dn) == reason
 
 
 @given(st.text())
-def test_what_is_let_through_is_one_topic_level_of_bounded_utf_8(dn: str) -> None:
+def test_what_is_accepted_is_one_topic_level_of_bounded_utf_8(dn: str) -> None:
     if why_unpublishable(dn) is None:
         assert 0 < len(dn.encode()) <= 64
         assert not set(dn) & set("+#/\0")

@@ -10,7 +10,7 @@ from bridge.domain.presence import (
     PRECEDENCE,
     Facts,
     derive,
-    from_word,
+    from_monitor_state,
     is_busy,
     profile_key,
     profile_state,
@@ -22,10 +22,10 @@ ON_CALL, ON_HOLD, RINGING, DIALING = CallStatus.ON_CALL, CallStatus.ON_HOLD, Cal
 
 
 def facts(
-    *calls: CallStatus, profile: str | None = "Available", registered: bool | None = True, told: bool = True
+    *calls: CallStatus, profile: str | None = "Available", registered: bool | None = True, reported: bool = True
 ) -> Facts:
     state = None if profile is None else profile_state(profile, PROFILES, {})
-    return Facts(frozenset(calls) if told else None, True, profile, state, registered)
+    return Facts(frozenset(calls) if reported else None, True, profile, state, registered)
 
 
 @pytest.mark.parametrize(
@@ -48,9 +48,9 @@ def facts(
         (facts(profile="Custom 2"), State.DO_NOT_DISTURB, "profile: Custom 2"),
         (facts(profile="Siesta"), State.UNKNOWN, "profile: Siesta is not in presence.profiles"),
         (facts(profile=None), State.UNKNOWN, "no news from the PBX"),
-        (facts(told=False), State.UNKNOWN, "no news about calls"),
-        (facts(told=False, profile="Away"), State.UNKNOWN, "no news about calls"),
-        (facts(told=False, profile=None, registered=None), State.UNKNOWN, "no news from the PBX"),
+        (facts(reported=False), State.UNKNOWN, "no news about calls"),
+        (facts(reported=False, profile="Away"), State.UNKNOWN, "no news about calls"),
+        (facts(reported=False, profile=None, registered=None), State.UNKNOWN, "no news from the PBX"),
     ],
 )
 def test_the_first_fact_that_counts_decides(known: Facts, state: State, reason: str) -> None:
@@ -84,19 +84,19 @@ def test_every_combination_of_facts_has_its_state() -> None:
     ]
     profiles = (None, State.AVAILABLE, State.AWAY, State.DO_NOT_DISTURB)
     reached = set()
-    for calls, told, profile, registered in product(subsets, (True, False), profiles, (None, True, False)):
-        known = Facts(calls, told, None if profile is None else "Some", profile, registered)
+    for calls, calls_expected, profile, registered in product(subsets, (True, False), profiles, (None, True, False)):
+        known = Facts(calls, calls_expected, None if profile is None else "Some", profile, registered)
         reached.add(derive(known).state)
         assert derive(known).state is expected(known), known
     assert reached == set(State)
 
 
-def test_good_news_needs_news() -> None:
-    told = {State.AVAILABLE, State.AWAY, State.DO_NOT_DISTURB, State.OFFLINE}
+def test_no_state_but_unknown_without_a_report_about_calls() -> None:
+    known = {State.AVAILABLE, State.AWAY, State.DO_NOT_DISTURB, State.OFFLINE}
     nothing = Facts(None, True, None, None, None)
     assert derive(nothing).state is State.UNKNOWN
     for profile, registered in product((*DEFAULT_PROFILES, None), (True, False, None)):
-        assert derive(facts(profile=profile, registered=registered, told=False)).state not in told
+        assert derive(facts(profile=profile, registered=registered, reported=False)).state not in known
 
 
 def test_the_table_ends_with_a_row_that_always_holds() -> None:
@@ -106,8 +106,8 @@ def test_the_table_ends_with_a_row_that_always_holds() -> None:
 
 
 @pytest.mark.parametrize("state", list(State))
-def test_a_monitor_row_s_word_tells_what_another_source_would(state: State) -> None:
-    call, profile, registered = from_word(state)
+def test_a_state_in_a_monitor_row_stands_for_the_facts_that_other_sources_report(state: State) -> None:
+    call, profile, registered = from_monitor_state(state)
     calls = NONE if call is None else frozenset({call})
     derived = derive(Facts(calls, True, profile, None if profile is None else DEFAULT_PROFILES[profile], registered))
     assert derived.state is state
@@ -129,5 +129,5 @@ def test_labels_of_custom_profiles_are_known() -> None:
 
 
 @given(st.sampled_from(State), st.frozensets(st.sampled_from([s for s in State if s is not State.UNKNOWN])))
-def test_busy_is_what_is_said_to_be_busy_and_never_guessed(state: State, busy: frozenset[State]) -> None:
+def test_busy_is_what_the_rules_name_and_never_guessed(state: State, busy: frozenset[State]) -> None:
     assert is_busy(state, busy) is (None if state is State.UNKNOWN else state in busy)

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from bridge.commands import running_bridge
-from bridge.domain.finding import Finding, Verdict, gravest
+from bridge.domain.finding import Finding, Verdict, most_severe
 from bridge.simulator import SimulatedPbx
 from tests.support.bridges import read_config, running, write_config
 from tests.support.mosquitto import Mosquitto, free_port, with_passwords, with_rules
@@ -368,7 +368,7 @@ async def test_a_broker_that_refuses_the_login_is_77(tmp_path: Path, pbx: Simula
         path = write_config(tmp_path, pbx, url, broker.port, mqtt="username: bridge, password: wrong, protocol: 3.1.1")
         findings = await check(path)
     assert (findings[0].about, findings[0].exit_code) == ("broker", 77)
-    assert gravest(finding.exit_code for finding in findings) == 77
+    assert most_severe(finding.exit_code for finding in findings) == 77
 
 
 async def test_users_are_shown_in_columns_or_as_json_and_move_no_cursor(
@@ -395,4 +395,4 @@ async def test_users_are_shown_in_columns_or_as_json_and_move_no_cursor(
     ("met", "code"), [([], 0), ([0, 0], 0), ([1, 69], 69), ([69, 77, 1], 77), ([1, 77, 69, 78], 78), ([1, 0], 1)]
 )
 def test_what_has_to_be_mended_first_decides_the_exit_code(met: list[int], code: int) -> None:
-    assert gravest(met) == code
+    assert most_severe(met) == code

@@ -44,7 +44,7 @@ class Writer:
         self._closed = False
 
     def submit(self, command: Command) -> None:
-        """Queue a command; BridgeError where too many are waiting, or where nobody would carry it out any more."""
+        """Queue a command; raises BridgeError where too many are waiting, or after the end of `run`."""
         if self._closed:
             raise BridgeError(_not_changed(command, _ENDING))
         try:
