@@ -1,6 +1,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import pytest_asyncio
 
@@ -9,6 +10,11 @@ from tests.support.clock import FakeClock
 from tests.support.limits import limit
 from tests.support.mosquitto import Mosquitto
 from tests.support.subscriber import Subscriber
+
+# Hypothesis fails an example that takes over 200 ms, which says more about what else the machine does than about the
+# code. A test that hangs is ended by the limit of a whole test.
+hypothesis.settings.register_profile("3cx2mqtt", deadline=None)
+hypothesis.settings.load_profile("3cx2mqtt")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from bridge.aio import Backoff, in_daemon_thread, wait_for
+from tests.support.limits import limit
 
 
 def test_waits_double_up_to_the_longest_and_start_over() -> None:
@@ -49,4 +50,4 @@ async def test_the_result_of_a_call_nobody_waits_for_is_discarded() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     release.set()
-    await asyncio.wait_for(discarded.wait(), 5)
+    await asyncio.wait_for(discarded.wait(), limit(5))

@@ -353,7 +353,7 @@ def test_a_web_server_for_this_machine_alone_or_none_is_nothing_to_warn_of(tmp_p
         assert loaded(tmp_path, MINIMAL + f"web: {{{options}}}\n").warnings == ()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=200) | st.text(alphabet="pbx:mqt-{}[]!&*'\"\n #|>?,ae01 ", max_size=200).map(str.encode))
 def test_any_file_is_read_or_refused_and_never_crashes(
     tmp_path_factory: pytest.TempPathFactory, content: bytes

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import aiohttp
 
+from tests.support.limits import limit
 from tests.support.mosquitto import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -63,7 +64,7 @@ class NodeRed:
             self._process = await asyncio.create_subprocess_exec(
                 node, str(_RED), *arguments, cwd=self._folder, stdout=log, stderr=log
             )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(limit(30)):
             while not await self._answers():
                 assert self._process.returncode is None, self.log()
                 await asyncio.sleep(0.05)
@@ -73,7 +74,7 @@ class NodeRed:
             return
         self._process.terminate()
         try:
-            await asyncio.wait_for(self._process.wait(), 10)
+            await asyncio.wait_for(self._process.wait(), limit(10))
         except TimeoutError:
             self._process.kill()
             await self._process.wait()
@@ -96,7 +97,7 @@ class NodeRed:
         """Wait until the board is as wanted; gives it."""
         board = None
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(limit(timeout)):
                 while not condition(board := await self.board()):
                     await asyncio.sleep(0.05)
         except TimeoutError:
