@@ -1,4 +1,4 @@
-"""Logging: set-up, redaction of secrets, and quiet about what goes on failing."""
+"""Logging: set-up, redaction of secrets, and one line instead of hundreds for what keeps failing."""
 
 import json
 import logging
@@ -18,10 +18,10 @@ from voluptuous import Optional
 from bridge.options import Choice
 
 LASTING = 300.0
-"""Seconds for which something must have worked to be well again rather than to come and go."""
+"""Seconds without a failure after which a failure episode is over; until then a new failure makes it intermittent."""
 
 _LONG = 8
-"""Letters that make a secret long enough to be no part of another word by chance."""
+"""A secret of this many characters is unlikely to be part of another word by chance."""
 
 
 class LogLevel(StrEnum):
@@ -34,7 +34,7 @@ class LogLevel(StrEnum):
 
 
 class LogFormat(StrEnum):
-    """How a log line looks."""
+    """The form of a log line."""
 
     TEXT = "text"
     JSON = "json"
@@ -55,7 +55,7 @@ LOG_SCHEMA = {
 
 
 def setup(settings: LogSettings, secrets: Sequence[str] = (), stream: TextIO | None = None) -> None:
-    """Log to stderr at the level and in the format of `log:`; no line ever shows one of `secrets`."""
+    """Log to stderr, or `stream`, at the level and in the format of `log:`; `secrets` are redacted in every line."""
     output = logging.StreamHandler(stream or sys.stderr)
     journal = _goes_to_the_journal(output.stream)
     formatter: logging.Formatter = _Text(journal=journal) if settings.format == "text" else _Json()
@@ -63,27 +63,27 @@ def setup(settings: LogSettings, secrets: Sequence[str] = (), stream: TextIO | N
     output.setFormatter(_Prioritised(redacting) if journal else redacting)
     root = logging.getLogger()
     root.handlers[:] = [output]
-    root.setLevel(logging.WARNING)  # libraries speak up only when something is wrong
+    root.setLevel(logging.WARNING)  # libraries log only what is wrong
     logging.getLogger("bridge").setLevel(settings.level.upper())
 
 
 def level() -> LogLevel:
-    """How much is logged now."""
+    """The level in force."""
     return LogLevel(logging.getLevelName(logging.getLogger("bridge").getEffectiveLevel()).lower())
 
 
 def set_level(wanted: LogLevel) -> None:
-    """Log so much from now on."""
+    """Change the level of the running process."""
     logging.getLogger("bridge").setLevel(wanted.upper())
 
 
 def silence() -> None:
-    """Log nothing: what went wrong is told in another way."""
+    """Log nothing, not even errors: the caller reports them in another way."""
     logging.getLogger("bridge").setLevel(logging.CRITICAL + 1)
 
 
 class Published(logging.Handler):
-    """Hands warnings and errors on as JSON text, secrets taken out; use as a context manager."""
+    """Passes warnings and errors to `publish` as JSON text, secrets redacted, while used as a context manager."""
 
     def __init__(self, publish: Callable[[str], None], secrets: Sequence[str]) -> None:
         super().__init__(logging.WARNING)
@@ -91,7 +91,7 @@ class Published(logging.Handler):
         self.setFormatter(_Redacting(_Json(), secrets))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Publish one line."""
+        """Publish one record."""
         self._publish(self.format(record))
 
     def __enter__(self) -> Self:
@@ -103,17 +103,17 @@ class Published(logging.Handler):
 
 
 def harmless(text: str) -> str:
-    """Fit for a terminal: whatever a name or a message holds, it moves no cursor and changes no colour."""
+    """The text with `?` for everything unprintable: what comes from outside sends no control codes."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
-    """The text without the secrets; longer ones first, as one may be part of another.
+    """The text with `***` for each secret; longer ones first, as one may be part of another.
 
-    Short ones are taken out as whole words only: else a password such as `user` would riddle every line, and so tell
-    what it is.
+    Short ones are replaced as whole words only: otherwise a password such as `user` would put `***` into every line,
+    which would also give it away.
     """
-    for secret in sorted(_spelt(secrets), key=len, reverse=True):
+    for secret in sorted(_spellings(secrets), key=len, reverse=True):
         if len(secret) >= _LONG:
             text = text.replace(secret, "***")
         elif secret in text:
@@ -121,129 +121,133 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
-def _spelt(secrets: Iterable[str]) -> set[str]:
-    """The secrets as they may stand in a line: plain, as JSON has them, and as Python's repr()."""
+def _spellings(secrets: Iterable[str]) -> set[str]:
+    """The secrets as a line may contain them: plain, escaped as in JSON, and as in Python's repr() and ascii()."""
     return {
-        spelt
+        spelling
         for secret in filter(None, secrets)
-        for spelt in (secret, json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1], ascii(secret)[1:-1])
+        for spelling in (secret, json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1], ascii(secret)[1:-1])
     }
 
 
 class Recurring:
-    """Something that may fail again and again: told once, repeated at debug, and told when it works again.
+    """Logs something that may fail repeatedly: each message once per failure episode, later at debug, and the recovery.
 
-    Where `lasting` seconds are given, what fails again sooner than that is told to come and go, and that is told once,
-    too; it is over when it has worked for so long. Ask `recovered` again and again, then.
+    With `lasting`, an episode is over only after so many seconds without a failure. A failure before that makes it
+    intermittent, which is logged once. The caller reports every success to `recovered`, so that the time can pass.
     """
 
     def __init__(
         self, logger: logging.Logger, lasting: float = 0.0, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._logger = logger
-        self._spell = _Spell(lasting, monotonic)
+        self._episode = _Episode(lasting, monotonic)
 
     def failed(self, message: str, level: int = logging.WARNING) -> None:
-        """Log `message` at `level` unless it was told already of this trouble, else at debug."""
-        text = self._spell.begins(message)
-        self._logger.log(logging.DEBUG if text in self._spell else level, "%s", text)
-        self._spell.told(text)
+        """Log `message` at `level`, or at debug if this episode has logged it already."""
+        text = self._episode.text_for(message)
+        self._logger.log(logging.DEBUG if text in self._episode else level, "%s", text)
+        self._episode.logged(text)
 
     def recovered(self, message: str) -> None:
-        """Log `message` if there was a failure to recover from."""
-        if self._spell.ends():
+        """Log `message` at info if there was a failure to recover from."""
+        if self._episode.succeeded():
             self._logger.info("%s", message)
 
 
 class Troubles:
-    """What keeps several sources from working: what they all suffer from is told once."""
+    """Logs failures of several sources: a message that they share, such as a PBX that is down, is logged once."""
 
     def __init__(
         self, logger: logging.Logger, lasting: float = LASTING, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         """For `lasting` see Recurring."""
         self._logger = logger
-        self._spells: defaultdict[str, _Spell] = defaultdict(lambda: _Spell(lasting, monotonic))
+        self._episodes: defaultdict[str, _Episode] = defaultdict(lambda: _Episode(lasting, monotonic))
 
     def failed(self, source: str, message: str, level: int = logging.WARNING) -> None:
-        """Log `message` at `level`, or at debug if it was told of a source that has not worked since."""
-        spell = self._spells[source]
-        text = spell.begins(message)
-        known = text in spell or any(each.goes_on and text in each for each in self._spells.values())
-        spell.told(text)
+        """Log `message` at `level`, or at debug if it was logged for a source that has not worked since."""
+        episode = self._episodes[source]
+        text = episode.text_for(message)
+        known = text in episode or self._is_failing_with(text)
+        episode.logged(text)
         self._logger.log(logging.DEBUG if known else level, "%s", text)
 
     def recovered(self, source: str) -> None:
-        """Log that the last of the sources with this trouble works again."""
-        spell = self._spells[source]
-        latest = spell.latest
-        if spell.ends() and not any(each.goes_on and latest in each for each in self._spells.values()):
-            self._logger.info("%s is read again", source)
+        """Log the recovery at info, once the last of the sources with this failure works again."""
+        episode = self._episodes[source]
+        latest = episode.latest
+        if episode.succeeded() and not self._is_failing_with(latest):
+            self._logger.info("%s: reading again", source)
+
+    def _is_failing_with(self, text: str) -> bool:
+        return any(episode.is_failing and text in episode for episode in self._episodes.values())
 
 
-class _Spell:
-    """A time of trouble: what was told of it, as far as that need not be told again, and whether it comes and goes."""
+class _Episode:
+    """One failure episode: the messages that it has logged, and whether it is intermittent."""
 
     _MOST = 100
+    """Messages remembered; some contain numbers or times and are never the same twice."""
 
     def __init__(self, lasting: float, monotonic: Callable[[], float]) -> None:
         self._lasting = lasting
         self._monotonic = monotonic
         self._messages: dict[str, None] = {}
-        self._comes_and_goes = False
-        self._well_since: float | None = None
+        self._intermittent = False
+        self._working_since: float | None = None
 
     def __contains__(self, message: str) -> bool:
         return message in self._messages
 
     @property
     def latest(self) -> str:
-        """What was told last."""
+        """The message logged last; empty if there is none."""
         return next(reversed(self._messages), "")
 
     @property
-    def goes_on(self) -> bool:
-        """Whether nothing has worked since."""
-        return bool(self._messages) and self._well_since is None
+    def is_failing(self) -> bool:
+        """Whether nothing has worked since the last failure."""
+        return bool(self._messages) and self._working_since is None
 
-    def begins(self, message: str) -> str:
-        """Something failed; gives what to say of it."""
-        well, self._well_since = self._well_since, None
-        if well is None:
+    def text_for(self, message: str) -> str:
+        """Note a failure; returns the text to log for it."""
+        working_since, self._working_since = self._working_since, None
+        if working_since is None:
             return message
-        if self._monotonic() - well >= self._lasting:
+        if self._monotonic() - working_since >= self._lasting:
             self._forget()
             return message
-        relapse, self._comes_and_goes = not self._comes_and_goes, True
-        return f"{message}; this comes and goes, and is told at debug level from now on" if relapse else message
+        already_said, self._intermittent = self._intermittent, True
+        return message if already_said else f"{message}; intermittent: logged at debug level from now on"
 
-    def told(self, message: str) -> None:
-        """Take note of what was said."""
+    def logged(self, message: str) -> None:
+        """Remember that `message` was logged."""
         self._messages.pop(message, None)
         self._messages[message] = None
         if len(self._messages) > self._MOST:
             del self._messages[next(iter(self._messages))]
 
-    def ends(self) -> bool:
-        """It works; says whether that is news."""
+    def succeeded(self) -> bool:
+        """Note a success; returns whether to log the recovery: at once, or if intermittent when the episode is over."""
         if not self._messages:
             return False
         now = self._monotonic()
-        first = self._well_since is None
-        self._well_since = now if self._well_since is None else self._well_since
-        settled = now - self._well_since >= self._lasting
-        news = settled if self._comes_and_goes else first
-        if settled:
+        first = self._working_since is None
+        self._working_since = now if self._working_since is None else self._working_since
+        over = now - self._working_since >= self._lasting
+        to_log = over if self._intermittent else first
+        if over:
             self._forget()
-        return news
+        return to_log
 
     def _forget(self) -> None:
         self._messages.clear()
-        self._comes_and_goes, self._well_since = False, None
+        self._intermittent, self._working_since = False, None
 
 
 def _goes_to_the_journal(stream: TextIO) -> bool:
-    """Whether systemd takes what is written there, and keeps time and priority beside it ($JOURNAL_STREAM)."""
+    """Whether the stream is the systemd journal, which records time and priority itself (systemd.exec(5))."""
     try:
         found = os.fstat(stream.fileno())
     except (OSError, ValueError, AttributeError):
@@ -261,17 +265,17 @@ class _Text(logging.Formatter):
         super().__init__(f"{time}%(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
-        """One line for each message, whatever others have put into it: nobody writes lines of their own, or colours."""
+        """One line per message: text from outside can neither start a line of its own nor send control codes."""
         record.message = _one_line(record.message)
         return super().formatMessage(record)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802  # logging's name
-        """The same for what is quoted in a traceback."""
+        """The same for text quoted in a traceback, whose own line breaks stay."""
         return "\n".join(map(_one_line, super().formatException(ei).split("\n")))
 
 
 class _Prioritised(logging.Formatter):
-    """Each line begins with its priority as syslog counts it, which the journal takes off again (sd-daemon(3))."""
+    """Starts each line with its syslog priority, which the journal reads and removes (sd-daemon(3))."""
 
     _PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logging.NOTSET, 7))
 
@@ -298,12 +302,12 @@ class _Json(logging.Formatter):
 
 
 def _escaped(letter: str) -> str:
-    """JSON itself leaves some letters that terminals obey or take for the end of a line."""
+    """Escapes what JSON leaves as it is and terminals take for control codes or line ends, such as U+2028."""
     return letter if letter.isprintable() else json.dumps(letter)[1:-1]
 
 
 class _Redacting(logging.Formatter):
-    """Takes secrets out of the finished line, so that tracebacks and arguments are covered too."""
+    """Redacts secrets in the finished line, so that tracebacks and arguments are covered too."""
 
     def __init__(self, inner: logging.Formatter, secrets: Sequence[str]) -> None:
         super().__init__()

@@ -31,7 +31,7 @@ def logged(form: LogFormat, level: LogLevel = LogLevel.INFO, secrets: tuple[str,
 
 
 @pytest.mark.parametrize("form", list(LogFormat))
-def test_secrets_never_show_not_even_in_tracebacks(form: LogFormat) -> None:
+def test_secrets_are_redacted_in_lines_and_tracebacks(form: LogFormat) -> None:
     stream = logged(form, secrets=("hush", "hush-hush"))
     LOGGER.info("the key is %s", "hush-hush")
     try:
@@ -42,7 +42,7 @@ def test_secrets_never_show_not_even_in_tracebacks(form: LogFormat) -> None:
     assert stream.getvalue().count("***") >= 2
 
 
-def test_the_journal_gets_priorities_and_no_second_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_journal_gets_priorities_and_no_time_stamps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with (tmp_path / "journal").open("w") as stream:
         found = os.fstat(stream.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
@@ -59,14 +59,14 @@ def test_the_journal_gets_priorities_and_no_second_time(monkeypatch: pytest.Monk
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d INFO    elsewhere", other)
 
 
-def test_json_lines_can_be_read_by_machines() -> None:
+def test_the_json_format_is_one_object_a_line() -> None:
     stream = logged(LogFormat.JSON)
     LOGGER.warning("a %s", "ü")
     line = json.loads(stream.getvalue())
     assert (line["level"], line["logger"], line["message"]) == ("warning", "bridge.test", "a ü")
 
 
-def test_the_level_is_ours_and_libraries_only_warn() -> None:
+def test_the_level_applies_to_the_bridge_and_libraries_only_warn() -> None:
     stream = logged(LogFormat.TEXT, LogLevel.DEBUG)
     LOGGER.debug("ours")
     logging.getLogger("aiohttp").info("theirs")
@@ -74,14 +74,14 @@ def test_the_level_is_ours_and_libraries_only_warn() -> None:
     assert "theirs" not in stream.getvalue()
 
 
-def test_what_fails_again_and_again_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_repeated_failure_is_logged_once_and_its_recovery_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    trouble = Recurring(LOGGER)
-    trouble.recovered("fine")
+    recurring = Recurring(LOGGER)
+    recurring.recovered("fine")
     for message in ("down", "down", "down", "refused", "down"):
-        trouble.failed(message)
-    trouble.recovered("fine again")
-    trouble.recovered("fine again")
+        recurring.failed(message)
+    recurring.recovered("fine again")
+    recurring.recovered("fine again")
     assert [(record.levelname, record.message) for record in caplog.records] == [
         ("WARNING", "down"),
         ("DEBUG", "down"),
@@ -90,11 +90,11 @@ def test_what_fails_again_and_again_is_told_once(caplog: pytest.LogCaptureFixtur
         ("DEBUG", "down"),
         ("INFO", "fine again"),
     ]
-    trouble.failed("down")
+    recurring.failed("down")
     assert caplog.records[-1].levelname == "WARNING"
 
 
-def test_what_several_suffer_from_in_turn_is_told_once_and_that_it_is_over_by_the_last_of_them(
+def test_a_failure_shared_by_sources_is_logged_once_and_its_recovery_by_the_last_of_them(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -106,35 +106,37 @@ def test_what_several_suffer_from_in_turn_is_told_once_and_that_it_is_over_by_th
     troubles.recovered("users")
     troubles.recovered("calls")
     loud = [(record.levelname, record.message) for record in caplog.records if record.levelno > logging.DEBUG]
-    assert loud == [("WARNING", "down"), ("WARNING", "slow"), ("INFO", "calls is read again")]
+    assert loud == [("WARNING", "down"), ("WARNING", "slow"), ("INFO", "calls: reading again")]
 
 
-def test_what_comes_and_goes_is_told_as_that_once_and_is_over_when_it_has_worked_for_long(
+def test_an_intermittent_failure_is_logged_once_and_recovers_after_lasting_success(
     caplog: pytest.LogCaptureFixture, clock: FakeClock
 ) -> None:
     caplog.set_level(logging.INFO)
-    trouble = Recurring(LOGGER, 300.0, clock.clock.monotonic)
+    recurring = Recurring(LOGGER, 300.0, clock.clock.monotonic)
     for _ in range(50):
-        trouble.failed("down")
+        recurring.failed("down")
         clock.turn(5)
-        trouble.recovered("fine")
+        recurring.recovered("fine")
         clock.turn(5)
-        trouble.recovered("fine")
+        recurring.recovered("fine")
     clock.turn(290)
-    trouble.recovered("fine")
+    recurring.recovered("fine")
     clock.turn(5)
-    trouble.recovered("fine")
-    trouble.failed("down")
+    recurring.recovered("fine")
+    recurring.failed("down")
     assert [record.message for record in caplog.records] == [
         "down",
         "fine",
-        "down; this comes and goes, and is told at debug level from now on",
+        "down; intermittent: logged at debug level from now on",
         "fine",
         "down",
     ]
 
 
-def test_what_several_suffer_from_now_and_then_is_told_once(caplog: pytest.LogCaptureFixture, clock: FakeClock) -> None:
+def test_an_intermittent_failure_shared_by_sources_is_logged_once(
+    caplog: pytest.LogCaptureFixture, clock: FakeClock
+) -> None:
     caplog.set_level(logging.INFO)
     troubles = Troubles(LOGGER, 300.0, clock.clock.monotonic)
     for _ in range(50):
@@ -146,28 +148,30 @@ def test_what_several_suffer_from_now_and_then_is_told_once(caplog: pytest.LogCa
         clock.turn(5)
     assert [record.message for record in caplog.records] == [
         "down",
-        "calls is read again",
-        "down; this comes and goes, and is told at debug level from now on",
+        "calls: reading again",
+        "down; intermittent: logged at debug level from now on",
     ]
 
 
-def test_what_one_has_got_over_is_news_of_another(caplog: pytest.LogCaptureFixture, clock: FakeClock) -> None:
+def test_a_failure_one_source_has_recovered_from_is_logged_again_for_another(
+    caplog: pytest.LogCaptureFixture, clock: FakeClock
+) -> None:
     caplog.set_level(logging.INFO)
     troubles = Troubles(LOGGER, 300.0, clock.clock.monotonic)
     troubles.failed("users", "down")
     troubles.recovered("users")
     clock.turn(50)
     troubles.failed("calls", "down")
-    assert [record.message for record in caplog.records] == ["down", "users is read again", "down"]
+    assert [record.message for record in caplog.records] == ["down", "users: reading again", "down"]
 
 
-def test_the_memory_of_what_was_told_has_an_end(caplog: pytest.LogCaptureFixture) -> None:
-    trouble = Recurring(LOGGER)
+def test_the_number_of_remembered_messages_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    recurring = Recurring(LOGGER)
     for number in range(1000):
-        trouble.failed(f"{number}")
+        recurring.failed(f"{number}")
     caplog.clear()
     for number in (999, 0):
-        trouble.failed(f"{number}")
+        recurring.failed(f"{number}")
     assert [record.message for record in caplog.records if record.levelno == logging.WARNING] == ["0"]
 
 
@@ -184,9 +188,9 @@ def test_the_memory_of_what_was_told_has_an_end(caplog: pytest.LogCaptureFixture
         (("",), "text", "text"),
     ],
 )
-def test_short_secrets_are_taken_out_as_words(secrets: tuple[str, ...], text: str, shown: str) -> None:
+def test_short_secrets_are_redacted_as_whole_words_only(secrets: tuple[str, ...], text: str, shown: str) -> None:
     assert redacted(text, secrets) == shown
 
 
-def test_what_a_terminal_would_obey_is_harmless() -> None:
+def test_control_codes_are_replaced_for_terminals() -> None:
     assert harmless("Łucja \x1b[2J\x9b\u202e\n😀") == "Łucja ?[2J???😀"

@@ -106,7 +106,7 @@ async def test_a_socket_that_is_closed_is_opened_again_and_no_call_is_made_up(
         await agents.are_told_of_what_follows(subscriber)
     assert log.levels(f"the connection was lost (code {code or 1006})") == [logging.WARNING]
     assert sum(log.loud().values()) == 1, log.loud()
-    assert log.levels("call_control is read again") == [logging.INFO]
+    assert log.levels("call_control: reading again") == [logging.INFO]
 
 
 async def test_a_socket_that_falls_silent_is_given_up_and_opened_again(
@@ -187,7 +187,7 @@ async def test_an_event_while_everything_is_read_anew_ends_no_call(
         pbx.exchange.hold(call, "100")
         await until(lambda: any("/participants/" in request.path for request in list(pbx.requests)[fetched:]))
         everything.set()
-        await until(lambda: bool(log.levels("call_control is read again")))
+        await until(lambda: bool(log.levels("call_control: reading again")))
         participant.set()
         await right(subscriber, pbx, RIGHT_WITHIN)
         await until(lambda: told(subscriber, "100") == ["held"])

@@ -91,7 +91,7 @@ async def test_after_the_network_failed_all_is_right_and_nothing_is_made_up(
         await link.heal()
         note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
         await office.is_told_right(subscriber)
-        await until(lambda: logging.INFO in log.levels("is read again"))
+        await until(lambda: logging.INFO in log.levels("reading again"))
         await office.goes_on_being_told(subscriber)
         note("loud", dict(log.loud()))
     log.is_told_once(words)
@@ -150,7 +150,7 @@ async def test_answers_that_are_none_change_nothing_and_are_told_once(
         note("loud", dict(log.loud()))
     assert sum(log.loud().values()) <= 2, log.loud()
     assert all(times == 1 for times in log.loud().values()), log.loud()
-    assert log.levels("is read again")
+    assert log.levels("reading again")
 
 
 async def test_answers_of_every_other_kind_each_time_are_told_once_each(
