@@ -1,5 +1,6 @@
-"""The configuration: one YAML file, secrets beside it, overrides from the environment; every mistake at once."""
+"""The configuration: a YAML file, secrets, overrides from the environment; all mistakes are reported at once."""
 
-from bridge.config.load import Config, load, pbx_name
+from bridge.config.config import Config
+from bridge.config.load import load, pbx_name
 
 __all__ = ["Config", "load", "pbx_name"]

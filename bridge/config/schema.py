@@ -1,6 +1,6 @@
-"""The whole schema, put together from the parts' own; and the same for editors, as JSON Schema.
+"""The schema of the configuration, composed from the parts' own, and the same as JSON Schema for editors.
 
-`scripts/config-schema` writes the latter to `config.schema.json`.
+`scripts/config-schema` writes the JSON Schema to `config.schema.json`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ from bridge.web.settings import WEB_SCHEMA
 
 SCHEMA: dict[Marker, Any] = {
     Required("pbx", description="The 3CX phone system"): PBX_SCHEMA,
-    Optional("sources", default={}, description="What is read from it"): {
+    Optional("sources", default={}, description="What is read from the PBX"): {
         Optional(
             "monitor_status", default={}, description="GET /xapi/v1/Users/Pbx.GetMonitorStatus()"
         ): MONITOR_STATUS_SCHEMA,
@@ -35,21 +35,21 @@ SCHEMA: dict[Marker, Any] = {
         Optional("call_control", default={}, description="Calls by push: wss /callcontrol/ws"): CALL_CONTROL_SCHEMA,
     },
     Optional("users", default={}, description="Who is published"): USERS_SCHEMA,
-    Optional("groups", default={}, description="Users taken together: name → DNs or globs"): GROUPS,
-    Optional("presence", default={}, description="Which state follows from what"): PRESENCE_SCHEMA,
-    Optional("privacy", default={}, description="What is not shown"): PRIVACY_SCHEMA,
-    Optional("palette", default={}, description="What each state looks like on lights: state → look"): PALETTE_OPTION,
+    Optional("groups", default={}, description="Groups of users: name → DNs or globs"): GROUPS,
+    Optional("presence", default={}, description="How the state of a user is derived"): PRESENCE_SCHEMA,
+    Optional("privacy", default={}, description="What is published about callers"): PRIVACY_SCHEMA,
+    Optional("palette", default={}, description="The look of each state on all lights: state → look"): PALETTE_OPTION,
     Optional("lights", default=[], description="Lights that follow users"): LIGHTS,
     Optional("mqtt", default={}, description="The MQTT broker"): MQTT_SCHEMA,
     Optional("homeassistant", default={}, description="MQTT discovery for Home Assistant"): HASS_SCHEMA,
-    Optional("commands", default={}, description="Writing to the PBX: off unless switched on"): COMMANDS_SCHEMA,
-    Optional("web", default={}, description="Metrics for Prometheus and probes, by HTTP"): WEB_SCHEMA,
-    Optional("log", default={}, description="What is logged, and how"): LOG_SCHEMA,
+    Optional("commands", default={}, description="Commands that write to the PBX; off by default"): COMMANDS_SCHEMA,
+    Optional("web", default={}, description="Metrics for Prometheus and health probes over HTTP"): WEB_SCHEMA,
+    Optional("log", default={}, description="Level and format of the log"): LOG_SCHEMA,
 }
 
 
 def options(schema: Mapping[Marker, Any], above: Key = ()) -> Iterator[tuple[Key, Any]]:
-    """Every option of the schema with its key, sections included and ahead of what they hold."""
+    """Every option of the schema with its key; sections too, before their content."""
     for marker, option in schema.items():
         key = (*above, str(marker))
         yield key, option
@@ -61,18 +61,18 @@ OPTIONS: dict[Key, Any] = dict(options(SCHEMA))
 
 
 def is_secret(option: object) -> bool:
-    """Whether the option's value must never be shown, and may be given by the name of a file."""
+    """Whether the option's value is never shown and may come from a file (`X_file`)."""
     inner = option.inner if isinstance(option, Nullable) else option
     return isinstance(inner, Text) and inner.secret
 
 
 def is_scalar(option: object) -> bool:
-    """Whether the environment can override the option."""
+    """Whether an environment variable can override the option."""
     return not isinstance(option, dict | ListOf | MapOf)
 
 
 def json_schema() -> JsonSchema:
-    """For editors: the same keys, types, limits and defaults. YAML tags are not visible to it."""
+    """For editors: the same keys, types, limits and defaults. It cannot express YAML tags (`!secret`)."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Configuration of 3cx2mqtt",
@@ -82,7 +82,7 @@ def json_schema() -> JsonSchema:
 
 def _section(schema: Mapping[Marker, Any]) -> JsonSchema:
     properties: dict[str, JsonSchema] = {}
-    demands: list[JsonSchema] = []
+    requirements: list[JsonSchema] = []
     for marker, option in schema.items():
         name = str(marker)
         inner = _section(option) if isinstance(option, dict) else option.json_schema()
@@ -93,8 +93,8 @@ def _section(schema: Mapping[Marker, Any]) -> JsonSchema:
         if is_secret(option):
             properties[f"{name}_file"] = {"type": "string", "description": f"A file that holds {name}"}
         if isinstance(marker, Required):
-            demands.append({"required": [name]})
+            requirements.append({"required": [name]})
             if is_secret(option):
-                demands[-1] = {"anyOf": [{"required": [name]}, {"required": [f"{name}_file"]}]}
+                requirements[-1] = {"anyOf": [{"required": [name]}, {"required": [f"{name}_file"]}]}
     section: JsonSchema = {"type": "object", "properties": properties, "additionalProperties": False}
-    return section | ({"allOf": demands} if demands else {"type": ["object", "null"]})
+    return section | ({"allOf": requirements} if requirements else {"type": ["object", "null"]})

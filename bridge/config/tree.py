@@ -1,7 +1,7 @@
-"""Reading a YAML file into plain values, each with its place; `!secret`, `!env` and file twins resolved on the way.
+"""Reads a YAML file into plain values, each with its place, and resolves `!secret` and `!env`.
 
-No plain scalar but null is resolved: `0100` is the DN 0100, `off` the word off, `08:00` the time. What a word means
-is the schema's business.
+Of plain scalars only null is resolved; all others stay text. YAML 1.1 would turn the DN `0100` into 64, `off` into
+false and `10:00` into 600. The schema converts each value by the type of its option.
 """
 
 import os
@@ -16,8 +16,9 @@ import yaml
 from bridge.errors import Problem
 
 Key = tuple[str, ...]
-"""Where a value stands, from the top: ("mqtt", "port")."""
+"""The path of a value: ("mqtt", "port")."""
 
+# Bounds, so that a wrong file is refused before it fills the memory: YAML aliases expand a few bytes to gigabytes.
 _MAX_BYTES = 1024 * 1024
 _MAX_DEPTH = 20
 _MAX_NODES = 200_000
@@ -25,26 +26,26 @@ _NULLS = {"", "~", "null", "Null", "NULL"}
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes; every scalar stays the text it is."""
+    """Composes nodes whose scalars all stay text."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  # overrides PyYAML's own
 
 
 @dataclass(slots=True)
 class Tree:
-    """What a file says: `values`, the `places` of its keys (`config.yaml:14`), and the `problems` met while reading."""
+    """The content of a file: `values`, the `places` of its keys (`config.yaml:14`), and the `problems` found."""
 
     path: Path
     values: dict[str, Any] = field(default_factory=dict)
     places: dict[Key, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     secret_files: set[Path] = field(default_factory=set)
-    """Files beside this one that secrets were read from."""
+    """Other files that secrets were read from."""
     secrets: set[str] = field(default_factory=set)
-    """What `!secret` stands for, wherever it was written."""
+    """The values of all `!secret` tags."""
 
     def place(self, key: Key) -> str:
-        """Where `key` was written, or the closest section above it, or the file."""
+        """The place of `key`, or of the closest section above it, or the file."""
         for length in range(len(key), 0, -1):
             if key[:length] in self.places:
                 return self.places[key[:length]]
@@ -55,7 +56,7 @@ class Tree:
         self.problems.append(Problem(self.place(key), ".".join(key), message))
 
     def parent(self, key: Key) -> dict[str, Any] | None:
-        """The mapping that holds `key`, made where it is missing; None where something else is in the way."""
+        """The mapping that holds `key`, created if missing; None if a value above it is not a mapping."""
         node = self.values
         for name in key[:-1]:
             if node.get(name) is None:
@@ -67,7 +68,7 @@ class Tree:
 
 
 def read(path: Path, environ: Mapping[str, str]) -> Tree:
-    """The configuration at `path`. Never raises for what is in the file: see `problems`."""
+    """Read the file at `path`. Mistakes in it are noted in `problems`, never raised."""
     tree = Tree(path)
     text = _text(tree)
     if text is not None:
@@ -76,14 +77,14 @@ def read(path: Path, environ: Mapping[str, str]) -> Tree:
 
 
 def read_secret_file(path: Path) -> str:
-    """The secret that a file holds, without the newline at its end; ValueError says why there is none."""
+    """The secret in a file, without the newline at its end; raises ValueError with the reason if there is none."""
     try:
         secret = path.read_text("utf-8").removesuffix("\n").removesuffix("\r")
     except (OSError, UnicodeDecodeError) as error:
         hint = ""
         if isinstance(error, PermissionError) and "CREDENTIALS_DIRECTORY" in os.environ:
-            hint = ": a service gets its secrets as credentials, see docs/systemd.md"
-        raise ValueError(f"cannot read {path}: {_in_words(error)}{hint}") from None
+            hint = ": for a systemd service use credentials, see docs/systemd.md"
+        raise ValueError(f"cannot read {path}: {_reason(error)}{hint}") from None
     if not secret:
         raise ValueError(f"{path} is empty")
     return secret
@@ -94,26 +95,26 @@ def _text(tree: Tree) -> str | None:
         with tree.path.open("rb") as file:
             raw = file.read(_MAX_BYTES + 1)
         if len(raw) > _MAX_BYTES:
-            tree.complain((), "is over 1 MiB: that is no configuration")
+            tree.complain((), "is larger than 1 MiB, so it is not a configuration")
             return None
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         tree.problems.append(Problem(f"{tree.path}:{line}", "", "is not UTF-8: save it in that encoding"))
     except OSError as error:
-        tree.complain((), f"cannot be read: {_in_words(error)}")
+        tree.complain((), f"cannot be read: {_reason(error)}")
     return None
 
 
 class _Reader:
-    """One reading of one file."""
+    """Converts the nodes of one file to values."""
 
     def __init__(self, tree: Tree, environ: Mapping[str, str]) -> None:
         self._tree = tree
         self._environ = environ
         self._nodes = 0
         self._secrets: Mapping[str, Any] | None = None
-        self._secrets_are_no_good = False
+        self._secrets_are_unusable = False
 
     def read(self, text: str) -> None:
         try:
@@ -154,12 +155,12 @@ class _Reader:
         for name_node, value_node in node.value:
             line = name_node.start_mark.line + 1
             if not isinstance(name_node, yaml.ScalarNode):
-                self._complain_at(line, "a key must be a word", key)
+                self._complain_at(line, "a key must be plain text", key)
                 continue
             inner = (*key, name_node.value)
             if name_node.value in values:
                 first = self._tree.places[inner].rpartition(":")[2]
-                self._complain_at(line, f"stands twice, first in line {first}: keep one", inner)
+                self._complain_at(line, f"duplicate key, first in line {first}: keep one", inner)
                 continue
             self._tree.places[inner] = f"{self._tree.path}:{line}"
             values[name_node.value] = self._value(value_node, inner)
@@ -177,22 +178,22 @@ class _Reader:
             case "!env" | "!secret", _:
                 self._tree.complain(key, "write !secret NAME, !env NAME or !env [NAME, default]")
             case _:
-                self._tree.complain(key, f"unknown tag {node.tag}: there are !secret and !env")
+                self._tree.complain(key, f"unknown tag {node.tag}: use !secret or !env")
         return MISSING
 
     def _secret(self, name: str, key: Key) -> Any:
         path = self._tree.path.parent / "secrets.yaml"
         if self._secrets is None and not path.exists():
-            self._tree.complain(key, f"there is no {path} to read {name!r} from: make it, with a line {name}: …")
+            self._tree.complain(key, f"there is no file {path} with {name!r}: create it, with a line {name}: …")
             return MISSING
         if self._secrets is None:
             self._tree.secret_files.add(path)
             secrets = read(path, {})
             self._tree.problems += secrets.problems
             self._secrets = secrets.values
-            self._secrets_are_no_good = bool(secrets.problems)
-        if self._secrets_are_no_good:
-            return MISSING  # which is told already
+            self._secrets_are_unusable = bool(secrets.problems)
+        if self._secrets_are_unusable:
+            return MISSING  # the mistakes in secrets.yaml are reported already
         if name in self._secrets:
             self._tree.secrets |= {self._secrets[name]} if isinstance(self._secrets[name], str) else set()
             return self._secrets[name]
@@ -211,7 +212,7 @@ class _Reader:
 
 
 class _Missing:
-    """Stands for a value that could not be had; the problem is noted already, so nobody should complain again."""
+    """Stands for a value that could not be read; the problem is noted already and must not be reported twice."""
 
     def __repr__(self) -> str:
         return "MISSING"
@@ -224,8 +225,8 @@ def _is_pair(node: yaml.SequenceNode) -> bool:
     return len(node.value) == len(("name", "default")) and all(isinstance(item, yaml.ScalarNode) for item in node.value)
 
 
-def _in_words(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, PermissionError):
-        return "permission denied, whoever runs this must be able to read it"
+        return "permission denied: the account that runs this must be able to read it"
     strerror = getattr(error, "strerror", None)
     return strerror.lower() if isinstance(strerror, str) else re.sub(r"\s+", " ", str(error))

@@ -1,4 +1,4 @@
-"""The files for people and editors say the same as the program."""
+"""config.example.yaml and config.schema.json agree with the options of the program."""
 
 import json
 from pathlib import Path
@@ -35,7 +35,7 @@ def test_the_schema_for_editors_is_the_one_that_is_checked_in() -> None:
     assert json.loads((ROOT / "config.schema.json").read_text()) == json_schema(), "run scripts/config-schema"
 
 
-def test_the_schema_for_editors_takes_the_example_and_refuses_mistakes() -> None:
+def test_the_schema_for_editors_accepts_the_example_and_refuses_mistakes() -> None:
     Draft202012Validator.check_schema(json_schema())
     validator = Draft202012Validator(json_schema())
     example = yaml.safe_load(EXAMPLE.read_text())

@@ -1,4 +1,4 @@
-"""Configuration: what is read, from where, and what is said about mistakes."""
+"""Loading a configuration: values, their sources and precedence, and the reports of mistakes."""
 
 import json
 from pathlib import Path
@@ -70,7 +70,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert config.warnings == ()
 
 
-def test_words_are_what_their_key_makes_of_them(tmp_path: Path) -> None:
+def test_values_are_converted_by_the_type_of_their_option(tmp_path: Path) -> None:
     config = loaded(
         tmp_path,
         MINIMAL
@@ -98,7 +98,7 @@ mqtt: {username: yes, password: 0x10, protocol: 3.1.1}
         ('"https://[fd00::1]:5001/"', "https://[fd00::1]:5001"),
     ],
 )
-def test_the_address_of_the_pbx_is_taken_from_what_a_browser_shows(tmp_path: Path, written: str, url: str) -> None:
+def test_the_url_of_the_pbx_may_be_copied_from_a_browser(tmp_path: Path, written: str, url: str) -> None:
     assert loaded(tmp_path, MINIMAL.replace("https://pbx.example.com:5001", written)).pbx.url == url
 
 
@@ -116,7 +116,7 @@ def test_the_address_of_the_pbx_is_taken_from_what_a_browser_shows(tmp_path: Pat
             MINIMAL + "groups: {sales: 101, 'a/b': []}\n",
             [
                 "config.yaml:5 groups.a/b: 'a/b' '/' has a meaning of its own in MQTT topics",
-                'config.yaml:5 groups.sales: a list is expected here, such as ["101"], not text',
+                'config.yaml:5 groups.sales: expected a list, such as ["101"], not text',
             ],
         ),
         (
@@ -139,7 +139,7 @@ def test_the_address_of_the_pbx_is_taken_from_what_a_browser_shows(tmp_path: Pat
             [
                 "config.yaml:5 privacy.caller_id: 'some' is not one of none, masked, full",
                 "config.yaml:6 commands.profile: 'perhaps' is neither true nor false",
-                'config.yaml:7 groups: a mapping is expected here, such as {sales: ["10*", "205"]}, not a list',
+                'config.yaml:7 groups: expected a mapping, such as {sales: ["10*", "205"]}, not a list',
             ],
         ),
         (
@@ -151,14 +151,14 @@ def test_the_address_of_the_pbx_is_taken_from_what_a_browser_shows(tmp_path: Pat
                 )
             ],
         ),
-        (MINIMAL + "mqtt: 7\n", ["config.yaml:5 mqtt: a section is expected here: keys and values, indented"]),
+        (MINIMAL + "mqtt: 7\n", ["config.yaml:5 mqtt: expected a section: keys and values, indented"]),
         (MINIMAL + "mqtt:\n  port: 70000\n", ["config.yaml:6 mqtt.port: 70000 is over 65535"]),
         (MINIMAL + "mqtt:\n  port: mqtt\n", ["config.yaml:6 mqtt.port: 'mqtt' is not a whole number"]),
-        (MINIMAL + "mqtt: {qos: [1]}\n", ["config.yaml:5 mqtt.qos: a whole number is expected here, not a list"]),
-        (MINIMAL + "mqtt: {host: {a: b}}\n", ["config.yaml:5 mqtt.host: text is expected here, not a mapping"]),
+        (MINIMAL + "mqtt: {qos: [1]}\n", ["config.yaml:5 mqtt.qos: expected a whole number, not a list"]),
+        (MINIMAL + "mqtt: {host: {a: b}}\n", ["config.yaml:5 mqtt.host: expected text, not a mapping"]),
         (MINIMAL + 'mqtt: {host: ""}\n', ["config.yaml:5 mqtt.host: must not be empty"]),
         (MINIMAL + "mqtt: {protocol: 4}\n", ["config.yaml:5 mqtt.protocol: '4' is not one of auto, 5, 3.1.1"]),
-        (MINIMAL + "mqtt: {base_topic: a/+}\n", ["config.yaml:5 mqtt.base_topic: 'a/+' must not hold +, #"]),
+        (MINIMAL + "mqtt: {base_topic: a/+}\n", ["config.yaml:5 mqtt.base_topic: 'a/+' must not contain +, #"]),
         (MINIMAL + "mqtt: {base_topic: /a}\n", ["config.yaml:5 mqtt.base_topic: '/a' must not start with $"]),
         (MINIMAL + "web: {port: 0}\n", ["config.yaml:5 web.port: 0 is under 1"]),
         (MINIMAL + "web: {enabled: on}\n", ["config.yaml:5 web.enabled: 'on' is neither true nor false"]),
@@ -174,7 +174,7 @@ def test_the_address_of_the_pbx_is_taken_from_what_a_browser_shows(tmp_path: Pat
         ),
         (
             MINIMAL + "users: {include: 101}\n",
-            ['config.yaml:5 users.include: a list is expected here, such as ["101"]'],
+            ['config.yaml:5 users.include: expected a list, such as ["101"]'],
         ),
         (MINIMAL + "users: {special: yes}\n", ["config.yaml:5 users.special: 'yes' is neither true nor false"]),
         (
@@ -187,27 +187,27 @@ def test_the_address_of_the_pbx_is_taken_from_what_a_browser_shows(tmp_path: Pat
         ),
         (MINIMAL + "  verify_tls: ca.pem\n", ["config.yaml:5 pbx.verify_tls: there is no file ca.pem"]),
         (MINIMAL + "  name: a_b\n", ["config.yaml:5 pbx.name: 'a_b' may hold letters, digits and - only"]),
-        (MINIMAL + "  client_id: x\n", ["config.yaml:5 pbx.client_id: stands twice, first in line 3: keep one"]),
+        (MINIMAL + "  client_id: x\n", ["config.yaml:5 pbx.client_id: duplicate key, first in line 3: keep one"]),
         (
             MINIMAL + "  client_secret_file: x\n",
-            ["config.yaml:5 pbx.client_secret_file: stands beside client_secret: keep one of them"],
+            ["config.yaml:5 pbx.client_secret_file: client_secret is set as well: keep one of them"],
         ),
         (
             MINIMAL + "mqtt: {username: !secret x}\n",
-            ["config.yaml:5 mqtt.username: there is no secrets.yaml to read 'x'"],
+            ["config.yaml:5 mqtt.username: there is no file secrets.yaml with 'x': create it"],
         ),
         (MINIMAL + "mqtt: {username: !env X}\n", ["config.yaml:5 mqtt.username: the environment has no X: set it"]),
         (MINIMAL + "mqtt: {username: !env [a]}\n", ["config.yaml:5 mqtt.username: write !secret NAME, !env NAME"]),
         (MINIMAL + "mqtt: {username: !file x}\n", ["config.yaml:5 mqtt.username: unknown tag !file"]),
     ],
 )
-def test_a_mistake_is_told_with_its_place_and_what_to_do(tmp_path: Path, text: str, expected: list[str]) -> None:
+def test_a_mistake_is_reported_with_its_place_and_what_to_do(tmp_path: Path, text: str, expected: list[str]) -> None:
     found = mistakes(tmp_path, text)
     assert len(found) == len(expected), found
     assert [line[: len(start)] for line, start in zip(found, expected, strict=True)] == expected
 
 
-def test_a_bad_url_is_told_in_each_of_its_ways(tmp_path: Path) -> None:
+def test_each_way_of_writing_a_wrong_url_is_reported(tmp_path: Path) -> None:
     for url, message in {
         "ftp://pbx": "'ftp://pbx' is not like https://pbx.example.com:5001",
         "pbx.example.com": "'pbx.example.com' is not like https://pbx.example.com:5001",
@@ -220,7 +220,7 @@ def test_a_bad_url_is_told_in_each_of_its_ways(tmp_path: Path) -> None:
         assert "pw@" not in found
 
 
-def test_every_mistake_is_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     found = mistakes(tmp_path, "log: {level: loud}\nmqtt: {port: -1}\npbx: {urll: x}\nmqtt: {}\n")
     assert [line.split(": ")[0] for line in found] == [
         "config.yaml:1 log.level",
@@ -234,10 +234,10 @@ def test_every_mistake_is_told_at_once_in_the_order_of_the_file(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"x" * (1024 * 1024 + 1)])
-def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_configuration_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "config.yaml"
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match=r"not UTF-8|over 1 MiB"):
+    with pytest.raises(ConfigError, match=r"not UTF-8|larger than 1 MiB"):
         load(path, {})
     with pytest.raises(ConfigError, match="cannot be read: is a directory"):
         load(tmp_path, {})
@@ -245,7 +245,7 @@ def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, content: byt
         load(tmp_path / "none.yaml", {})
 
 
-def test_secrets_come_from_beside_the_file_the_environment_or_files_of_their_own(tmp_path: Path) -> None:
+def test_secrets_come_from_secrets_yaml_the_environment_or_files_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "secrets.yaml").write_text("threecx: from-secrets\n")
     (tmp_path / "key").write_text("from-file\n")
     for line, secret in {
@@ -259,7 +259,7 @@ def test_secrets_come_from_beside_the_file_the_environment_or_files_of_their_own
         assert loaded(tmp_path, text, KEY="from-env").pbx.client_secret == secret
 
 
-def test_a_missing_secret_is_one_mistake_not_two(tmp_path: Path) -> None:
+def test_a_missing_secret_is_reported_once(tmp_path: Path) -> None:
     (tmp_path / "secrets.yaml").write_text("other: x\n")
     text = MINIMAL.replace("s3cret-key", "!secret threecx")
     assert mistakes(tmp_path, text) == [
@@ -277,7 +277,7 @@ def test_a_missing_secret_is_one_mistake_not_two(tmp_path: Path) -> None:
     assert mistakes(tmp_path, text) == ["config.yaml:4 pbx.client_secret_file: nowhere is empty"]
 
 
-def test_the_environment_beats_the_file(tmp_path: Path) -> None:
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("from-file")
     (tmp_path / "password").chmod(0o600)
     config = loaded(
@@ -297,7 +297,7 @@ def test_the_environment_beats_the_file(tmp_path: Path) -> None:
     assert loaded(tmp_path, beaten, THREECX2MQTT_PBX__CLIENT_SECRET="x").pbx.client_secret == "x"
 
 
-def test_a_wrong_variable_is_named_and_an_unknown_one_warned_of(tmp_path: Path) -> None:
+def test_a_wrong_variable_is_a_mistake_and_an_unknown_one_a_warning(tmp_path: Path) -> None:
     assert mistakes(tmp_path, MINIMAL, THREECX2MQTT_MQTT__PORT="x") == [
         "THREECX2MQTT_MQTT__PORT mqtt.port: 'x' is not a whole number"
     ]
@@ -329,26 +329,26 @@ def test_secrets_are_shown_nowhere(tmp_path: Path) -> None:
     ("text", "warning"),
     [
         (MINIMAL.replace("https://pbx.example.com", "http://pbx.example.com"), "the API key crosses the network"),
-        (MINIMAL + "  verify_tls: false\n", "anybody in between can pose as the PBX"),
-        (MINIMAL + "mqtt: {tls: {enabled: true, insecure: true}}\n", "anybody in between can pose as the broker"),
+        (MINIMAL + "  verify_tls: false\n", "so another machine can pose as the PBX"),
+        (MINIMAL + "mqtt: {tls: {enabled: true, insecure: true}}\n", "so another machine can pose as the broker"),
         (
             MINIMAL + "web: {enabled: true, host: 0.0.0.0}\n",
-            "config.yaml:5 web.host: whoever reaches port 9321 of 0.0.0.0",
+            "config.yaml:5 web.host: every machine that reaches port 9321 of 0.0.0.0",
         ),
         (MINIMAL + "web: {enabled: true, host: bridge.example.com, port: 80}\n", "port 80 of bridge.example.com"),
     ],
 )
-def test_what_is_unsafe_is_warned_of(tmp_path: Path, text: str, warning: str) -> None:
+def test_unsafe_options_cause_a_warning(tmp_path: Path, text: str, warning: str) -> None:
     (found,) = loaded(tmp_path, text).warnings
     assert warning in found
 
 
-def test_http_to_this_machine_is_nothing_to_warn_of(tmp_path: Path) -> None:
+def test_http_to_this_machine_causes_no_warning(tmp_path: Path) -> None:
     for host in ("localhost", "127.0.0.1", "[::1]"):
         assert loaded(tmp_path, MINIMAL.replace("https://pbx.example.com", f"http://{host}")).warnings == ()
 
 
-def test_a_web_server_for_this_machine_alone_or_none_is_nothing_to_warn_of(tmp_path: Path) -> None:
+def test_a_web_server_for_this_machine_or_none_causes_no_warning(tmp_path: Path) -> None:
     for options in ("enabled: true", "enabled: true, host: '::1'", "enabled: true, host: localhost", "host: 0.0.0.0"):
         assert loaded(tmp_path, MINIMAL + f"web: {{{options}}}\n").warnings == ()
 
@@ -364,36 +364,36 @@ def test_any_file_is_read_or_refused_and_never_crashes(
         load(path, {})
 
 
-def test_a_certificate_that_is_none_is_told_at_once(tmp_path: Path) -> None:
+def test_a_ca_file_without_certificates_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
     found = mistakes(tmp_path, MINIMAL + "  verify_tls: ca.pem\nmqtt: {tls: {enabled: true, ca: ca.pem}}\n")
     assert [line.partition(": ")[0] for line in found] == ["config.yaml:5 pbx.verify_tls", "config.yaml:6 mqtt.tls.ca"]
-    assert "holds no certificates that can be used" in found[0]
+    assert "contains no usable certificate" in found[0]
 
 
-def test_a_configuration_that_reads_nothing_is_a_mistake(tmp_path: Path) -> None:
+def test_disabling_every_source_is_a_mistake(tmp_path: Path) -> None:
     names = ("monitor_status", "users", "active_calls", "call_control")
     text = MINIMAL + "sources:\n" + "".join(f"  {name}: {{enabled: false}}\n" for name in names)
     assert mistakes(tmp_path, text) == [
-        "config.yaml:5 sources: all of them are switched off, so nothing would be read: switch one on"
+        "config.yaml:5 sources: all sources are disabled, so there is nothing to publish: enable one"
     ]
 
 
-def test_a_file_with_a_secret_that_everybody_may_read_is_warned_of(tmp_path: Path) -> None:
+def test_a_file_with_a_secret_that_every_account_can_read_causes_a_warning(tmp_path: Path) -> None:
     (tmp_path / "secrets.yaml").write_text("threecx: s3cret-key\n")
     (tmp_path / "key").write_text("hush-hush\n")
     text = MINIMAL.replace("s3cret-key", "!secret threecx") + "mqtt: {username: u, password_file: key}\n"
     for mode, named in ((0o644, ["key", "secrets.yaml"]), (0o640, [])):
         for name in ("secrets.yaml", "key"):
             (tmp_path / name).chmod(mode)
-        assert [warning.split(" holds")[0] for warning in loaded(tmp_path, text).warnings] == [
+        assert [warning.split(" contains")[0] for warning in loaded(tmp_path, text).warnings] == [
             f"{tmp_path}/{name}" for name in named
         ]
     config = tmp_path / "config.yaml"
     config.write_text(MINIMAL)
     config.chmod(0o604)
     (warning,) = load(config, {}).warnings
-    assert warning == (f"{config} holds a secret and may be read by everybody on this machine: chmod o-r {config}")
+    assert warning == (f"{config} contains a secret and every account on this machine can read it: chmod o-r {config}")
 
 
 LIGHT = 'lights:\n  - name: desk\n    driver: wled\n    topic: wled/1a2b3c\n    users: ["101"]\n'
@@ -402,8 +402,8 @@ LIGHT = 'lights:\n  - name: desk\n    driver: wled\n    topic: wled/1a2b3c\n    
 @pytest.mark.parametrize(
     ("text", "problems"),
     [
-        ("lights: {name: desk}\n", ['config.yaml:5 lights: a list is expected here, such as ["101"], not a mapping']),
-        ("lights: [desk]\n", ["config.yaml:5 lights.0: keys and values are expected here, not text"]),
+        ("lights: {name: desk}\n", ['config.yaml:5 lights: expected a list, such as ["101"], not a mapping']),
+        ("lights: [desk]\n", ["config.yaml:5 lights.0: expected keys and values, not text"]),
         (
             "lights:\n  - name: desk\n    drivre: wled\n",
             [
@@ -494,11 +494,11 @@ LIGHT = 'lights:\n  - name: desk\n    driver: wled\n    topic: wled/1a2b3c\n    
         ),
     ],
 )
-def test_mistakes_in_lights_name_their_line(tmp_path: Path, text: str, problems: list[str]) -> None:
+def test_mistakes_in_lights_are_reported_with_their_line(tmp_path: Path, text: str, problems: list[str]) -> None:
     assert mistakes(tmp_path, MINIMAL + text) == problems
 
 
-def test_a_light_s_palette_is_that_of_all_with_its_own_on_top(tmp_path: Path) -> None:
+def test_a_light_s_palette_overrides_the_common_one(tmp_path: Path) -> None:
     config = loaded(
         tmp_path,
         MINIMAL

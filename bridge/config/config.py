@@ -1,0 +1,98 @@
+"""The configuration in force, as the program uses it."""
+
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bridge.config.schema import OPTIONS, is_secret
+from bridge.config.tree import Key, Tree
+from bridge.domain.presence import Rules
+from bridge.domain.privacy import CallerId
+from bridge.engine.commands import CommandsSettings
+from bridge.engine.settings import UsersSettings
+from bridge.log import LogSettings
+from bridge.mqtt.settings import MqttSettings
+from bridge.outputs.hass.settings import HassSettings
+from bridge.outputs.lights.settings import LightSettings
+from bridge.sources.threecx.settings import (
+    ActiveCallsSettings,
+    CallControlSettings,
+    MonitorStatusSettings,
+    PbxSettings,
+    UsersSourceSettings,
+)
+from bridge.topics import Topics
+from bridge.web.settings import WebSettings
+
+_HIDDEN = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The configuration in force."""
+
+    pbx: PbxSettings
+    monitor_status: MonitorStatusSettings
+    users_source: UsersSourceSettings
+    active_calls: ActiveCallsSettings
+    call_control: CallControlSettings
+    users: UsersSettings
+    groups: Mapping[str, tuple[str, ...]]
+    rules: Rules
+    caller_id: CallerId
+    commands: CommandsSettings
+    mqtt: MqttSettings
+    homeassistant: HassSettings
+    lights: tuple[LightSettings, ...]
+    web: WebSettings
+    log: LogSettings
+    warnings: tuple[str, ...]
+    """Messages about options that are valid but unsafe, or perhaps not intended."""
+    options: Mapping[str, Any] = field(repr=False)
+    """The validated options by section, as the schema converts them."""
+    tree: Tree = field(repr=False)
+
+    @property
+    def topics(self) -> Topics:
+        """The topics of this bridge."""
+        return Topics(self.mqtt.base_topic, self.pbx.name, self.homeassistant.discovery_prefix)
+
+    def place(self, key: str) -> str:
+        """Where the option (`sources.monitor_status.filter`) was written: `config.yaml:14`, or a variable's name."""
+        return self.tree.place(tuple(key.split(".")))
+
+    def public(self) -> dict[str, Any]:
+        """All options in force, as JSON values, with `***` for secrets."""
+        return dict(_public(self.options, self.tree.secrets))
+
+    def secrets(self) -> tuple[str, ...]:
+        """All secrets, for redaction."""
+        return (*secrets_of(self.options), *self.tree.secrets)
+
+
+def secrets_of(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """The secrets among validated options."""
+    found = (options["pbx"]["client_secret"], options["mqtt"]["password"])
+    return tuple(secret for secret in found if secret)
+
+
+def _public(options: Mapping[str, Any], secrets: AbstractSet[str], above: Key = ()) -> Iterator[tuple[str, Any]]:
+    for name, value in options.items():
+        key = (*above, name)
+        if is_secret(OPTIONS.get(key)):
+            yield name, None if value is None else _HIDDEN
+        else:
+            yield name, _shown(value, secrets, key)
+
+
+def _shown(value: Any, secrets: AbstractSet[str], key: Key) -> Any:
+    """As a JSON value. What was written as `!secret` is hidden, also in options that are no secrets by themselves."""
+    if isinstance(value, Mapping):
+        return dict(_public(value, secrets, key))
+    if isinstance(value, list | tuple):
+        return [_shown(item, secrets, (*key, str(index))) for index, item in enumerate(value)]
+    if isinstance(value, Path):
+        return str(value)
+    return _HIDDEN if isinstance(value, str) and value in secrets else value

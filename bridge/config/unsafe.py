@@ -1,0 +1,52 @@
+"""Warnings about a configuration that is valid but unsafe."""
+
+import ipaddress
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from bridge.config.tree import Tree
+
+
+def unsafe_options(options: Mapping[str, Any], tree: Tree) -> Iterator[str]:
+    """Options that let others read or fake what the bridge exchanges."""
+    url = urlsplit(options["pbx"]["url"])
+    if url.scheme == "http" and not _is_this_machine(url.hostname or ""):
+        yield f"{tree.place(('pbx', 'url'))} pbx.url: the API key crosses the network unencrypted; use https"
+    if options["pbx"]["verify_tls"] is False:
+        yield (
+            f"{tree.place(('pbx', 'verify_tls'))} pbx.verify_tls: the certificate is not verified, so another machine "
+            "can pose as the PBX"
+        )
+    if options["mqtt"]["tls"]["insecure"]:
+        yield (
+            f"{tree.place(('mqtt', 'tls', 'insecure'))} mqtt.tls.insecure: the certificate is not verified, so another "
+            "machine can pose as the broker"
+        )
+    web = options["web"]
+    if web["enabled"] and not _is_this_machine(web["host"]):
+        yield (
+            f"{tree.place(('web', 'host'))} web.host: every machine that reaches port {web['port']} of {web['host']} "
+            "can read metrics and probes without a login; restrict access by a firewall"
+        )
+
+
+def unsafe_files(tree: Tree, secrets: Iterable[str]) -> Iterator[str]:
+    """Files with secrets that every account on this machine may read.
+
+    Those under /run are left out: container engines and systemd put secrets there, for this process alone.
+    """
+    files = set(tree.secret_files)
+    if any(secret in tree.path.read_text("utf-8", "replace") for secret in secrets):
+        files.add(tree.path)
+    for path in sorted(files):
+        if path.stat().st_mode & stat.S_IROTH and not path.is_relative_to("/run"):
+            yield f"{path} contains a secret and every account on this machine can read it: chmod o-r {path}"
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
