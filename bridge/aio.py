@@ -11,7 +11,10 @@ T = TypeVar("T")
 
 
 class Backoff:
-    """Waits that double from `first` to `most` seconds, each shortened by up to a quarter at random."""
+    """Waits that double from `first` to `most` seconds, each shortened by up to a quarter at random.
+
+    The jitter keeps several bridges from logging in at the same moment after an outage.
+    """
 
     def __init__(self, first: float, most: float, rng: random.Random) -> None:
         self._first = first
@@ -20,7 +23,7 @@ class Backoff:
         self._next = first
 
     def reset(self) -> None:
-        """Start over: the last attempt went well."""
+        """Start over after a success."""
         self._next = self._first
 
     def next(self) -> float:
@@ -30,7 +33,7 @@ class Backoff:
 
 
 async def wait_for(event: asyncio.Event, seconds: float) -> bool:
-    """Wait until `event` is set, for `seconds` at most; say whether it was set."""
+    """Wait until `event` is set, for at most `seconds`; returns whether it is set."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()
@@ -38,9 +41,10 @@ async def wait_for(event: asyncio.Event, seconds: float) -> bool:
 
 
 async def in_daemon_thread(name: str, function: Callable[[], T], discard: Callable[[T], None]) -> T:
-    """Run a blocking call beside the loop, in a thread that never holds up the end of the process.
+    """Run a blocking call in a thread of its own that does not delay the end of the process.
 
-    When the waiting task is cancelled the call cannot be stopped; its result is handed to `discard` once it comes.
+    asyncio.to_thread would: the interpreter joins the threads of its pool at exit. When the waiting task is cancelled,
+    the call goes on; its result is passed to `discard`, on the loop.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
@@ -58,9 +62,9 @@ async def in_daemon_thread(name: str, function: Callable[[], T], discard: Callab
         result, error = None, None
         try:
             result = function()
-        except BaseException as exception:  # noqa: BLE001  # handed to the waiting task
+        except BaseException as exception:  # noqa: BLE001  # raised in the waiting task
             error = exception
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed, so no task waits
             loop.call_soon_threadsafe(deliver, result, error)
 
     threading.Thread(target=work, name=name, daemon=True).start()

@@ -1,7 +1,7 @@
-"""What can go wrong, classed by what the caller does about it.
+"""Errors, classified by what the caller does about them.
 
-Each class also says with which exit code a command ends that fails by it: 78 wrong configuration, 77 credentials
-refused, 69 not reachable, 1 anything else.
+Each class also has the exit code of a command that fails with it: 78 wrong configuration, 77 credentials refused,
+69 not reachable, 1 anything else.
 
 BridgeError
 ├─ ConfigError              print every problem, exit 78
@@ -10,11 +10,11 @@ BridgeError
 │  ├─ SourceAuthError       credentials refused: retry no sooner than `retry_in`
 │  ├─ SourcePermissionError a fresh token was refused: name the missing right, slow down
 │  ├─ SourceQueryError      the PBX rejected $filter, $search, …: show its own message
-│  ├─ SourceMissing         this build of 3CX has no such function: look again much later
-│  └─ SourceProtocolError   the answer makes no sense: skip it, log it once
+│  ├─ SourceMissing         this build of 3CX lacks the function: try again much later
+│  └─ SourceProtocolError   the answer is malformed: skip it, log it once
 └─ BrokerError
    ├─ BrokerUnavailable     back off and retry
-   └─ BrokerAuthError       login refused: back off for long
+   └─ BrokerAuthError       login refused: back off for a long time
 """
 
 from collections.abc import Sequence
@@ -26,19 +26,19 @@ EXIT_CONFIG = 78
 
 
 class BridgeError(Exception):
-    """Base of everything the bridge raises on purpose; its text is fit for a person to read."""
+    """Base of all errors that the bridge raises on purpose; its text is a message for users."""
 
     exit_code = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake in the configuration: where it stands, which key it is, what is wrong and what to do."""
+    """One mistake in the configuration: its place, its key, what is wrong and what to do."""
 
     place: str
     """`config.yaml:14`, the file alone, or the name of an environment variable."""
     key: str
-    """Dotted: `mqtt.port`; empty when the file as a whole is meant."""
+    """Dotted: `mqtt.port`; empty for the file as a whole."""
     message: str
 
     def __str__(self) -> str:
@@ -46,7 +46,7 @@ class Problem:
 
 
 class ConfigError(BridgeError):
-    """The configuration cannot be used; carries every problem found, in file order."""
+    """The configuration cannot be used; `problems` holds every mistake found, in file order."""
 
     exit_code = EXIT_CONFIG
 
@@ -59,10 +59,11 @@ class SourceError(BridgeError):
     """A request to the PBX failed."""
 
     answered = False
+    """Whether the PBX itself gave a well-formed answer, so that it counts as online."""
 
 
 class SourceUnavailable(SourceError):
-    """No usable answer; `retry_in` seconds is the PBX's own wish (Retry-After), if it had one."""
+    """No usable answer; `retry_in` is what the PBX asked for (Retry-After), in seconds, or None."""
 
     exit_code = EXIT_UNREACHABLE
 
@@ -83,13 +84,13 @@ class SourceAuthError(SourceError):
 
 
 class SourcePermissionError(SourceError):
-    """The token is good and this path is closed to it."""
+    """The token is valid, but has no right to this path."""
 
     answered = True
 
 
 class SourceQueryError(SourceError):
-    """HTTP 400: `pbx_message` is the PBX's own wording. An option such as `filter` is at fault."""
+    """HTTP 400: an option such as `filter` is wrong; `pbx_message` is the PBX's own message."""
 
     answered = True
     exit_code = EXIT_CONFIG
@@ -100,13 +101,13 @@ class SourceQueryError(SourceError):
 
 
 class SourceMissing(SourceError):
-    """HTTP 404: the function is not in this build."""
+    """HTTP 404: this build of 3CX does not have the function."""
 
     answered = True
 
 
 class SourceProtocolError(SourceError):
-    """The answer arrived and is not what the API promises."""
+    """The answer is not what the API documents."""
 
 
 class BrokerError(BridgeError):
@@ -114,7 +115,7 @@ class BrokerError(BridgeError):
 
 
 class BrokerUnavailable(BrokerError):
-    """Not reachable, or the connection broke."""
+    """Not reachable, or the connection was lost."""
 
     exit_code = EXIT_UNREACHABLE
 

@@ -49,8 +49,10 @@ class LogSettings:
 
 
 LOG_SCHEMA = {
-    Optional("level", default="info", description="How much is logged"): Choice(LogLevel),
-    Optional("format", default="text", description="Lines for people, or JSON for machines"): Choice(LogFormat),
+    Optional("level", default="info", description="Lowest level that is logged"): Choice(LogLevel),
+    Optional("format", default="text", description="text: plain lines; json: one JSON object a line"): Choice(
+        LogFormat
+    ),
 }
 
 

@@ -1,7 +1,7 @@
-"""The words in which every part describes its options: each checks a value, converts it, and tells editors about it.
+"""Types of options, with which every part declares its settings: each checks and converts a value, as JSON Schema too.
 
-A configuration file yields text, null, lists and mappings, nothing else: what a word means is decided here, by the
-type of its key. Values that are already of the right type pass, so that defaults go the same way.
+A configuration file yields text, null, lists and mappings only; the type of the option decides whether `off` is a word
+or a boolean. Values that already have the right type pass, so that defaults take the same way.
 """
 
 import difflib
@@ -22,28 +22,29 @@ _ANYTHING = r"[\s\S]*"
 
 
 class Option(Protocol):
-    """What stands at a key: called with a value it returns the converted one or raises `voluptuous.Invalid`."""
+    """The type of an option: called with a value it returns the converted one or raises `voluptuous.Invalid`."""
 
     def __call__(self, value: object) -> Any:
-        """The value as the program uses it."""
+        """The converted value."""
 
     def json_schema(self) -> JsonSchema:
-        """What an editor should accept, as JSON Schema."""
+        """The JSON Schema by which editors check the value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Text that is not empty; `pattern` must match all of it, and `hint` says so in words."""
+    """Text that is not empty; `pattern` must match all of it, `hint` is the message if it does not."""
 
     pattern: str = _ANYTHING
     hint: str = ""
     check: Callable[[str], str | None] | None = None
-    """Says what is wrong with the text, or None."""
+    """Returns what is wrong with the text, or None."""
     secret: bool = False
+    """Its value is never shown, not even in an error message."""
 
     def __call__(self, value: object) -> str:
         if not isinstance(value, str):
-            raise Invalid(f"text is expected here, not {_kind(value)}")
+            raise Invalid(f"expected text, not {_kind(value)}")
         if not value:
             raise Invalid("must not be empty")
         problem = self.check(value) if self.check else None
@@ -67,8 +68,9 @@ class Integer:
 
     def __call__(self, value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int | str):
-            raise Invalid(f"a whole number is expected here, not {_kind(value)}")
+            raise Invalid(f"expected a whole number, not {_kind(value)}")
         try:
+            # int() takes digits of every script; configurations hold ASCII ones.
             number = int(value) if isinstance(value, int) or value.isascii() else None
         except ValueError:
             number = None
@@ -109,7 +111,7 @@ class Duration:
 
     def __call__(self, value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise Invalid(f"a duration is expected here, not {_kind(value)}")
+            raise Invalid(f"expected a duration, not {_kind(value)}")
         match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|)", str(value).strip())
         if match is None:
             raise Invalid(f"{_shown(value)} is not a duration: write 500ms, 5s, 2m or 1h")
@@ -124,11 +126,12 @@ class Duration:
 
 @dataclass(frozen=True, slots=True)
 class Choice(Generic[E]):
-    """One of the words of an enumeration."""
+    """One of the values of an enumeration."""
 
     words: type[E]
 
     def __call__(self, value: object) -> E:
+        # JSON and defaults have True where an enumeration has "true".
         word = str(value).lower() if isinstance(value, bool) else value
         try:
             return self.words(word)  # type: ignore[arg-type]  # anything else is a ValueError
@@ -156,13 +159,13 @@ class Nullable:
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
-    """A list, as a tuple."""
+    """A list; converted to a tuple."""
 
     inner: Option
 
     def __call__(self, value: object) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
-            raise Invalid(f'a list is expected here, such as ["101"], not {_kind(value)}')
+            raise Invalid(f'expected a list, such as ["101"], not {_kind(value)}')
         return tuple(_each((str(index), self.inner, item) for index, item in enumerate(value)))
 
     def json_schema(self) -> JsonSchema:
@@ -171,7 +174,7 @@ class ListOf:
 
 @dataclass(frozen=True, slots=True)
 class MapOf:
-    """A mapping with keys of the user's own choice; `example` shows one."""
+    """A mapping with keys chosen by the user; `example` shows one in error messages."""
 
     name: Option
     inner: Option
@@ -179,7 +182,7 @@ class MapOf:
 
     def __call__(self, value: object) -> dict[Any, Any]:
         if not isinstance(value, dict):
-            raise Invalid(f"a mapping is expected here, {self.example}, not {_kind(value)}")
+            raise Invalid(f"expected a mapping, {self.example}, not {_kind(value)}")
         names = [(str(name), self.name, name) for name in value]
         converted = _each([*names, *((str(name), self.inner, item) for name, item in value.items())])
         return dict(zip(converted[: len(names)], converted[len(names) :], strict=True))
@@ -190,13 +193,13 @@ class MapOf:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A mapping with keys of the program's choice where a section cannot stand: in a list, or where null may be."""
+    """A mapping with fixed keys in places where a section is not possible: in a list, or where null is allowed."""
 
     fields: Mapping[Marker, Option]
 
     def __call__(self, value: object) -> dict[str, Any]:
         if not isinstance(value, dict):
-            raise Invalid(f"keys and values are expected here, not {_kind(value)}")
+            raise Invalid(f"expected keys and values, not {_kind(value)}")
         names = [str(marker) for marker in self.fields]
         items: list[tuple[str, Callable[[object], Any], object]] = [
             (str(name), _Refusal(unknown_key(str(name), names)), None) for name in value if name not in names
@@ -222,7 +225,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """Takes no value at all."""
+    """Refuses every value with `message`."""
 
     message: str
 
@@ -231,14 +234,14 @@ class _Refusal:
 
 
 def unknown_key(name: str, known: Sequence[str]) -> str:
-    """What to say of a key that nobody knows."""
+    """The message for an unknown key, with the most similar known one."""
     close = difflib.get_close_matches(name, known, n=1)
     return f"unknown key; did you mean {close[0]}?" if close else f"unknown key; known here: {', '.join(known)}"
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """The path of a file; the loader resolves it against the configuration's folder and sees that it is there."""
+    """The path of a file, relative to the configuration's folder; the loader resolves it and checks that it exists."""
 
     def __call__(self, value: object) -> Path:
         if isinstance(value, Path):
@@ -250,7 +253,7 @@ class File:
 
 
 def _each(items: Iterable[tuple[str, Callable[[object], Any], object]]) -> list[Any]:
-    """Every (place, option, value) converted, or MultipleInvalid with all that is wrong."""
+    """Convert every (place, option, value); raises MultipleInvalid with all mistakes, each with its place."""
     converted, errors = [], []
     for place, option, value in items:
         try:
@@ -279,7 +282,7 @@ def _duration(seconds: float) -> str:
 
 def _shown(value: object) -> str:
     text = str(value)
-    return repr(text if len(text) <= 60 else text[:57] + "…")  # noqa: PLR2004  # a line of a terminal
+    return repr(text if len(text) <= 60 else text[:57] + "…")  # noqa: PLR2004  # keeps the message on one line of a terminal
 
 
 def _kind(value: object) -> str:

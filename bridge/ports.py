@@ -1,4 +1,4 @@
-"""What the engine expects of the edges, and the edges of the engine."""
+"""Interfaces between the engine and the edges: sources, outputs, the broker, and readers of the bridge's status."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
@@ -14,20 +14,20 @@ class Publisher(Protocol):
 
     @property
     def in_step(self) -> bool:
-        """Whether the broker has been brought up to date, so that changes are worth telling.
+        """Whether the broker is in sync, so that changes have to be published.
 
-        Before that nothing needs to be rendered: the broker gets the whole truth once it is there.
+        Before that nothing needs to be rendered: the whole snapshot is published after each connect.
         """
 
     def publish(self, message: Message) -> None:
-        """Send it as soon as its rank and the configured rate allow; nothing while not in step."""
+        """Send it as soon as its rank and the configured rate allow; does nothing while not in sync."""
 
 
 class Liveness(Protocol):
-    """Notices loops that are stuck, as each says by when its next step is due."""
+    """Detects stuck loops: each loop reports its steps, and when the next one is due."""
 
     def expect(self, loop: str, within: float) -> None:
-        """`loop` has made a step; the next one follows within so many seconds, or it counts as stuck."""
+        """`loop` has made a step; without another one within so many seconds it counts as stuck."""
 
 
 class Source(Protocol):
@@ -38,20 +38,20 @@ class Source(Protocol):
         """The key under `sources:`, such as `monitor_status`."""
 
     async def run(self, report: Report) -> None:
-        """Read for ever. Troubles with the PBX are reported as Failure, never raised."""
+        """Read until cancelled. Errors of the PBX are reported as Failure, never raised."""
 
     def refresh(self) -> None:
         """Read now, without waiting for the interval."""
 
 
 class Output(Protocol):
-    """Turns a change into messages. `None` before: new, publish all; `None` after: gone, clear all."""
+    """Turns a change into messages. `before` is None for what is new, `after` is None for what is gone."""
 
     def user(self, before: User | None, after: User | None) -> Iterable[Message]:
-        """Messages that lead the broker from `before` to `after` for one user."""
+        """Messages that change what the broker retains about one user from `before` to `after`."""
 
     def call(self, user: User, event: CallEvent) -> Iterable[Message]:
-        """Messages that tell of something that happened to a call."""
+        """Messages that publish an event of a call."""
 
     def group(self, before: Group | None, after: Group) -> Iterable[Message]:
         """The same as `user` for a group; groups stay as long as the configuration does."""
@@ -61,18 +61,18 @@ class Output(Protocol):
 
 
 class Standing(Protocol):
-    """How PBX, sources and users stand now, for whoever looks at the bridge from outside."""
+    """Status of PBX, sources and users, for metrics and requests."""
 
     @property
     def pbx_online(self) -> bool:
-        """Whether the PBX answers."""
+        """Whether the PBX answers, as published on `bridge/pbx`."""
 
     @property
     def pbx_version(self) -> str | None:
-        """The build of 3CX, once the PBX has told."""
+        """The build of 3CX; None until the PBX has reported it."""
 
     def users(self) -> Sequence[User]:
         """All users as published."""
 
     def sources(self) -> Sequence[SourceReport]:
-        """All sources, those that are switched off too."""
+        """All sources, including those that are switched off."""

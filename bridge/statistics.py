@@ -1,4 +1,4 @@
-"""Counts what the bridge does and sums it up for `bridge/health`."""
+"""Counters of what the bridge does, as published on `bridge/health` and by /metrics."""
 
 import os
 from collections import deque
@@ -13,25 +13,25 @@ _KEPT_ROUNDS = 200
 
 @dataclass(slots=True)
 class Polls:
-    """The rounds of one source."""
+    """Polls of one source."""
 
     ok: int = 0
     failed: int = 0
     last_success: float | None = None
     """Unix seconds."""
     seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_ROUNDS))
-    """How long each of the last good rounds took."""
+    """Duration of each of the last successful polls."""
     total_seconds: float = 0.0
-    """How long all good rounds took together."""
+    """Duration of all successful polls together."""
 
     def quantile(self, share: float) -> float | None:
-        """The seconds that `share` of the last good rounds did not exceed; None where there was none."""
+        """The duration that `share` of the last successful polls did not exceed, in seconds; None if there was none."""
         ordered = sorted(self.seconds)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
 
 
 class Statistics:
-    """Counters since the start; whoever does something worth counting calls the method of that name."""
+    """Counters since the start; each method that is named after an event counts it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -41,7 +41,7 @@ class Statistics:
         self._connects = 0
 
     def polled(self, source: str, seconds: float) -> None:
-        """A round of `source` was read in so many seconds."""
+        """A poll of `source` succeeded, in so many seconds."""
         polls = self._polls.setdefault(source, Polls())
         polls.ok += 1
         polls.last_success = self._clock.wall()
@@ -49,11 +49,11 @@ class Statistics:
         polls.total_seconds += seconds
 
     def poll_failed(self, source: str) -> None:
-        """A round of `source` failed."""
+        """A poll of `source` failed."""
         self._polls.setdefault(source, Polls()).failed += 1
 
     def published(self) -> None:
-        """A message went to the broker."""
+        """A message was sent to the broker."""
         self._published += 1
 
     def connected(self) -> None:
@@ -62,17 +62,17 @@ class Statistics:
 
     @property
     def polls(self) -> Mapping[str, Polls]:
-        """By source, those that have been tried."""
+        """By source; only sources that were polled."""
         return self._polls
 
     @property
     def messages(self) -> int:
-        """How many went to the broker."""
+        """Messages sent to the broker."""
         return self._published
 
     @property
     def reconnects(self) -> int:
-        """How many connections the broker accepted after the first."""
+        """Connections that the broker accepted, the first one not counted."""
         return max(0, self._connects - 1)
 
     def report(self, users: int) -> dict[str, object]:
@@ -103,7 +103,7 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 def _resident() -> int | None:
-    """The memory in use now; only Linux tells."""
+    """Resident memory in bytes; None where there is no /proc."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except (OSError, ValueError, IndexError):

@@ -1,4 +1,4 @@
-"""Every topic the bridge owns, built in one place."""
+"""Every topic of the bridge, built in one place, and the JSON that goes onto them."""
 
 import json
 import string
@@ -17,7 +17,7 @@ _PLAIN = frozenset((string.ascii_letters + string.digits + "-").encode())
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """The topics of one bridge: `base` for its own, `discovery_prefix` for Home Assistant's."""
+    """The topics of one bridge: its own under `base`, Home Assistant's under `discovery_prefix`."""
 
     base: str
     pbx_name: str
@@ -40,7 +40,7 @@ class Topics:
 
     @property
     def bridge_users(self) -> str:
-        """The roster as JSON."""
+        """The roster as JSON: number, name and topic of each user."""
         return f"{self.base}/bridge/users"
 
     @property
@@ -55,12 +55,12 @@ class Topics:
 
     @property
     def bridge_health(self) -> str:
-        """How the bridge is, once a minute, as JSON."""
+        """Counters of the bridge as JSON, once a minute."""
         return f"{self.base}/bridge/health"
 
     @property
     def bridge_log_level(self) -> str:
-        """How much is logged."""
+        """The log level in force."""
         return f"{self.base}/bridge/log_level"
 
     @property
@@ -70,20 +70,20 @@ class Topics:
 
     @property
     def bridge_check(self) -> str:
-        """Where the bridge sends itself a message to see that the broker lets it through. Never retained."""
+        """Where the bridge publishes to itself: only an echo proves the right to publish. Never retained."""
         return f"{self.base}/bridge/check"
 
     @property
     def discovery_check(self) -> str:
-        """The same under the discovery prefix, where Home Assistant does not look."""
+        """The same under the discovery prefix, on a topic that Home Assistant ignores."""
         return f"{self.discovery_prefix}/device/{self.device_prefix}/check"
 
     def request(self, operation: str) -> str:
-        """Where others ask the bridge to do something."""
+        """Where clients publish requests to the bridge."""
         return f"{self.base}/bridge/request/{operation}"
 
     def response(self, operation: str) -> str:
-        """Where the bridge answers."""
+        """Where the bridge publishes its response."""
         return f"{self.base}/bridge/response/{operation}"
 
     def user(self, dn: str) -> str:
@@ -91,7 +91,7 @@ class Topics:
         return f"{self.base}/users/{dn}"
 
     def user_state(self, dn: str) -> str:
-        """The state word alone."""
+        """The state alone, as plain text."""
         return f"{self.base}/users/{dn}/state"
 
     def user_busy(self, dn: str) -> str:
@@ -103,11 +103,11 @@ class Topics:
         return f"{self.base}/users/{dn}/monitor"
 
     def user_call(self, dn: str) -> str:
-        """What happens to the user's calls. Never retained."""
+        """Events of the user's calls. Never retained."""
         return f"{self.base}/users/{dn}/call"
 
     def user_set(self, dn: str) -> str:
-        """Where others ask for a change of the user in the PBX."""
+        """Where clients publish commands that change the user in the PBX."""
         return f"{self.base}/users/{dn}/set"
 
     def group(self, name: str) -> str:
@@ -115,7 +115,7 @@ class Topics:
         return f"{self.base}/groups/{name}"
 
     def group_busy(self, name: str) -> str:
-        """`ON` while anybody in the group is busy."""
+        """`ON` while at least one user of the group is busy."""
         return f"{self.base}/groups/{name}/busy"
 
     def light_state(self, name: str) -> str:
@@ -123,12 +123,12 @@ class Topics:
         return f"{self.base}/lights/{name}/state"
 
     def light_set(self, name: str) -> str:
-        """Where others pause a light or give it another look."""
+        """Where clients pause a light or override its look."""
         return f"{self.base}/lights/{name}/set"
 
     @property
     def lights_set(self) -> str:
-        """The same for all lights."""
+        """The same for all lights at once."""
         return f"{self.base}/lights/set"
 
     def light_of_state(self, topic: str) -> str | None:
@@ -156,7 +156,7 @@ class Topics:
 
     @property
     def device_prefix(self) -> str:
-        """What every `unique_id` and device identifier of this bridge starts with."""
+        """The prefix of every `unique_id` and device identifier of this bridge."""
         return f"{ORIGIN}_{self.pbx_name}"
 
     def discovery(self, object_id: str, prefix: str | None = None) -> str:
@@ -166,8 +166,8 @@ class Topics:
     def own_filters(self) -> tuple[str, ...]:
         """Topic filters that match everything this bridge may have left retained.
 
-        None matches what others write and the bridge listens to all the time (requests, `set`): brokers deliver a
-        message once for every subscription that matches it, and a command would be carried out twice.
+        None matches topics of commands, which are subscribed to all the time (requests, `set`): brokers deliver a
+        message once for every subscription that matches it, so a command would be executed twice.
         """
         return (
             f"{self.base}/bridge/+",
@@ -176,15 +176,15 @@ class Topics:
         )
 
     def all_filters(self) -> tuple[str, ...]:
-        """The same, and whatever else lies there, such as requests; for who listens to nothing else meanwhile."""
+        """The same and all else under the base topic, such as requests; for clients without other subscriptions."""
         return (*filters_under(self.base), self.discovery("+"))
 
     def signature_filters(self) -> tuple[str, ...]:
-        """Topic filters for whose topics are under a base of one level or two, and whether a bridge runs there."""
+        """Topic filters that find bridges under any base topic of one or two levels, with owner and state."""
         return ("+/bridge/info", "+/bridge/state", "+/+/bridge/info", "+/+/bridge/state")
 
     def is_discovery(self, topic: str) -> bool:
-        """Whether `topic` is one that Home Assistant looks for devices of this bridge in."""
+        """Whether `topic` is a discovery topic of this bridge."""
         return topic.startswith(f"{self.discovery_prefix}/device/{self.device_prefix}/")
 
     def is_discovery_of_this_pbx(self, topic: str) -> bool:
@@ -193,24 +193,24 @@ class Topics:
 
 
 def topic_problem(topic: str) -> str | None:
-    """What keeps `topic` from being published to, or None."""
+    """Why `topic` cannot be published to, or None."""
     if any(character in "+#" or is_unfit(character) for character in topic):
-        return "must not hold +, # or control characters"
+        return "must not contain +, # or control characters"
     if topic.startswith("$") or "" in topic.split("/"):
-        return "must not start with $, nor start or end with /, nor hold //"
+        return "must not start with $, start or end with /, or contain //"
     if len(topic.encode("utf-8", "replace")) > _LONGEST_TOPIC:
-        return f"is over {_LONGEST_TOPIC} bytes"
+        return f"is longer than {_LONGEST_TOPIC} bytes"
     return None
 
 
 _LONGEST_TOPIC = 200
 
 TOPIC = Text(check=topic_problem)
-"""An MQTT topic to publish under."""
+"""Option: an MQTT topic to publish under."""
 
 
 def filters_under(base: str) -> tuple[str, ...]:
-    """Topic filters for all that a bridge retains under its base topic."""
+    """Topic filters for everything that a bridge retains under its base topic."""
     return (f"{base}/bridge/#", f"{base}/users/#", f"{base}/groups/#", f"{base}/lights/#")
 
 
@@ -225,7 +225,7 @@ def _escaped(text: str) -> Iterator[str]:
 
 
 def json_object(text: str | bytes) -> dict[str, Any] | None:
-    """What somebody else has published, if it is a JSON object; None for all else."""
+    """A payload from another client, if it is a JSON object; None for anything else."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
@@ -234,5 +234,5 @@ def json_object(text: str | bytes) -> dict[str, Any] | None:
 
 
 def to_json(value: object) -> str:
-    """Compact JSON, keys in the order given, readable letters as they are."""
+    """Compact JSON, keys in the order given, non-ASCII characters unescaped."""
     return _JSON.encode(value)

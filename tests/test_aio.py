@@ -19,7 +19,7 @@ def test_waits_double_up_to_the_longest_and_start_over() -> None:
     assert backoff.next() == 1
 
 
-def test_jitter_takes_up_to_a_quarter_off() -> None:
+def test_jitter_shortens_waits_by_up_to_a_quarter() -> None:
     waits = [Backoff(8, 8, random.Random(seed)).next() for seed in range(100)]
     assert 6 <= min(waits) < 6.5
     assert 7.5 < max(waits) <= 8
@@ -42,7 +42,7 @@ async def test_a_blocking_call_gives_its_result_or_error() -> None:
         await in_daemon_thread("t", fail, lambda _: None)
 
 
-async def test_the_result_of_a_call_nobody_waits_for_is_discarded() -> None:
+async def test_the_result_of_a_cancelled_blocking_call_is_discarded() -> None:
     release, discarded = threading.Event(), asyncio.Event()
     task = asyncio.create_task(in_daemon_thread("t", release.wait, lambda _: discarded.set()))
     await asyncio.sleep(0)

@@ -17,7 +17,7 @@ def test_a_duration_is_a_number_and_a_unit(number: int, unit: str, blank: str) -
 
 
 @pytest.mark.parametrize("value", ["", "s", "5x", "1h30m", "-5s", "5 s s", "1e5", "٣s", "∞", "0x5", "nan"])
-def test_anything_else_is_no_duration(value: str) -> None:
+def test_anything_else_is_not_a_duration(value: str) -> None:
     with pytest.raises(Invalid):
         Duration(0, 1e9)(value)
 
@@ -30,10 +30,10 @@ def test_numbers_are_within_their_limits_or_refused(value: object) -> None:
 
 
 @pytest.mark.parametrize("topic", ["3cx", "site/3cx", "a b/c", "Büro/3cx"])
-def test_topics_to_publish_under(topic: str) -> None:
+def test_topics_that_can_be_published_to(topic: str) -> None:
     assert topic_problem(topic) is None
 
 
 @pytest.mark.parametrize("topic", ["a/#", "+", "a\0", "a\x7f", "$SYS/x", "/a", "a/", "a//b", "x" * 201])
-def test_topics_that_no_broker_takes(topic: str) -> None:
+def test_topics_that_brokers_refuse(topic: str) -> None:
     assert topic_problem(topic) is not None

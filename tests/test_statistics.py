@@ -2,7 +2,7 @@ from bridge.statistics import Statistics
 from tests.support.clock import FakeClock
 
 
-def test_everything_is_counted(clock: FakeClock) -> None:
+def test_polls_messages_and_reconnects_are_counted(clock: FakeClock) -> None:
     statistics = Statistics(clock.clock)
     for number in range(100):
         statistics.polled("users", number / 100)
@@ -28,7 +28,7 @@ def test_everything_is_counted(clock: FakeClock) -> None:
     }
 
 
-def test_only_the_latest_rounds_count_for_their_time(clock: FakeClock) -> None:
+def test_durations_are_those_of_the_latest_polls(clock: FakeClock) -> None:
     statistics = Statistics(clock.clock)
     for seconds in (*[9.0] * 500, *[1.0] * 200):
         statistics.polled("users", seconds)

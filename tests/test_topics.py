@@ -25,14 +25,14 @@ def test_only_a_user_s_own_topic_is_its_document() -> None:
     assert TOPICS.document_of("other/users/101") is None
 
 
-def test_ids_write_odd_bytes_in_hex() -> None:
+def test_object_ids_escape_other_bytes_in_hex() -> None:
     assert object_id("user", "101") == "user_101"
     assert object_id("user", "a_b") == "user_a_5fb"
     assert object_id("user", "Zoë 1") == "user_Zo_c3_ab_201"
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.text(st.characters(exclude_categories=["Cs"])))
-def test_ids_are_what_home_assistant_takes_and_never_collide(one: str, other: str) -> None:
+def test_object_ids_are_accepted_by_home_assistant_and_unique(one: str, other: str) -> None:
     assert re.fullmatch(r"user_[A-Za-z0-9_-]*", object_id("user", one))
     assert (object_id("user", one) == object_id("user", other)) is (one == other)
 

@@ -530,7 +530,7 @@ class TestCommand:
             (["--host", "broker"], "--host and --user are required"),
             (["--user", "101"], "--host and --user are required"),
             (["--host", "broker", "--user", "1/1"], "is no user's number"),
-            (["--host", "broker", "--user", "101", "--base-topic", "3cx/#"], "must not hold"),
+            (["--host", "broker", "--user", "101", "--base-topic", "3cx/#"], "must not contain"),
             (["--host", "broker", "--user", "101", "--password", "geheim"], "unrecognized"),
             (["--host", "broker", "--user", "101", "--password-file", "/nowhere"], "cannot read /nowhere"),
             (["--host", "broker", "--user", "101", "--color", "red"], "write STATE=COLOR"),

@@ -40,11 +40,13 @@ class UsersSettings:
 
 
 USERS_SCHEMA = {
-    Optional("include", default=[], description='DNs or globs ("1*"); empty: everybody'): ListOf(Text()),
-    Optional("exclude", default=[], description="DNs or globs; beats include"): ListOf(Text()),
-    Optional("special", default=False, description="Also hot-desk phones and other users who are no people"): Boolean(),
+    Optional("include", default=[], description='DNs or globs ("1*"); empty: all users'): ListOf(Text()),
+    Optional("exclude", default=[], description="DNs or globs; takes precedence over include"): ListOf(Text()),
     Optional(
-        "forget_after", default="10m", description="How long a user may be missing before it is removed"
+        "special", default=False, description="Also publish non-person extensions, such as hot-desk phones"
+    ): Boolean(),
+    Optional(
+        "forget_after", default="10m", description="A user that the PBX no longer reports is removed after this time"
     ): Duration(0, 30 * 86400),
 }
 
@@ -52,28 +54,30 @@ GROUPS = MapOf(Text(check=why_unpublishable), ListOf(Text()), 'such as {sales: [
 """`groups:`: name → DNs or globs of the members."""
 
 PRESENCE_SCHEMA = {
-    Optional("profiles", default={}, description="What profiles stand for, beside 3CX's own five"): MapOf(
+    Optional("profiles", default={}, description="State of each profile, besides 3CX's own five"): MapOf(
         Text(), Choice(ProfileState), "such as {Lunch: away}"
     ),
     Optional("busy", default=[state.value for state in DEFAULT_BUSY], description="States that count as busy"): ListOf(
         Choice(State)
     ),
-    Optional("unregistered", default="offline", description="ignore: push-only mobile users are not offline"): Choice(
-        Unregistered
-    ),
+    Optional(
+        "unregistered",
+        default="offline",
+        description="Users without a registered phone: offline, or ignore (they may have the app)",
+    ): Choice(Unregistered),
 }
 
 COMMANDS_SCHEMA = {
     Optional(
-        "profile", default=False, description="Allow to change a user's profile (some builds ignore it)"
+        "profile", default=False, description="Allow changing a user's profile (some builds of 3CX ignore it)"
     ): Boolean(),
-    Optional("queue", default=False, description="Allow to log a user in to and out of the queues"): Boolean(),
+    Optional("queue", default=False, description="Allow logging a user in to and out of the queues"): Boolean(),
 }
 
 PRIVACY_SCHEMA = {
-    Optional("caller_id", default="masked", description="How much of the other side of a call is shown"): Choice(
-        CallerId
-    ),
+    Optional(
+        "caller_id", default="masked", description="none; masked: extensions, last 3 digits of others; full: with names"
+    ): Choice(CallerId),
 }
 
 

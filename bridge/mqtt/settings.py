@@ -50,24 +50,26 @@ class MqttSettings:
 
 MQTT_SCHEMA = {
     Optional("host", default="localhost", description="Name or address of the broker"): Text(),
-    Optional("port", default=None, description="Default: 1883, with TLS 8883"): Nullable(Integer(1, 65535)),
+    Optional("port", default=None, description="TCP port; null: 1883, with TLS 8883"): Nullable(Integer(1, 65535)),
     Optional("username", default=None, description="For brokers that ask for a login"): Nullable(Text()),
-    Optional("password", default=None, description="Goes with username"): Nullable(Text(secret=True)),
-    Optional("tls", default={}, description="Encryption"): {
-        Optional("enabled", default=False, description="Whether the broker is spoken to by TLS"): Boolean(),
-        Optional("ca", default=None, description="File of the CA; null: the system's CAs"): Nullable(File()),
-        Optional("cert", default=None, description="File of the client certificate"): Nullable(File()),
-        Optional("key", default=None, description="File of its key"): Nullable(File()),
-        Optional("insecure", default=False, description="Believe any certificate"): Boolean(),
+    Optional("password", default=None, description="Password of that username"): Nullable(Text(secret=True)),
+    Optional("tls", default={}, description="Encryption of the connection"): {
+        Optional("enabled", default=False, description="Connect to the broker by TLS"): Boolean(),
+        Optional("ca", default=None, description="Path of a CA file; null: the system's CAs"): Nullable(File()),
+        Optional("cert", default=None, description="Path of the client certificate"): Nullable(File()),
+        Optional("key", default=None, description="Path of the key of the client certificate"): Nullable(File()),
+        Optional("insecure", default=False, description="Do not verify the certificate"): Boolean(),
     },
-    Optional("protocol", default="auto", description="auto: 5, then 3.1.1 where the broker refuses 5"): Choice(
+    Optional("protocol", default="auto", description="auto: MQTT 5, then 3.1.1 if the broker refuses 5"): Choice(
         Protocol
     ),
-    Optional("client_id", default=None, description="Default: 3cx2mqtt-<pbx.name>"): Nullable(Text()),
-    Optional("keepalive", default="30s", description="How soon a dead connection is noticed"): Duration(5, 65535),
-    Optional("base_topic", default="3cx", description="What every topic of the bridge starts with"): TOPIC,
-    Optional("qos", default=1, description="Of what the bridge publishes"): Integer(0, 2),
-    Optional("max_rate", default=1000, description="Messages a second after a burst of 500; 0: no limit"): Integer(
+    Optional("client_id", default=None, description="null: 3cx2mqtt-<pbx.name>"): Nullable(Text()),
+    Optional(
+        "keepalive", default="30s", description="MQTT keep-alive: how soon a dead connection is detected"
+    ): Duration(5, 65535),
+    Optional("base_topic", default="3cx", description="Prefix of all topics of the bridge; one per bridge"): TOPIC,
+    Optional("qos", default=1, description="QoS of published messages"): Integer(0, 2),
+    Optional("max_rate", default=1000, description="Messages per second after a burst of 500; 0: no limit"): Integer(
         0, 1_000_000
     ),
 }

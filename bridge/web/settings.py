@@ -17,7 +17,7 @@ class WebSettings:
 
 
 WEB_SCHEMA = {
-    Optional("enabled", default=False, description="Whether /metrics, /healthz and /readyz are served"): Boolean(),
+    Optional("enabled", default=False, description="Serve /metrics, /healthz and /readyz"): Boolean(),
     Optional("host", default="127.0.0.1", description="Address to listen on; 0.0.0.0: all of IPv4, '::': all"): Text(),
     Optional("port", default=9321, description="TCP port to listen on"): Integer(1, 65535),
 }

@@ -192,6 +192,6 @@ async def test_an_address_for_everybody_is_pointed_out(
 ) -> None:
     wide = pages.option.replace("port:", "host: 0.0.0.0, port:")
     async with BridgeProcess.start(write_config(tmp_path, pbx, url, broker.port, more=wide)) as bridge:
-        await bridge.says("config.yaml:8 web.host: whoever reaches port")
+        await bridge.says("config.yaml:8 web.host: every machine that reaches port")
         await pages.until_missing()
         assert logging.getLevelName(logging.WARNING) in bridge.log()

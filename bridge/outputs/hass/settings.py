@@ -19,8 +19,12 @@ class HassSettings:
 
 
 HASS_SCHEMA = {
-    Optional("enabled", default=True, description="Whether discovery is published"): Boolean(),
-    Optional("discovery_prefix", default="homeassistant", description="As set in Home Assistant"): TOPIC,
-    Optional("birth_topic", default="homeassistant/status", description="Where Home Assistant says it started"): TOPIC,
-    Optional("birth_payload", default="online", description="What it says there"): Text(),
+    Optional("enabled", default=True, description="Publish MQTT discovery"): Boolean(),
+    Optional(
+        "discovery_prefix", default="homeassistant", description="Discovery prefix as set in Home Assistant"
+    ): TOPIC,
+    Optional(
+        "birth_topic", default="homeassistant/status", description="Topic of Home Assistant's birth message"
+    ): TOPIC,
+    Optional("birth_payload", default="online", description="Payload of the birth message"): Text(),
 }

@@ -173,18 +173,20 @@ _PERCENT = Integer(1, 100)
 _LOOK = Record(
     {
         Required("color", description="A name, '#rrggbb' or 'r,g,b'; or off"): _ColorOption(),
-        Optional("blink", default=False, description="Once a second"): Boolean(),
-        Optional("brightness", default=None, description="Percent; null: the light's own"): Nullable(_PERCENT),
+        Optional("blink", default=False, description="Blink once a second"): Boolean(),
+        Optional("brightness", default=None, description="Percent; null: the light's brightness"): Nullable(_PERCENT),
     }
 )
 _HOURS = Record(
     {
-        Optional("days", default=[day.value for day in Weekday], description="Days that it works on"): ListOf(
+        Optional("days", default=[day.value for day in Weekday], description="Days on which the light works"): ListOf(
             Choice(Weekday)
         ),
         Required("from", description="Time of day, such as 08:00"): _TimeOption(),
-        Required("to", description="Time of day; at or before `from`: past midnight"): _TimeOption(),
-        Optional("after", default="off", description="off, or keep: the light is left alone"): Choice(After),
+        Required("to", description="Time of day; at or before `from`: on the next day"): _TimeOption(),
+        Optional(
+            "after", default="off", description="Outside of the hours: off, or keep (no commands are sent)"
+        ): Choice(After),
         Optional("tz", default=None, description="Time zone; null: the machine's"): Nullable(Text(check=_zone_problem)),
     }
 )
@@ -196,34 +198,38 @@ PALETTE_OPTION = MapOf(Choice(State), LookOption(), "such as {away: orange}")
 
 _LIGHT = Record(
     {
-        Required("name", description="In topics and in Home Assistant"): Text(check=why_unpublishable),
+        Required("name", description="Name in topics and in Home Assistant"): Text(check=why_unpublishable),
         Required("driver", description=", ".join(DRIVERS)): Text(
             check=lambda name: None if name in DRIVERS else f"is no driver: there are {', '.join(DRIVERS)}"
         ),
         Required("topic", description="The light's own topic, as its documentation calls it"): TOPIC,
-        Optional("users", default=[], description="DNs or globs; of several the most important state wins"): (
-            ListOf(Text())
-        ),
-        Optional("group", default=None, description="One of `groups:`, instead of users"): Nullable(Text()),
+        Optional(
+            "users", default=[], description="DNs or globs; with several users the most important state is shown"
+        ): (ListOf(Text())),
+        Optional("group", default=None, description="Name of one of `groups:`, instead of users"): Nullable(Text()),
         Optional("brightness", default=100, description="Percent"): _PERCENT,
-        Optional("palette", default={}, description="Looks that differ from `palette:`"): PALETTE_OPTION,
-        Optional("priority", default=[state.value for state in PRIORITY], description="Whose state is shown"): ListOf(
-            Choice(State)
+        Optional("palette", default={}, description="Looks of this light that differ from `palette:`"): PALETTE_OPTION,
+        Optional(
+            "priority",
+            default=[state.value for state in PRIORITY],
+            description="States by importance; the first is shown",
+        ): ListOf(Choice(State)),
+        Optional("cue", default="none", description="blink: busy states blink in addition to their colour"): Choice(
+            Cue
         ),
-        Optional("cue", default="none", description="blink: whoever is busy blinks, beside the colour"): Choice(Cue),
-        Optional("hours", default=None, description="When it works; null: always"): Nullable(_HOURS),
-        Optional("on_exit", default="unknown", description="What it gets when the bridge stops"): Choice(OnExit),
-        Optional("after_call", default="0s", description="How long a call is shown after its end"): Duration(0, 3600),
-        Optional("transition", default="0s", description="From one colour to the next"): Duration(0, 10),
-        Optional("effect", default=None, description="The light's own effect that blinks"): Nullable(Text()),
-        Optional("channel", default=0, description="Which output of a device with several"): Integer(0, 31),
-        Optional("component", default=None, description="Which kind of output: rgb or rgbw of shelly_gen2"): Nullable(
-            Text()
+        Optional("hours", default=None, description="When the light works; null: always"): Nullable(_HOURS),
+        Optional("on_exit", default="unknown", description="What is sent when the bridge stops"): Choice(OnExit),
+        Optional("after_call", default="0s", description="How long a call is shown after it has ended"): Duration(
+            0, 3600
         ),
-        Optional("availability", default=None, description="Topic where it says online, if the driver does not know"): (
+        Optional("transition", default="0s", description="Fade time from one colour to the next"): Duration(0, 10),
+        Optional("effect", default=None, description="Name of the light's own effect that blinks"): Nullable(Text()),
+        Optional("channel", default=0, description="Number of the output, for devices with several"): Integer(0, 31),
+        Optional("component", default=None, description="Kind of output of shelly_gen2: rgb or rgbw"): Nullable(Text()),
+        Optional("availability", default=None, description="Topic on which the light reports that it is online"): (
             Nullable(TOPIC)
         ),
-        Optional("payloads", default={}, description="Of the driver template: what to send, by state"): MapOf(
+        Optional("payloads", default={}, description="Driver template only: payload by state"): MapOf(
             Text(), Text(), "such as {default: '$hex'}"
         ),
     }

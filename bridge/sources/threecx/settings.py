@@ -121,54 +121,62 @@ class VerifyTls:
 
 PBX_NAME = "[a-zA-Z0-9-]+"
 PBX_SCHEMA = {
-    Optional("name", default="3cx", description="Part of every id; letters, digits and -"): Text(
+    Optional("name", default="3cx", description="Name of the PBX in every id; letters, digits and -"): Text(
         pattern=PBX_NAME, hint="may hold letters, digits and - only"
     ),
     Required("url", description="Address of the PBX, such as https://pbx.example.com:5001"): Url(),
-    Required("client_id", description="Integrations > API in the 3CX admin console"): Text(),
-    Required("client_secret", description="The API key shown there once"): Text(secret=True),
-    Optional("verify_tls", default=True, description="true, false, or the path of a CA file"): VerifyTls(),
-    Optional("timeout", default="10s", description="For one HTTP request"): Duration(1, 120),
+    Required("client_id", description="Client id from Integrations > API in the 3CX admin console"): Text(),
+    Required("client_secret", description="The API key, shown once when the client is added"): Text(secret=True),
+    Optional(
+        "verify_tls", default=True, description="true, false (do not verify the certificate), or the path of a CA file"
+    ): VerifyTls(),
+    Optional("timeout", default="10s", description="Time-out of one HTTP request"): Duration(1, 120),
 }
 
-_INTERVAL = Optional("interval", default="5s", description="From round to round")
+_INTERVAL = Optional("interval", default="5s", description="From the start of one poll to the start of the next")
 _QUERY = {
-    Optional("top", default=None, description="$top: at most so many rows; null: all"): Nullable(
+    Optional("top", default=None, description="$top: maximum number of rows; null: all"): Nullable(
         Integer(1, _MOST_ROWS)
     ),
-    Optional("skip", default=0, description="$skip: rows to leave out at the start"): Integer(0, _MOST_ROWS),
+    Optional("skip", default=0, description="$skip: number of rows to skip"): Integer(0, _MOST_ROWS),
     Optional("search", default=None, description="$search: words or a phrase"): Nullable(Text()),
     Optional("filter", default=None, description="$filter: OData, passed through as written"): Nullable(Text()),
     Optional("count", default=True, description="$count: publish the total as bridge/count"): Boolean(),
 }
 
 MONITOR_STATUS_SCHEMA = {
-    Optional("enabled", default="auto", description="auto: used where the PBX has it (20.0.4 to 20.0.8)"): Choice(
-        Enabled
-    ),
+    Optional(
+        "enabled",
+        default="auto",
+        description="auto: if the PBX has it (20.0.4 to 20.0.8); true: its absence is an error",
+    ): Choice(Enabled),
     _INTERVAL: Duration(0.5, 3600),
     **_QUERY,
 }
 
 USERS_SOURCE_SCHEMA = {
-    Optional("enabled", default=True, description="Names, profiles, queue login, registration"): Boolean(),
+    Optional("enabled", default=True, description="Read names, profiles, queue login, registration"): Boolean(),
     _INTERVAL: Duration(0.5, 3600),
     **_QUERY,
-    Optional("orderby", default="Number", description="$orderby: keeps the order of the pages"): Nullable(Text()),
+    Optional("orderby", default="Number", description="$orderby: keeps rows from moving between pages"): Nullable(
+        Text()
+    ),
 }
 
 ACTIVE_CALLS_SCHEMA = {
-    Optional("enabled", default=True, description="Calls, by polling"): Boolean(),
-    Optional("interval", default="2s", description="From round to round; 15 s while all calls are pushed"): Duration(
+    Optional("enabled", default=True, description="Poll calls"): Boolean(),
+    Optional("interval", default="2s", description="From poll to poll; 15 s while all calls are pushed"): Duration(
         0.5, 3600
     ),
 }
 
 CALL_CONTROL_SCHEMA = {
-    Optional("enabled", default="auto", description="auto: used where this API client may; calls by push"): Choice(
-        Enabled
-    ),
-    Optional("resync", default="45s", description="How often everything is read anew"): Duration(5, 3600),
+    Optional(
+        "enabled",
+        default="auto",
+        description="Calls by push; auto: if this API client may; true: an error if it may not",
+    ): Choice(Enabled),
+    Optional("resync", default="45s", description="How often everything is read again"): Duration(5, 3600),
 }
 
 
