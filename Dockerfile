@@ -5,8 +5,8 @@ FROM python:3.13-slim-trixie AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 
-# What the lock has been tested with. pip takes no hashes from a constraints file for a wheel that was just built here,
-# so they are left out.
+# The tested versions. pip refuses hashes in a constraints file when it installs a wheel that was just built here, so they
+# are left out.
 COPY requirements.lock ./
 RUN sed -e 's/ *\\$//' -e '/--hash=/d' requirements.lock > /constraints.txt
 RUN pip install --constraint /constraints.txt hatchling
@@ -15,7 +15,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY bridge ./bridge
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /dist .
 
-# --only-binary: what has no wheel for this machine fails here, as there is no compiler.
+# --only-binary: a package without a wheel for this architecture fails here, as the image has no compiler.
 RUN python -m venv --without-pip /opt/3cx2mqtt \
     && pip --python /opt/3cx2mqtt/bin/python install --only-binary :all: --constraint /constraints.txt /dist/*.whl
 
@@ -29,10 +29,10 @@ COPY --from=build /opt/3cx2mqtt /opt/3cx2mqtt
 ENV PATH=/opt/3cx2mqtt/bin:$PATH THREECX2MQTT_CONFIG=/config/config.yaml \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 
-# A number and not a name, so that Kubernetes can see that it is not root. Secret files must be readable for it.
+# A number, not a name, so that Kubernetes can verify that it is not root. Secret files must be readable by it.
 USER 10001:10001
 STOPSIGNAL SIGTERM
-# Looks at a file in /tmp that the bridge renews every 10 s while its loops get on; PBX and broker have no say in it.
+# Checks a file in /tmp that the bridge renews every 10 s while its loops run, whatever the state of PBX and broker.
 HEALTHCHECK --interval=60s --timeout=10s --start-period=30s --retries=2 CMD ["3cx2mqtt", "health"]
 ENTRYPOINT ["3cx2mqtt"]
 CMD ["run"]

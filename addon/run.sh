@@ -1,6 +1,6 @@
 #!/bin/sh
-# The configuration is the user's own file in the add-on's folder. Where it names no broker, Home Assistant's is used:
-# the Supervisor tells which that is.
+# The configuration is the user's own file in the add-on's folder. If it names no broker, the one of Home Assistant is
+# used, whose address and login the Supervisor provides.
 set -eu
 config=/config/config.yaml
 if [ ! -e "$config" ]; then

@@ -1,7 +1,7 @@
-# A busy light for one user of the phone system: a Tasmota light on an ESP32. docs/tasmota.md says how.
+# A busy light for one user of the phone system: a Tasmota light on an ESP32. see docs/tasmota.md.
 #
-# Unless the bridge and the PBX are both online, and while there is no connection to the broker, it is dim white: the
-# last colour is never left standing.
+# Unless the bridge and the PBX are both online, and while there is no connection to the broker, it is dim white: it
+# never keeps an old colour.
 
 class BusyLight
   var colours, state, bridge, pbx, shown
@@ -15,7 +15,7 @@ class BusyLight
     self.shown = ""
     self.forget()
     tasmota.cmd("Fade 0", true)
-    tasmota.cmd("BlinkTime 5", true)    # 0.5 s on and 0.5 s off: slow enough not to hurt anybody
+    tasmota.cmd("BlinkTime 5", true)    # 0.5 s on and 0.5 s off: slow enough not to trigger seizures
     tasmota.cmd("BlinkCount 0", true)   # until something else is shown
     # All three are retained, so they come with every connection; Tasmota renews the subscriptions itself.
     mqtt.subscribe(base + "/users/" + dn + "/state", / topic, idx, payload, raw -> self.set_state(payload))
@@ -49,7 +49,7 @@ class BusyLight
     self.later()
   end
 
-  # Commands do not belong into the handling of a message or a rule: a moment later.
+  # Tasmota allows no commands while it handles a message or a rule, so they are run shortly afterwards.
   def later()
     tasmota.set_timer(0, / -> self.show())
   end
@@ -72,4 +72,4 @@ class BusyLight
   end
 end
 
-busy_light = BusyLight("3cx", "101")    # the bridge's mqtt.base_topic, and whom the light follows
+busy_light = BusyLight("3cx", "101")    # the bridge's mqtt.base_topic, and the user's number

@@ -248,7 +248,7 @@ async def test_messages_may_come_in_any_order_and_those_of_a_lost_connection_are
         await first.publish("3cx/bridge/pbx", "online", retain=True)
         board = await node_red.until_board(lambda board: len(board["people"]) == 2)
         assert states(board) == {"101": "unknown", "102": "unknown"}
-        assert "No word from the bridge" in board["why"]
+        assert "No data from the bridge" in board["why"]
         await first.publish("3cx/bridge/state", "online", retain=True)
         known = {"101": "available", "102": "on_call"}
         await node_red.until_board(lambda board: board["why"] == "" and states(board) == known)
