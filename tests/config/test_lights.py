@@ -1,0 +1,133 @@
+"""`lights:` and `palette:`: looks, and mistakes with their place."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.config.loading import MINIMAL, loaded, mistakes
+
+LIGHT = 'lights:\n  - name: desk\n    driver: wled\n    topic: wled/1a2b3c\n    users: ["101"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        ("lights: {name: desk}\n", ['config.yaml:5 lights: expected a list, such as ["101"], not a mapping']),
+        ("lights: [desk]\n", ["config.yaml:5 lights.0: expected keys and values, not text"]),
+        (
+            "lights:\n  - name: desk\n    drivre: wled\n",
+            [
+                "config.yaml:6 lights.0.driver: is required: add driver",
+                "config.yaml:6 lights.0.topic: is required: add topic",
+                "config.yaml:7 lights.0.drivre: unknown key; did you mean driver?",
+            ],
+        ),
+        (
+            LIGHT.replace("wled\n", "hue\n"),
+            [
+                (
+                    "config.yaml:7 lights.0.driver: 'hue' is no driver: there are zigbee2mqtt, tasmota, wled, "
+                    "shelly_gen1, "
+                    "shelly_gen2, esphome, home_assistant, template"
+                )
+            ],
+        ),
+        (
+            LIGHT + "    hours: {from: 8, to: '25:00', days: [monday], tz: Mars/Base, after: dark}\n",
+            [
+                "config.yaml:10 lights.0.hours.after: 'dark' is not one of off, keep",
+                "config.yaml:10 lights.0.hours.days.0: 'monday' is not one of mon, tue, wed, thu, fri, sat, sun",
+                "config.yaml:10 lights.0.hours.from: '8' is no time of day: write 08:00",
+                "config.yaml:10 lights.0.hours.to: '25:00' is no time of day: write 08:00",
+                (
+                    "config.yaml:10 lights.0.hours.tz: 'Mars/Base' is no time zone that this machine knows: "
+                    "write one such "
+                    "as Europe/Berlin"
+                ),
+            ],
+        ),
+        (
+            LIGHT + LIGHT.removeprefix("lights:\n"),
+            [
+                "config.yaml:10 lights.1.name: 'desk' stands twice: give each light a name of its own",
+                "config.yaml:12 lights.1.topic: wled/1a2b3c/api is the topic of the light 'desk' too: two would fight",
+            ],
+        ),
+        (
+            LIGHT + "    group: sales\n",
+            ["config.yaml:6 lights.0: name whom the light follows: either users or a group"],
+        ),
+        (
+            LIGHT.replace('users: ["101"]', "group: sales"),
+            ["config.yaml:9 lights.0.group: 'sales' is not one of groups"],
+        ),
+        (
+            LIGHT + "    effect: Blink\n",
+            ["config.yaml:10 lights.0.effect: means nothing to the driver wled, leave it out"],
+        ),
+        (
+            (
+                "lights:\n  - name: a/b\n    driver: template\n    topic: signs\n    users: ['*']\n"
+                "    payloads:\n      default: $colour\n"
+            ),
+            ["config.yaml:6 lights.0.name: 'a/b' '/' has a meaning of its own in MQTT topics"],
+        ),
+        (
+            (
+                "lights:\n  - name: sign\n    driver: template\n    topic: signs\n    users: ['*']\n"
+                "    payloads:\n      default: $colour\n"
+            ),
+            [
+                (
+                    "config.yaml:11 lights.0.payloads.default: $colour is unknown, write $r, $g, $b, $hex, "
+                    "$brightness or "
+                    "$state, or $$ for a dollar sign"
+                )
+            ],
+        ),
+        (
+            "palette: {on_call: reddish, busy: red, away: {colour: red}}\n",
+            [
+                "config.yaml:5 palette.away.color: is required: add color",
+                "config.yaml:5 palette.away.colour: unknown key; did you mean color?",
+                (
+                    "config.yaml:5 palette.busy: 'busy' is not one of available, away, do_not_disturb, ringing, "
+                    "dialing, "
+                    "on_call, on_hold, offline, unknown"
+                ),
+                (
+                    "config.yaml:5 palette.on_call: 'reddish' is no colour: write a name (red, green, blue, "
+                    "yellow, amber, "
+                    "orange, magenta, pink, purple, cyan, turquoise, white), '#rrggbb' or 'r,g,b' from 0 to 255, or off"
+                ),
+            ],
+        ),
+    ],
+)
+def test_mistakes_in_lights_are_reported_with_their_line(tmp_path: Path, text: str, problems: list[str]) -> None:
+    assert mistakes(tmp_path, MINIMAL + text) == problems
+
+
+def test_a_light_s_palette_overrides_the_common_one(tmp_path: Path) -> None:
+    config = loaded(
+        tmp_path,
+        MINIMAL
+        + LIGHT
+        + "    brightness: 60\n    palette: {available: off}\n    cue: blink\n    priority: [offline]\n"
+        + "palette: {on_call: '#ff8000', available: cyan, away: {color: '1,2,3', brightness: 5}, dialing: '#000000'}\n",
+    )
+    (light,) = config.lights
+    assert {state: str(look) for state, look in light.looks.items()} == {
+        "available": "off",
+        "away": "#010203 at 5 %",
+        "do_not_disturb": "#0000ff at 60 %, blinking",
+        "ringing": "#ff0000 at 60 %, blinking",
+        "dialing": "off",
+        "on_call": "#ff8000 at 60 %, blinking",
+        "on_hold": "#ffff00 at 60 %, blinking",
+        "offline": "off",
+        "unknown": "#ffffff at 10 %",
+    }
+    assert (light.priority[0], len(light.priority)) == ("offline", 9)
+    json.dumps(config.public())
