@@ -67,5 +67,6 @@ async def in_daemon_thread(name: str, function: Callable[[], T], discard: Callab
         with suppress(RuntimeError):  # the loop is closed, so no task waits
             loop.call_soon_threadsafe(deliver, result, error)
 
+    # Not a TaskGroup's child: a thread cannot be cancelled, so nothing could wait for its end.
     threading.Thread(target=work, name=name, daemon=True).start()
     return await future

@@ -64,7 +64,7 @@ def setup(settings: LogSettings, secrets: Sequence[str] = (), stream: TextIO | N
     redacting = _Redacting(formatter, secrets)
     output.setFormatter(_Prioritised(redacting) if journal else redacting)
     root = logging.getLogger()
-    root.handlers[:] = [output]
+    root.handlers[:] = [output]  # replaced, not added: a reload calls this again
     root.setLevel(logging.WARNING)  # libraries log only what is wrong
     logging.getLogger("bridge").setLevel(settings.level.upper())
 
@@ -119,6 +119,7 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
         if len(secret) >= _LONG:
             text = text.replace(secret, "***")
         elif secret in text:
+            # Not \b, which needs a word character in the secret where the two meet: passwords begin with any character.
             text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
     return text
 
@@ -179,6 +180,7 @@ class Troubles:
         """Log the recovery at info, once the last of the sources with this failure works again."""
         episode = self._episodes[source]
         latest = episode.latest
+        # While another source still fails with the same message, the cause is not gone.
         if episode.succeeded() and not self._is_failing_with(latest):
             self._logger.info("%s: reading again", source)
 
@@ -225,7 +227,7 @@ class _Episode:
 
     def logged(self, message: str) -> None:
         """Remember that `message` was logged."""
-        self._messages.pop(message, None)
+        self._messages.pop(message, None)  # moves it to the end: the oldest message is forgotten first
         self._messages[message] = None
         if len(self._messages) > self._MOST:
             del self._messages[next(iter(self._messages))]

@@ -55,6 +55,7 @@ class Text:
         return value
 
     def json_schema(self) -> JsonSchema:
+        # An editor's YAML parser makes 101 a number, where our loader keeps the text.
         schema: JsonSchema = {"type": ["string", "number"], "minLength": 1}
         return schema if self.pattern == _ANYTHING else schema | {"pattern": f"^({self.pattern})$"}
 
@@ -80,6 +81,7 @@ class Integer:
         return number
 
     def json_schema(self) -> JsonSchema:
+        # Text as well: quoted numbers are converted, and an editor sees `!env PORT` as the text PORT.
         number = {"type": "integer", "minimum": self.low, "maximum": self.high}
         return {"anyOf": [number, {"type": "string", "pattern": r"^-?\d+$"}]}
 
@@ -112,6 +114,7 @@ class Duration:
     def __call__(self, value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise Invalid(f"expected a duration, not {_kind(value)}")
+        # No more than nine digits: float() of a longer number could be infinite.
         match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|)", str(value).strip())
         if match is None:
             raise Invalid(f"{_shown(value)} is not a duration: write 500ms, 5s, 2m or 1h")
@@ -139,6 +142,7 @@ class Choice(Generic[E]):
             raise Invalid(f"{_shown(value)} is not one of {', '.join(self.words)}") from None
 
     def json_schema(self) -> JsonSchema:
+        # `enabled: true` and `protocol: 5` reach an editor as a boolean and a number.
         natives = [{"true": True, "false": False}.get(word) for word in self.words]
         numbers = [int(word) for word in self.words if word.isdecimal()]
         return {"enum": [*self.words, *(native for native in natives if native is not None), *numbers]}
@@ -183,6 +187,7 @@ class MapOf:
     def __call__(self, value: object) -> dict[Any, Any]:
         if not isinstance(value, dict):
             raise Invalid(f"expected a mapping, {self.example}, not {_kind(value)}")
+        # Names and values are checked in one go, so that mistakes in both are reported together.
         names = [(str(name), self.name, name) for name in value]
         converted = _each([*names, *((str(name), self.inner, item) for name, item in value.items())])
         return dict(zip(converted[: len(names)], converted[len(names) :], strict=True))
@@ -201,6 +206,7 @@ class Record:
         if not isinstance(value, dict):
             raise Invalid(f"expected keys and values, not {_kind(value)}")
         names = [str(marker) for marker in self.fields]
+        # An unknown key takes part as an option that refuses its value, and so is reported with its place.
         items: list[tuple[str, Callable[[object], Any], object]] = [
             (str(name), _Refusal(unknown_key(str(name), names)), None) for name in value if name not in names
         ]

@@ -203,6 +203,7 @@ def topic_problem(topic: str) -> str | None:
     return None
 
 
+# MQTT allows 65,535 bytes, but users, names and suffixes are appended to it, and some brokers allow less.
 _LONGEST_TOPIC = 200
 
 TOPIC = Text(check=topic_problem)
@@ -220,6 +221,7 @@ def object_id(kind: str, number: str) -> str:
 
 
 def _escaped(text: str) -> Iterator[str]:
+    # `_` is escaped as well, so that no two numbers have the same id.
     for byte in text.encode():
         yield chr(byte) if byte in _PLAIN else f"_{byte:02x}"
 
@@ -228,7 +230,7 @@ def json_object(text: str | bytes) -> dict[str, Any] | None:
     """A payload from another client, if it is a JSON object; None for anything else."""
     try:
         content = json.loads(text)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # the latter for thousands of nested brackets
         return None
     return content if isinstance(content, dict) else None
 

@@ -18,7 +18,7 @@ hypothesis.settings.load_profile("3cx2mqtt")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The limit of a whole test, unless one is given on the command line or by a marker."""
+    """Limit the duration of each test, unless the command line or a marker does."""
     if config.getoption("timeout", None) is None:
         config.option.timeout = limit(60.0)
 
@@ -30,7 +30,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def pbx() -> SimulatedPbx:
-    """Three users, 100 to 102, with state words."""
+    """Three users, 100 to 102, with states in the rows of GetMonitorStatus()."""
     return SimulatedPbx(users=3, version="20.0.8.1109", rows="extended")
 
 
@@ -56,7 +56,7 @@ async def subscriber(broker: Mosquitto) -> AsyncIterator[Subscriber]:
 
 @pytest.fixture(autouse=True)
 def no_overrides(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The tests do not depend on the environment they are started from, and leave nothing there."""
+    """Tests neither depend on the environment they are started from nor leave files there."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     of_systemd = ("STATE_DIRECTORY", "RUNTIME_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")

@@ -1,4 +1,4 @@
-"""The example flows are sound; what they do is tried in tests/e2e, in a real Node-RED."""
+"""The example flows are consistent; tests/e2e runs them in a real Node-RED."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tests.support.node_red import FLOWS
 
 TOPICS = Topics("3cx", "3cx", "homeassistant")
 
-# What comes with every Node-RED: nobody has to install anything.
+# Nodes that come with every Node-RED, so that nothing needs to be installed.
 CORE = {
     "catch", "change", "comment", "debug", "function", "group", "http in", "http response", "inject", "link in",
     "link out", "mqtt in", "mqtt out", "mqtt-broker", "rbe", "status", "switch", "tab", "template", "trigger",
@@ -41,12 +41,12 @@ def targets(node: Node) -> Iterator[str]:
         yield node["broker"]
 
 
-def test_they_need_nothing_but_node_red_itself(flows: list[Node]) -> None:
+def test_the_flows_use_built_in_nodes_only(flows: list[Node]) -> None:
     assert {node["type"] for node in flows} <= CORE
     assert not any(node.get("libs") for node in flows)
 
 
-def test_everything_that_is_named_is_there_once(flows: list[Node]) -> None:
+def test_ids_are_unique_and_references_exist(flows: list[Node]) -> None:
     ids = [node["id"] for node in flows]
     assert len(set(ids)) == len(ids)
     assert {target for node in flows for target in targets(node)} <= set(ids)
@@ -59,7 +59,7 @@ def test_functions_have_as_many_outputs_as_wires(flows: list[Node]) -> None:
         assert len(node["wires"]) == node["outputs"], node["name"]
 
 
-def test_there_is_one_broker_to_set_and_no_login_in_it(flows: list[Node]) -> None:
+def test_there_is_one_broker_node_without_credentials(flows: list[Node]) -> None:
     (broker,) = of(flows, "mqtt-broker")
     assert (broker["broker"], broker["port"], broker["autoConnect"]) == ("localhost", "1883", True)
     assert broker["protocolVersion"] in {"4", "5"}
@@ -73,7 +73,7 @@ def test_commands_and_notifications_are_not_retained(flows: list[Node]) -> None:
     assert all((node["retain"], node["qos"]) == ("false", "1") for node in nodes)
 
 
-def test_the_bridge_s_topics_are_the_bridge_s(flows: list[Node]) -> None:
+def test_subscriptions_are_topics_of_the_bridge(flows: list[Node]) -> None:
     (tab,) = of(flows, "tab")
     assert tab["env"] == [{"name": "ROOM", "value": "101", "type": "str"}]
     subscribed = {node["topic"]: node["datatype"] for node in of(flows, "mqtt in")}

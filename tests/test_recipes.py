@@ -1,4 +1,4 @@
-"""The recipes in docs/ and examples/ name only what the bridge has, and their files fit together."""
+"""The recipes in docs/ and examples/ name only what the bridge provides, and their files are consistent."""
 
 import json
 import re
@@ -44,7 +44,7 @@ def name_of(path: Path) -> str:
 
 
 class TolerantLoader(yaml.SafeLoader):
-    """Leaves what others' tags do to them: !secret, !lambda, !input."""
+    """Accepts tags of other programs (!secret, !lambda, !input) and keeps their text."""
 
 
 TolerantLoader.add_multi_constructor("!", lambda _loader, _tag, node: node.value)
@@ -61,7 +61,7 @@ def yaml_blocks(page: Path) -> list[str]:
 
 
 def as_read_by_the_device(path: Path) -> str:
-    """The text of a file, with what stands for base topic and number in it put in."""
+    """The text of a file, with its variables for base topic and number replaced."""
     text = path.read_text()
     for variable, value in (("${base_topic}", "3cx"), ("${dn}", "101"), ('base + "', '"3cx'), ('" + dn + "', "101")):
         text = text.replace(variable, value)
@@ -98,7 +98,7 @@ def known_topics(number: str, group: str, light: str) -> set[str]:
 
 
 def is_known(mention: str) -> bool:
-    """Whether the bridge has this topic, or one that this filter or beginning of a topic matches."""
+    """Whether the bridge has this topic, or one that this filter or prefix matches."""
     usual = {"users": "101", "groups": "sales", "lights": "desk"}
     named = {kind: re.search(f"/{kind}/([^/+#]+)", mention) for kind in usual}
     topics = known_topics(*(match[1] if (match := named[kind]) else usual[kind] for kind in usual))
@@ -112,11 +112,11 @@ def mentions(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("path", [*PAGES, *FILES], ids=name_of)
-def test_every_topic_is_one_that_the_bridge_has(path: Path) -> None:
+def test_recipes_name_only_topics_of_the_bridge(path: Path) -> None:
     assert [mention for mention in mentions(path) if not is_known(mention)] == []
 
 
-def test_a_topic_that_the_bridge_does_not_have_is_noticed(tmp_path: Path) -> None:
+def test_an_unknown_topic_in_a_page_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("`3cx/users/101/status`, `3cx/bridge/status`, `3cx/users/101/state`, `site/3cx/bridge/state`")
     assert [mention for mention in mentions(page) if not is_known(mention)] == [
@@ -143,7 +143,7 @@ def entity_ids() -> Iterator[str]:
                         yield component["default_entity_id"]
 
 
-def test_every_entity_id_is_one_that_discovery_gives() -> None:
+def test_recipes_name_only_entity_ids_of_discovery() -> None:
     known = set(entity_ids())
     assert "sensor.3cx_101_state" in known
     assert "sensor.3cx_hq_101_state" in known
@@ -165,23 +165,23 @@ def test_yaml_in_pages_is_yaml(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_relative_links_exist(page: Path) -> None:
     links = [link for link in re.findall(r"\]\(([^)#]+)", page.read_text()) if "://" not in link]
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
 @pytest.mark.parametrize("path", [DOCS / "home-assistant.md", DOCS / "tasmota.md", ESPHOME, BERRY], ids=name_of)
-def test_every_state_has_a_look(path: Path) -> None:
+def test_light_recipes_handle_every_state(path: Path) -> None:
     text = path.read_text()
     assert [state.value for state in State if not re.search(rf"\b{state.value}\b", text)] == []
 
 
 @pytest.mark.parametrize("path", [DOCS / "tasmota.md", ESPHOME, BERRY, OPENHAB / "3cx.things"], ids=name_of)
-def test_what_reads_topics_itself_looks_at_bridge_and_pbx(path: Path) -> None:
+def test_recipes_on_topics_check_bridge_and_pbx(path: Path) -> None:
     assert {TOPICS.user_state("101"), TOPICS.bridge_state, TOPICS.bridge_pbx} <= set(mentions(path))
 
 
-def test_the_blueprint_asks_for_what_it_uses_and_knows_every_state() -> None:
+def test_the_blueprint_declares_its_inputs_and_handles_every_state() -> None:
     text = BLUEPRINT.read_text()
     inputs: dict[str, Any] = {}
     for name, option in parsed(text)["blueprint"]["input"].items():
@@ -191,7 +191,7 @@ def test_the_blueprint_asks_for_what_it_uses_and_knows_every_state() -> None:
     assert colours | {"offline", "unknown"} == {state.value for state in State}
 
 
-def test_no_blinking_is_faster_than_three_times_a_second() -> None:
+def test_nothing_blinks_faster_than_three_times_a_second() -> None:
     phases = [int(phase) for phase in re.findall(r"duration: (\d+)ms", ESPHOME.read_text())]
     phases += [int(phase) for phase in re.findall(r"milliseconds: (\d+)", BLUEPRINT.read_text())]
     for path in (BERRY, DOCS / "tasmota.md"):
@@ -200,7 +200,7 @@ def test_no_blinking_is_faster_than_three_times_a_second() -> None:
     assert min(phases) * 2 > 1000 / 3
 
 
-def test_the_rules_for_tasmota_fit_into_its_memory() -> None:
+def test_the_tasmota_rules_fit_into_a_rule_set() -> None:
     sets: dict[str, list[str]] = {}
     for name, rule in re.findall(r"^(Rule\d) (?:\+ )?(ON .*)$", (DOCS / "tasmota.md").read_text(), re.MULTILINE):
         sets.setdefault(name, []).append(rule)
@@ -209,7 +209,7 @@ def test_the_rules_for_tasmota_fit_into_its_memory() -> None:
     assert all(rule.endswith(" ENDON") for rules in sets.values() for rule in rules)
 
 
-def test_items_and_rules_of_openhab_name_what_there_is() -> None:
+def test_openhab_items_and_rules_name_existing_channels_and_items() -> None:
     things, items, rules = ((OPENHAB / f"3cx.{kind}").read_text() for kind in ("things", "items", "rules"))
     channels = set()
     for thing, body in re.findall(r"Thing topic (\w+) (.*?)^    }", things, re.MULTILINE | re.DOTALL):
@@ -249,7 +249,7 @@ def test_what_the_containers_share_is_there(tmp_path: Path) -> None:
     assert f"user {config.mqtt.username}\n" in (DOCS / "mosquitto.acl").read_text()
 
 
-def test_the_image_gets_what_it_is_built_from() -> None:
+def test_the_dockerignore_file_admits_what_the_image_is_built_from() -> None:
     lines = [line for line in (ROOT / "Dockerfile").read_text().splitlines() if line.startswith("COPY ")]
     copied = {source for line in lines if "--from" not in line for source in line.split()[1:-1]}
     let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
@@ -262,7 +262,7 @@ def test_the_image_gets_what_it_is_built_from() -> None:
 
 
 @pytest.mark.parametrize("path", [DOCS / "monitoring.md", EXAMPLES / "prometheus" / "alerts.yaml"], ids=name_of)
-def test_every_metric_is_one_that_the_bridge_has(path: Path) -> None:
+def test_monitoring_recipes_name_only_existing_metrics(path: Path) -> None:
     world, statistics = World(clock := FakeClock()), Statistics(clock.clock)
     statistics.polled("users", 0.1)
     text = Metrics(world.engine, world.wire, statistics, list).text().decode()
@@ -273,7 +273,7 @@ def test_every_metric_is_one_that_the_bridge_has(path: Path) -> None:
         assert {name for name in known - named if name.startswith("threecx2mqtt_")} == set(), "not in the table"
 
 
-def test_the_scrape_config_in_the_page_is_that_of_the_file() -> None:
+def test_the_scrape_config_in_the_page_equals_the_file() -> None:
     file = parsed((EXAMPLES / "prometheus" / "prometheus.yaml").read_text())
     assert file in [parsed(block) for block in yaml_blocks(DOCS / "monitoring.md")]
     port = load(ROOT / "config.example.yaml", {}).web.port

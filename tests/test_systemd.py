@@ -1,4 +1,4 @@
-"""The units in systemd/ are sound, and fit together with the program and docs/systemd.md."""
+"""The units in systemd/ are valid and agree with the program and docs/systemd.md."""
 
 import re
 import shutil
@@ -23,7 +23,7 @@ Options = dict[tuple[str, str], list[str]]
 
 
 def parsed(unit: Path) -> Options:
-    """By section and key: all values, in their order."""
+    """All values by section and key, in their order."""
     found: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     section = ""
     for line in unit.read_text().splitlines():
@@ -38,10 +38,10 @@ def parsed(unit: Path) -> Options:
 
 
 @UNITS
-def test_systemd_finds_no_fault(unit: Path, tmp_path: Path) -> None:
-    """Where systemd is not installed, its own test is replaced by what this program relies on, which is next."""
+def test_systemd_accepts_the_unit(unit: Path, tmp_path: Path) -> None:
+    """If systemd is not installed, the options that this program relies on are checked instead, by the next test."""
     if shutil.which("systemd-analyze") is None:
-        test_it_says_what_the_program_relies_on(unit)
+        test_the_unit_has_the_options_that_the_program_relies_on(unit)
         return
     copy = tmp_path / unit.name
     copy.write_text(unit.read_text().replace(PROGRAM, "/bin/true"))  # it may not be installed here
@@ -52,7 +52,7 @@ def test_systemd_finds_no_fault(unit: Path, tmp_path: Path) -> None:
 
 
 @UNITS
-def test_it_says_what_the_program_relies_on(unit: Path) -> None:
+def test_the_unit_has_the_options_that_the_program_relies_on(unit: Path) -> None:
     options = parsed(unit)
     assert {section for section, _ in options} == {"Unit", "Service", "Install"}
     for key, value in {
@@ -76,7 +76,7 @@ def test_it_says_what_the_program_relies_on(unit: Path) -> None:
 
 @UNITS
 def test_secrets_come_as_credentials_where_the_configuration_expects_them(unit: Path, tmp_path: Path) -> None:
-    """As the page has it: the file names what root can read, and the unit's variables have the last word."""
+    """As the page says: the file names paths that root can read, and the unit's variables override them."""
     options = parsed(unit)
     credentials = dict(value.split(":") for value in options["Service", "LoadCredential"])
     for name in credentials:
@@ -100,7 +100,7 @@ def test_the_template_differs_from_the_service_in_names_only() -> None:
         assert all("%i" in value for value in template["Unit" if key == "Description" else "Service", key])
 
 
-def test_the_page_names_what_the_units_have() -> None:
+def test_the_page_names_the_units_credentials_and_variables() -> None:
     text = PAGE.read_text()
     options = parsed(SERVICE)
     for credential in options["Service", "LoadCredential"]:

@@ -74,6 +74,7 @@ def pbx_name(path: Path, environ: Mapping[str, str]) -> str:
     Raises ConfigError if the file cannot be read, or the name itself is wrong.
     """
     tree, _ = _read(path, environ)
+    # The schema of this one option: the rest of the section may be wrong.
     (marker,) = (marker for marker in PBX_SCHEMA if marker == "name")
     section = tree.values.get("pbx")
     try:

@@ -97,4 +97,5 @@ def _section(schema: Mapping[Marker, Any]) -> JsonSchema:
             if is_secret(option):
                 requirements[-1] = {"anyOf": [{"required": [name]}, {"required": [f"{name}_file"]}]}
     section: JsonSchema = {"type": "object", "properties": properties, "additionalProperties": False}
+    # A section without required keys may be empty, which is null in YAML.
     return section | ({"allOf": requirements} if requirements else {"type": ["object", "null"]})

@@ -97,7 +97,7 @@ def _text(tree: Tree) -> str | None:
         if len(raw) > _MAX_BYTES:
             tree.complain((), "is larger than 1 MiB, so it is not a configuration")
             return None
-        return raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")  # without the byte order mark that some Windows editors write
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         tree.problems.append(Problem(f"{tree.path}:{line}", "", "is not UTF-8: save it in that encoding"))
@@ -157,6 +157,7 @@ class _Reader:
             if not isinstance(name_node, yaml.ScalarNode):
                 self._complain_at(line, "a key must be plain text", key)
                 continue
+            # PyYAML lets the last of two equal keys win, which hides mistakes after copying sections.
             inner = (*key, name_node.value)
             if name_node.value in values:
                 first = self._tree.places[inner].rpartition(":")[2]
@@ -188,7 +189,7 @@ class _Reader:
             return MISSING
         if self._secrets is None:
             self._tree.secret_files.add(path)
-            secrets = read(path, {})
+            secrets = read(path, {})  # no environment: secrets.yaml is meant to be plain
             self._tree.problems += secrets.problems
             self._secrets = secrets.values
             self._secrets_are_unusable = bool(secrets.problems)

@@ -20,7 +20,7 @@ def validated(tree: Tree) -> dict[str, Any] | None:
     except MultipleInvalid as errors:
         for error in errors.errors:
             key = tuple(map(str, error.path))
-            if key not in missing:
+            if key not in missing:  # a required value that could not be read is reported already
                 tree.complain(*_message(key, error))
         return None
 

@@ -1,4 +1,4 @@
-"""The flows of examples/node-red in a real Node-RED, with broker, bridge and simulated PBX around them."""
+"""The flows of examples/node-red in a real Node-RED, with broker, bridge and simulated PBX."""
 
 import json
 from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ async def node_red(tmp_path: Path, broker: Mosquitto) -> AsyncIterator[NodeRed]:
     folder.mkdir()
     async with NodeRed(folder, broker.port) as process:
         yield process
-        # Nothing but the start and the broker's comings and goings is worth a line.
+        # The start and (dis)connections of the broker are the only lines expected.
         assert "[error]" not in process.log()
         assert "[warn] [function" not in process.log()
 
@@ -67,7 +67,7 @@ def states(board: Any) -> dict[str, str]:
     return {person["number"]: person["state"] for person in board["people"]}
 
 
-async def test_the_board_shows_everybody_by_name(
+async def test_the_board_shows_all_users_by_name(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, node_red: NodeRed
 ) -> None:
     pbx.add_user("103", "<b>x</b>", profile="Out of office")
@@ -137,7 +137,7 @@ async def test_the_meeting_room_s_light_follows_its_extension(
         assert not [topic for topic, _, retained in late.log if retained and topic == SET]
 
 
-async def test_each_missed_call_is_told_once(
+async def test_each_missed_call_is_notified_once(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber, node_red: NodeRed
 ) -> None:
     pbx.change("102", queue="LoggedIn")
@@ -187,7 +187,7 @@ async def test_each_missed_call_is_told_once(
         last = await ended("102", 3)
 
         await subscriber.until(lambda: len(sent(subscriber, NOTIFY)) >= 2)
-        # Messages keep their order: whatever else had been told would be here by now.
+        # Messages keep their order: any other notification would have arrived by now.
         assert sent(subscriber, NOTIFY) == [
             {
                 "title": "Missed call",
@@ -206,7 +206,7 @@ async def test_each_missed_call_is_told_once(
         ]
 
 
-async def test_when_the_bridge_is_gone_nobody_is_said_to_be_available(
+async def test_without_the_bridge_every_user_is_unknown(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber, node_red: NodeRed
 ) -> None:
     async with bridge(tmp_path, pbx, url, broker):
@@ -220,7 +220,7 @@ async def test_when_the_bridge_is_gone_nobody_is_said_to_be_available(
         await node_red.until_board(lambda board: states(board) == dict.fromkeys(pbx.users, "available"))
 
 
-async def test_after_a_restart_of_node_red_all_is_right_though_the_pbx_does_nothing(
+async def test_after_a_restart_of_node_red_the_retained_states_are_shown(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber, node_red: NodeRed
 ) -> None:
     pbx.exchange.answer(pbx.exchange.ring("0301234567", "101"))
@@ -237,7 +237,7 @@ async def test_after_a_restart_of_node_red_all_is_right_though_the_pbx_does_noth
         assert sent(subscriber)[before:] == [RED]
 
 
-async def test_messages_may_come_in_any_order_and_those_of_a_lost_connection_are_not_believed(
+async def test_messages_may_come_in_any_order_and_expire_with_the_connection(
     broker: Mosquitto, node_red: NodeRed
 ) -> None:
     async with Subscriber(broker.port) as first:

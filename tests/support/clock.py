@@ -1,10 +1,10 @@
-"""A clock whose hands the test turns."""
+"""A clock that the test moves."""
 
 from bridge.domain.clock import Clock
 
 
 class FakeClock:
-    """Both hands move together; `wall` starts on 22 November 2026, 10:00 UTC."""
+    """Monotonic and wall time move together; `wall` starts on 22 November 2026, 10:00 UTC."""
 
     START = 1_795_341_600
 

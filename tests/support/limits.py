@@ -1,11 +1,11 @@
-"""How long tests wait for something before they fail: one factor for all limits, for machines that are slow or busy."""
+"""Limits of how long tests wait, all scaled by one factor for slow or busy machines."""
 
 import os
 
 FACTOR = float(os.environ.get("TIMEOUT_FACTOR", "1"))
-"""`TIMEOUT_FACTOR=5 scripts/test` waits five times as long before it gives up; a run that passes takes no longer."""
+"""`TIMEOUT_FACTOR=5 scripts/test` waits five times as long before a test fails; a run that passes takes no longer."""
 
 
 def limit(seconds: float) -> float:
-    """Seconds to wait at most for what takes less than `seconds` on an idle machine."""
+    """The limit, in seconds, for something that takes less than `seconds` on an idle machine."""
     return seconds * FACTOR

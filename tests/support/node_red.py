@@ -1,4 +1,4 @@
-"""A real Node-RED with the shipped flows, as a process of its own on a free loopback port."""
+"""A real Node-RED with the shipped flows, as a process on a free loopback port."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 FLOWS = ROOT / "examples" / "node-red" / "flows.json"
 _RED = ROOT / ".cache" / "node-red" / "node_modules" / "node-red" / "red.js"
 
-# No editor, nothing that asks the internet; a lost broker is tried again at once.
+# No editor, no connections to the internet, and short waits before reconnecting to the broker.
 _SETTINGS = """\
 module.exports = {{
     uiHost: "127.0.0.1",
@@ -33,7 +33,7 @@ module.exports = {{
 
 
 class NodeRed:
-    """Keeps its folder and its port over restarts."""
+    """Keeps its folder and its port across restarts."""
 
     def __init__(self, folder: Path, broker_port: int) -> None:
         self._folder = folder
@@ -55,7 +55,7 @@ class NodeRed:
             await self._session.close()
 
     async def start(self) -> None:
-        """Returns when the flows run."""
+        """Start it; returns when the flows run."""
         node = shutil.which("node")
         assert node is not None, "node is missing; scripts/test-e2e installs it"
         assert _RED.exists(), "Node-RED is missing; scripts/test-e2e installs it"
@@ -83,18 +83,18 @@ class NodeRed:
         return self._log.read_text()
 
     async def get(self, path: str) -> tuple[str, dict[str, str]]:
-        """The body and the headers (names in small letters) of what is served under `path`."""
+        """The body and the headers (names in lower case) of the response for `path`."""
         assert self._session is not None
         async with self._session.get(path) as answer:
             assert answer.status == 200, path
             return await answer.text(), {name.lower(): value for name, value in answer.headers.items()}
 
     async def board(self) -> Any:
-        """What the presence board shows."""
+        """The data of the presence board."""
         return json.loads((await self.get("/presence.json"))[0])
 
     async def until_board(self, condition: Callable[[Any], bool], timeout: float = 10.0) -> Any:
-        """Wait until the board is as wanted; gives it."""
+        """Wait until the board fulfils `condition`; returns it."""
         board = None
         try:
             async with asyncio.timeout(limit(timeout)):
@@ -114,7 +114,7 @@ class NodeRed:
 
 
 def _for_broker(port: int) -> list[dict[str, Any]]:
-    """The shipped flows, with nothing changed but where the broker is."""
+    """The shipped flows with the broker's address replaced."""
     flows: list[dict[str, Any]] = json.loads(FLOWS.read_text())
     broker = next(node for node in flows if node["type"] == "mqtt-broker")
     broker.update(broker="127.0.0.1", port=str(port))
