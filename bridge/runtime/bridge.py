@@ -163,7 +163,7 @@ class Bridge:
             request_filters=self._router.request_filters,
             kept_filters=(self._topics.discovery("+"),),
             receive=self._router.receive,
-            denied=self._lights.not_told,
+            denied=self._lights.resend,
             farewell=self.partings,
         )
 

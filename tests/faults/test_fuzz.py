@@ -17,7 +17,7 @@ from bridge.domain.privacy import CallerId
 from bridge.errors import BridgeError, SourceProtocolError
 from bridge.mqtt.retained import RetainedTopics, signature
 from bridge.mqtt.router import CommandTopic, Router
-from bridge.outputs.lights.payload import any_word, either, word_or_state
+from bridge.outputs.lights.payload import either, online_or_true, text_or_json_state
 from bridge.sources.threecx import parse
 from bridge.sources.threecx.client.auth import lifetime
 from bridge.sources.threecx.client.paging import Collection
@@ -260,7 +260,7 @@ def test_what_a_broker_retains(retained: dict[str, bytes]) -> None:
     assert not any(topic.startswith("phones/") for topic in cleared) or b'"hq"' in retained["phones/bridge/info"]
 
 
-@pytest.mark.parametrize("read", [either("online", "offline"), any_word, word_or_state])
+@pytest.mark.parametrize("read", [either("online", "offline"), online_or_true, text_or_json_state])
 @FUZZ
 @given(
     st.text(max_size=20)
@@ -278,8 +278,8 @@ def test_bodies_that_are_meant_to_hurt(body: bytes) -> None:
     assert parse.error_message(body) is None
     with suppress(SourceProtocolError):
         parse.event(body.decode())
-    any_word(body.decode())
-    word_or_state(body.decode())
+    online_or_true(body.decode())
+    text_or_json_state(body.decode())
     signature(body)
     found = RetainedTopics(TOPICS)
     found.add("3cx/bridge/info", body)

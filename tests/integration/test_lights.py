@@ -169,7 +169,7 @@ async def test_what_makes_no_sense_is_refused_and_said_so(
             ("desk/set", '{"override": {"color": "reddish"}}', False, "override.color: 'reddish' is no colour"),
             ("desk/set", '{"override": {"colour": "red"}}', False, "override.colour: unknown key; did you mean color?"),
             ("desk/set", '{"override": 7}', False, "override: expected keys and values"),
-            ("desk/set", '{"pause": "yes"}', False, "pause is true or false, not 'yes'"),
+            ("desk/set", '{"pause": "yes"}', False, "pause must be true or false, not 'yes'"),
             ("set", "{}", False, "write {"),
             ("nobody/set", '{"pause": true}', False, "there is no light 'nobody'"),
             ("desk/set", '{"pause": true}', True, "a retained request is refused"),

@@ -1,4 +1,4 @@
-"""All lights: follows the users, sends commands when they are due, and tells what each light shows and why."""
+"""All lights: takes in the users' states, sends commands when they are due, and publishes what each light shows."""
 
 import logging
 import re
@@ -27,45 +27,48 @@ _logger = logging.getLogger(__name__)
 
 
 class LightsOutput:
-    """An Output that renders nothing by itself: commands have a time of their own, so `tick` sends them."""
+    """An Output that renders nothing: commands to a light are spaced and blink, so `tick` sends them when they are due.
+
+    The caller sets `on_change` to learn that `tick` has something to do before the time that it returned.
+    """
 
     def __init__(self, topics: Topics, lights: Sequence[LightSettings], publisher: Publisher, clock: Clock) -> None:
         self._topics = topics
         self._publisher = publisher
         self._clock = clock
-        self._lamps = {light.name: Light(light) for light in lights}
+        self._lights = {light.name: Light(light) for light in lights}
         self._exact: dict[str, list[Light]] = {}
         self._globs: dict[re.Pattern[str], list[Light]] = {}
-        """The same globs are the same key, so that they are tried once for all lights."""
+        """Lights with the same globs share one pattern, which is matched once per DN for all of them."""
         for light in lights:
-            self._note_users(light.users, self._lamps[light.name])
+            self._note_users(light.users, self._lights[light.name])
         self._followers: dict[str, tuple[Light, ...]] = {}
-        """By DN."""
-        self._told: dict[str, tuple[object, ...]] = {}
-        """What was published of each light."""
-        self._changed = set(self._lamps)
-        """Lights to look after at the next tick."""
+        """The lights that follow a user, by DN; filled as users appear."""
+        self._published: dict[str, tuple[object, ...]] = {}
+        """What was last published about each light, by its name."""
+        self._changed = set(self._lights)
+        """Names of the lights to update at the next tick."""
         self._next: dict[str, float] = {}
-        """When to look after each, at the latest (monotonic)."""
+        """When each is due again at the latest (monotonic)."""
         self.on_change: Callable[[], None] = lambda: None
         """Called when `tick` should be called soon."""
 
     @property
     def listeners(self) -> Mapping[str, Callable[[bytes, bool], None]]:
-        """The topics where lights say that they come and go; several lights may share one."""
+        """A listener per availability topic; several lights may share one topic."""
         by_topic: dict[str, list[tuple[Light, Availability]]] = {}
-        for lamp in self._lamps.values():
-            if availability := lamp.settings.driver.availability:
-                by_topic.setdefault(availability.topic, []).append((lamp, availability))
-        return {topic: partial(self._light_spoke, lamps) for topic, lamps in by_topic.items()}
+        for light in self._lights.values():
+            if availability := light.settings.driver.availability:
+                by_topic.setdefault(availability.topic, []).append((light, availability))
+        return {topic: partial(self._receive_availability, lights) for topic, lights in by_topic.items()}
 
     def user(self, before: User | None, after: User | None) -> Iterator[Message]:
-        """Note what a user does; the lights are told by `tick`."""
+        """Note the user's state; `tick` sends what it changes."""
         user = after or before
         if user is not None:
-            for lamp in self._of(user.number):
-                lamp.follow(user.number, None if after is None else after.state, self._clock.monotonic())
-                self._touch(lamp)
+            for light in self._followers_of(user.number):
+                light.follow(user.number, None if after is None else after.state, self._clock.monotonic())
+                self._mark_changed(light)
         yield from ()
 
     def call(self, _user: User, _event: CallEvent) -> Iterator[Message]:
@@ -77,146 +80,152 @@ class LightsOutput:
         yield from ()
 
     def bridge(self, _before: Bridge | None, _after: Bridge) -> Iterator[Message]:
-        """Nothing: what is not known shows in the users' states."""
+        """Nothing: when the PBX is unreachable, the users' states become unknown."""
         yield from ()
 
     def adopt(self, documents: Mapping[str, Mapping[str, object]]) -> None:
-        """Take over pauses and overrides from what the broker retained of an earlier run, by light."""
+        """Take over pauses and overrides from the documents that an earlier run left retained, by light."""
         for name, document in documents.items():
-            lamp = self._lamps.get(name)
-            if lamp is not None:
-                lamp.paused = document.get("paused") is True
-                lamp.override = _remembered(document.get("override"))
+            light = self._lights.get(name)
+            if light is not None:
+                light.paused = document.get("paused") is True
+                light.override = _remembered(document.get("override"))
 
     def reconnected(self) -> None:
-        """The broker is there again: users and lights will be told anew, and these may have missed what was sent."""
-        for lamp in self._lamps.values():
-            lamp.nobody()
-            lamp.online = None
-            lamp.send_again()
+        """Start over after a connect: every user is reported again, and lights may have missed commands."""
+        for light in self._lights.values():
+            light.forget_users()
+            light.online = None
+            light.send_again()
 
     def retained(self) -> Iterator[Message]:
         """What should be retained now."""
         now, wall = self._clock.monotonic(), self._clock.wall()
-        for lamp in self._lamps.values():
-            shown = lamp.shown(now, wall)
-            self._told[lamp.name] = (shown, lamp.paused, lamp.override, lamp.online)
-            self._touch(lamp)
-            yield self._document(lamp, shown)
+        for light in self._lights.values():
+            shown = light.shown(now, wall)
+            self._published[light.name] = (shown, light.paused, light.override, light.online)
+            self._mark_changed(light)
+            yield self._document(light, shown)
 
     def tick(self) -> float:
         """Send what is due; returns when to call again at the latest (monotonic)."""
         if not self._publisher.in_step:
             return NEVER
         now, wall = self._clock.monotonic(), self._clock.wall()
-        for name, lamp in self._lamps.items():
-            if name in self._changed or self._next.get(name, NEVER) <= now or lamp.watches_the_clock:
-                self._look_after(lamp, now, wall)
+        for name, light in self._lights.items():
+            if name in self._changed or self._next.get(name, NEVER) <= now or light.depends_on_time:
+                self._update(light, now, wall)
         self._changed.clear()
         return min(self._next.values(), default=NEVER)
 
-    def _look_after(self, lamp: Light, now: float, wall: float) -> None:
-        if lamp.override is not None and wall >= lamp.override.until:
-            lamp.override = None
-        shown = lamp.shown(now, wall)
-        for command in lamp.due(shown, now):
+    def _update(self, light: Light, now: float, wall: float) -> None:
+        if light.override is not None and wall >= light.override.until:
+            light.override = None
+        shown = light.shown(now, wall)
+        for command in light.due(shown, now):
             self._publisher.publish(as_message(command))
-        self._next[lamp.name] = lamp.next_time(shown, now)
-        told = (shown, lamp.paused, lamp.override, lamp.online)
-        if self._told.get(lamp.name) != told:
-            self._told[lamp.name] = told
-            self._publisher.publish(self._document(lamp, shown))
+        self._next[light.name] = light.next_time(shown, now)
+        content = (shown, light.paused, light.override, light.online)
+        if self._published.get(light.name) != content:
+            self._published[light.name] = content
+            self._publisher.publish(self._document(light, shown))
 
     @property
     def topics(self) -> frozenset[str]:
-        """Where the lights are told what to show."""
-        return frozenset(topic for lamp in self._lamps.values() for topic in lamp.settings.driver.topics)
+        """All topics that commands to lights go to."""
+        return frozenset(topic for light in self._lights.values() for topic in light.settings.driver.topics)
 
-    def not_told(self, topics: frozenset[str]) -> None:
-        """What was sent to these topics did not get through."""
-        for lamp in self._lamps.values():
-            if topics & lamp.settings.driver.topics:
-                lamp.send_again()
-                self._touch(lamp)
+    def resend(self, topics: frozenset[str]) -> None:
+        """Send the current commands for these topics again: the broker had denied the last ones."""
+        for light in self._lights.values():
+            if topics & light.settings.driver.topics:
+                light.send_again()
+                self._mark_changed(light)
 
     def farewell(self) -> Iterator[Message]:
-        """What the lights get when they are followed no more."""
-        for lamp in self._lamps.values():
-            yield from map(as_message, lamp.farewell(self._clock.wall()))
+        """The commands to send when the bridge stops or no longer drives a light."""
+        for light in self._lights.values():
+            yield from map(as_message, light.farewell(self._clock.wall()))
 
     def receive(self, name: str, request: Mapping[str, object]) -> None:
-        """Pause or override the light `name`, or all of them (""); the BridgeErrors show how to ask for it."""
+        """Pause or override the light `name`, or all lights (""); BridgeError says what a request should look like."""
         if not request or any(key not in _KEYS for key in request):
             raise BridgeError('write {"pause": true} or {"override": {"color": "#ff00ff", "for": "5m"}}')
-        lamps = list(self._lamps.values()) if not name else [self._lamps[name]] if name in self._lamps else []
-        if not lamps:
+        lights = list(self._lights.values()) if not name else [self._lights[name]] if name in self._lights else []
+        if not lights:
             raise BridgeError(f"there is no light {name!r}")
         pause = request.get("pause")
         if "pause" in request and not isinstance(pause, bool):
-            raise BridgeError(f"pause is true or false, not {pause!r}")
-        wanted = None if request.get("override") is None else _wanted(request["override"])
-        for lamp in lamps:
+            raise BridgeError(f"pause must be true or false, not {pause!r}")
+        wanted = None if request.get("override") is None else _validated(request["override"])
+        for light in lights:
             if isinstance(pause, bool):
-                lamp.paused = pause
+                light.paused = pause
             if "override" in request:
-                lamp.override = None if wanted is None else self._override(lamp, wanted)
-            self._touch(lamp)
+                light.override = None if wanted is None else self._override(light, wanted)
+            self._mark_changed(light)
 
-    def _override(self, lamp: Light, wanted: Mapping[str, Any]) -> Override:
+    def _override(self, light: Light, wanted: Mapping[str, Any]) -> Override:
         until = NEVER if wanted["for"] is None else self._clock.wall() + wanted["for"]
-        return Override(look_of(wanted, lamp.settings.brightness), until)
+        return Override(look_of(wanted, light.settings.brightness), until)
 
-    def _of(self, dn: str) -> tuple[Light, ...]:
+    def _followers_of(self, dn: str) -> tuple[Light, ...]:
         if dn not in self._followers:
             found = list(self._exact.get(dn, ()))
-            found += [lamp for matches, lamps in self._globs.items() if matches.match(dn) for lamp in lamps]
+            found += [light for matches, lights in self._globs.items() if matches.match(dn) for light in lights]
             self._followers[dn] = tuple(dict.fromkeys(found))
         return self._followers[dn]
 
-    def _note_users(self, users: Iterable[str], lamp: Light) -> None:
-        """Most lights follow one user by number: no pattern is tried for those."""
+    def _note_users(self, users: Iterable[str], light: Light) -> None:
+        """Most lights follow one user by number: those are found by a dictionary instead of a pattern."""
         globs = [each for each in users if set(each) & _WILD]
         if matches := pattern(globs):
-            self._globs.setdefault(matches, []).append(lamp)
+            self._globs.setdefault(matches, []).append(light)
         for dn in users:
             if dn not in globs:
-                self._exact.setdefault(dn, []).append(lamp)
+                self._exact.setdefault(dn, []).append(light)
 
-    def _touch(self, lamp: Light) -> None:
-        self._changed.add(lamp.name)
+    def _mark_changed(self, light: Light) -> None:
+        self._changed.add(light.name)
         self.on_change()
 
-    def _light_spoke(self, lamps: Iterable[tuple[Light, Availability]], payload: bytes, retained: bool) -> None:  # noqa: FBT001  # as the router calls it
-        for lamp, availability in lamps:
+    def _receive_availability(
+        self,
+        lights: Iterable[tuple[Light, Availability]],
+        payload: bytes,
+        retained: bool,  # noqa: FBT001  # as Listener demands
+    ) -> None:
+        for light, availability in lights:
             online = availability.is_online(payload.decode("utf-8", "replace"))
             if online is None:
                 continue
-            if online and not (retained and lamp.online is None):
-                lamp.send_again()  # it is back, and knows nothing
-            if online is not lamp.online:
-                _logger.debug("the light %s is %s", lamp.name, "online" if online else "offline")
-            lamp.online = online
-            self._touch(lamp)
+            if online and not (retained and light.online is None):
+                # It was switched on and lost the last command. A retained `online` at connect does not mean that.
+                light.send_again()
+            if online is not light.online:
+                _logger.debug("the light %s is %s", light.name, "online" if online else "offline")
+            light.online = online
+            self._mark_changed(light)
 
-    def _document(self, lamp: Light, shown: Shown) -> Message:
+    def _document(self, light: Light, shown: Shown) -> Message:
         document = {
-            "shows": shown.word,
+            "shows": shown.shows,
             "why": shown.why,
-            **(_NOT_OURS if shown.look is None else _look_as_json(shown.look)),
-            "paused": lamp.paused,
-            "override": None if lamp.override is None else _override_as_json(lamp.override),
-            "online": lamp.online,
+            **(_LEFT_ALONE if shown.look is None else _look_as_json(shown.look)),
+            "paused": light.paused,
+            "override": None if light.override is None else _override_as_json(light.override),
+            "online": light.online,
         }
         payload = to_json(document).encode("utf-8", "replace")
-        return Message(self._topics.light_state(lamp.name), payload, Rank.DETAIL)
+        return Message(self._topics.light_state(light.name), payload, Rank.DETAIL)
 
 
-_NOT_OURS = {"color": None, "brightness": None, "blink": None}
-"""Of a light that is left alone."""
+_LEFT_ALONE = {"color": None, "brightness": None, "blink": None}
+"""Of a light that the bridge leaves alone: what it shows is not known."""
 
 
 def as_message(command: Command) -> Message:
-    """Never retained: a light that comes back later would carry out an old command."""
+    """The command as a message. Never retained: a light that comes back later would carry out an old command."""
     payload = command.payload.encode("utf-8", "replace")
     return Message(command.topic, payload, Rank.STATE, retain=False, least_qos=1, newest=True)
 
@@ -232,19 +241,19 @@ def _override_as_json(override: Override) -> dict[str, object]:
     return {**_look_as_json(override.look), "until": until}
 
 
-def _wanted(value: object) -> dict[str, Any]:
-    """The options of an override, checked; BridgeError says what is wrong with them."""
+def _validated(value: object) -> dict[str, Any]:
+    """The options of an override after validation; BridgeError names every invalid one."""
     try:
         return OVERRIDE(value)
     except MultipleInvalid as errors:
-        wrong = [f"{'.'.join(['override', *map(str, error.path)])}: {error.msg}" for error in errors.errors]
-        raise BridgeError("; ".join(wrong)) from None
+        problems = [f"{'.'.join(['override', *map(str, error.path)])}: {error.msg}" for error in errors.errors]
+        raise BridgeError("; ".join(problems)) from None
     except Invalid as error:
         raise BridgeError(f"override: {error.msg}") from None
 
 
 def _remembered(value: object) -> Override | None:
-    """An override as it was published; None where that makes no sense."""
+    """An override from the document that was published of it; None where it cannot be read."""
     if not isinstance(value, dict):
         return None
     until = value.get("until")

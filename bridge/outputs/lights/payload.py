@@ -1,4 +1,4 @@
-"""What several drivers need to read their options, and to write and read payloads."""
+"""Helpers that several drivers share: checks of options, parts of payloads, readers of availability."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -8,30 +8,30 @@ from bridge.outputs.lights.protocol import DriverOptions
 from bridge.topics import json_object
 
 
-def refuse_others(options: DriverOptions, driver: str, *meant: str) -> None:
-    """ValueError where an option is set that means nothing to `driver`: nobody should wonder why it does nothing."""
+def refuse_others(options: DriverOptions, driver: str, *used: str) -> None:
+    """ValueError where an option is set that `driver` has no use for: ignored, it would puzzle whoever set it."""
     unset = DriverOptions(options.topic)
     for name in (field.name for field in fields(options)):
-        if name not in meant and getattr(options, name) != getattr(unset, name):
-            raise ValueError(f"{name}: means nothing to the driver {driver}, leave it out")
+        if name not in used and getattr(options, name) != getattr(unset, name):
+            raise ValueError(f"{name}: has no effect with the driver {driver}, leave it out")
 
 
 def without(topic: str, ending: str) -> str:
-    """The light's own topic; ValueError where it already ends with what the driver adds."""
+    """`topic` itself; ValueError where it already ends with what the driver adds."""
     if topic.endswith(ending):
-        raise ValueError(f"topic: leave {ending} out and write {topic.removesuffix(ending)}")
+        raise ValueError(f"topic: the driver adds {ending}, write {topic.removesuffix(ending)}")
     return topic
 
 
 def effect_name(options: DriverOptions) -> str | None:
-    """The light's own effect; ValueError where the word could not be one."""
+    """The name of the light's own effect; ValueError where it is the name for no effect."""
     if options.effect is not None and options.effect.strip().casefold() in {"", "none"}:
-        raise ValueError("effect: write the name of an effect that blinks, as the light has it, or leave it out")
+        raise ValueError("effect: write the name that the light has for an effect that blinks, or leave it out")
     return options.effect
 
 
 def lit(look: Look, brightest: int) -> dict[str, object]:
-    """ON as Home Assistant's JSON schema has it, which others took over; nothing for a look that is off."""
+    """ON in Home Assistant's JSON schema, which other makes use too; {} for a look that is off."""
     if look.color is None:
         return {}
     return {
@@ -42,30 +42,30 @@ def lit(look: Look, brightest: int) -> dict[str, object]:
 
 
 def number(seconds: float) -> float:
-    """As JSON shows it best: 2 rather than 2.0, no more than milliseconds."""
+    """A duration as a JSON number: 2 rather than 2.0, rounded to milliseconds."""
     return int(seconds) if seconds == int(seconds) else round(seconds, 3)
 
 
 def units(seconds: float, per_second: int, most: int) -> int:
-    """Whole units of time, a half rounded up, at most `most`."""
+    """A duration in whole units of which there are `per_second`, a half rounded up, at most `most`."""
     return min(most, int(seconds * per_second + 0.5))
 
 
 def either(online: str, offline: str) -> Callable[[str], bool | None]:
-    """Reads an availability that is exactly one of two words."""
-    words = {online: True, offline: False}
-    return words.get
+    """A reader of an availability that is exactly one of two payloads."""
+    payloads = {online: True, offline: False}
+    return payloads.get
 
 
-def any_word(payload: str) -> bool | None:
-    """Reads the availability of a light of unknown make: `online`, `offline`, `true` or `false`, in any case."""
+def online_or_true(payload: str) -> bool | None:
+    """Reads the availability of any other make: `online`, `offline`, `true` or `false`, in any case."""
     return {"online": True, "true": True, "offline": False, "false": False}.get(payload.strip().casefold())
 
 
-def word_or_state(payload: str) -> bool | None:
+def text_or_json_state(payload: str) -> bool | None:
     """Reads `online` and `offline`, bare or as JSON: `{"state":"online"}`."""
-    words = {"online": True, "offline": False}
-    if payload in words:
-        return words[payload]
+    states = {"online": True, "offline": False}
+    if payload in states:
+        return states[payload]
     state = (json_object(payload) or {}).get("state")
-    return words.get(state) if isinstance(state, str) else None
+    return states.get(state) if isinstance(state, str) else None

@@ -1,4 +1,4 @@
-"""What every driver of a make of lights gives."""
+"""The port of the light drivers: options in, commands for one make of lights out."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """Where a light says that it comes and goes, and how: what is neither word says nothing."""
+    """Where a light publishes whether it is online, and how to read that; None: the payload says neither."""
 
     topic: str
     is_online: Callable[[str], bool | None]
@@ -25,7 +25,7 @@ class Availability:
 
 @dataclass(frozen=True, slots=True)
 class DriverOptions:
-    """What a driver is made from; those that mean nothing to it are left at their defaults."""
+    """What a driver is made from. Options that a driver has no use for must be left at their defaults."""
 
     topic: str
     """The light's own topic, as its documentation calls it."""
@@ -38,25 +38,28 @@ class DriverOptions:
     component: str | None = None
     """Which kind of output, for makes that have several kinds."""
     availability: str | None = None
-    """The topic of the light's availability, for drivers that cannot know it."""
+    """The light's availability topic, where the driver cannot derive it."""
     payloads: Mapping[str, str] = field(default_factory=dict)
-    """Of the driver `template`: what to send by word (see `Driver.commands`), `off` and `default` for the others."""
+    """For the driver `template`: the payload by what the light shows (see `Driver.commands`), `off` and `default`."""
 
 
 class Driver(Protocol):
-    """Turns a look into the commands of one light. Knows no time and keeps no state: every command says all of it."""
+    """Turns a look into the commands for one light.
+
+    Knows no time and keeps no state: the light may have been switched off meanwhile, so each command is complete.
+    """
 
     @property
     def topics(self) -> frozenset[str]:
-        """The topics that commands go to; no two lights may share one."""
+        """The topics that commands go to. Two lights with one topic would fight, so the configuration refuses that."""
 
     @property
     def availability(self) -> Availability | None:
-        """Where the light says that it is back."""
+        """Where the light publishes whether it is online; None where it does not."""
 
     @property
     def blinks(self) -> bool:
-        """Whether the light blinks by itself; for others the bridge alternates two looks."""
+        """Whether the light can blink by itself, without end; for others the bridge alternates two looks."""
 
-    def commands(self, look: Look, word: str, /) -> Iterable[Command]:
-        """What to send so that the light shows `look`; `word` says why: a state, `off` (out of hours) or `override`."""
+    def commands(self, look: Look, shows: str, /) -> Iterable[Command]:
+        """What to send so that the light shows `look`, which stands for `shows`: a state, `off` or `override`."""

@@ -1,4 +1,4 @@
-"""Every make of lights that the bridge can drive, by the name that the configuration has for it."""
+"""The table of light drivers, by their names in the configuration. A new driver is its module and its row."""
 
 from collections.abc import Callable, Mapping
 
@@ -22,4 +22,4 @@ DRIVERS: Mapping[str, Callable[[DriverOptions], Driver]] = {
     "home_assistant": HomeAssistant,
     "template": Template,
 }
-"""A driver raises ValueError for options that it cannot work with; the sentence begins with the option's key."""
+"""A driver raises ValueError for options that it cannot work with; the message begins with the option's key."""

@@ -1,4 +1,4 @@
-"""Every driver of the table, against the parser of the light that it is for."""
+"""The contract of light drivers: every row of the table against a model of its light's own parser."""
 
 import json
 from dataclasses import replace
@@ -13,13 +13,13 @@ from bridge.outputs.lights.table import DRIVERS
 from tests.outputs.lights.firmware import CASES, Case, Firmware
 
 FASTEST = 1000 / 3
-WORDS = st.sampled_from(["available", "ringing", "override", "unknown"])
+SHOWS = st.sampled_from(["available", "ringing", "override", "unknown"])
 CHANNEL = st.integers(0, 255)
 COLORS = st.builds(Color, CHANNEL, CHANNEL, CHANNEL).filter(lambda color: color != Color(0, 0, 0))
 LIT = st.builds(Look, COLORS, st.integers(1, 100), st.booleans())
 LOOKS = st.just(OFF) | LIT
 TRANSITIONS = st.integers(0, 100).map(lambda tenths: tenths / 10)
-STEPS = st.lists(st.tuples(LOOKS, WORDS), min_size=1, max_size=4)
+STEPS = st.lists(st.tuples(LOOKS, SHOWS), min_size=1, max_size=4)
 
 EVERY = [
     pytest.param(name, case, id=f"{name}{index or ''}")
@@ -33,8 +33,8 @@ def made(name: str, case: Case, transition: float = 0.0) -> Driver:
     return DRIVERS[name](replace(case.options, transition=transition if case.transition else 0.0))
 
 
-def show(driver: Driver, firmware: Firmware, look: Look, word: str = "available") -> None:
-    for command in driver.commands(look, word):
+def show(driver: Driver, firmware: Firmware, look: Look, shows: str = "available") -> None:
+    for command in driver.commands(look, shows):
         firmware.receive(command.topic, command.payload)
 
 
@@ -63,10 +63,10 @@ def test_every_driver_has_a_model_of_its_lights_and_every_model_a_driver() -> No
 
 @every_driver
 @settings(deadline=None)
-@given(look=LOOKS, word=WORDS, transition=TRANSITIONS)
-def test_one_command_says_everything(name: str, case: Case, look: Look, word: str, transition: float) -> None:
+@given(look=LOOKS, shows=SHOWS, transition=TRANSITIONS)
+def test_one_command_sets_the_whole_look(name: str, case: Case, look: Look, shows: str, transition: float) -> None:
     driver, firmware = made(name, case, transition), case.firmware()
-    show(driver, firmware, look, word)
+    show(driver, firmware, look, shows)
     assert_shows(firmware, look, driver)
 
 
@@ -77,8 +77,8 @@ def test_after_any_looks_the_last_one_is_shown(
     name: str, case: Case, steps: list[tuple[Look, str]], transition: float
 ) -> None:
     driver, firmware = made(name, case, transition), case.firmware()
-    for look, word in steps:
-        show(driver, firmware, look, word)
+    for look, shows in steps:
+        show(driver, firmware, look, shows)
         assert_shows(firmware, look, driver)
 
 
@@ -94,13 +94,13 @@ def test_after_a_blink_any_other_look_is_steady(name: str, case: Case, before: L
 
 @every_driver
 @settings(deadline=None)
-@given(look=LOOKS, word=WORDS, transition=TRANSITIONS)
-def test_messages_are_whole_and_the_same_every_time(
-    name: str, case: Case, look: Look, word: str, transition: float
+@given(look=LOOKS, shows=SHOWS, transition=TRANSITIONS)
+def test_commands_are_valid_and_the_same_every_time(
+    name: str, case: Case, look: Look, shows: str, transition: float
 ) -> None:
     driver, again = made(name, case, transition), made(name, case, transition)
-    commands = list(driver.commands(look, word))
-    assert commands == list(driver.commands(look, word)) == list(again.commands(look, word))
+    commands = list(driver.commands(look, shows))
+    assert commands == list(driver.commands(look, shows)) == list(again.commands(look, shows))
     assert commands
     for command in commands:
         assert command.topic in driver.topics
@@ -110,7 +110,7 @@ def test_messages_are_whole_and_the_same_every_time(
 
 
 @every_driver
-def test_a_light_says_that_it_is_there_or_gone(name: str, case: Case) -> None:
+def test_the_availability_of_each_make_is_read(name: str, case: Case) -> None:
     availability = made(name, case).availability
     assert (availability and availability.topic) == case.availability
     if availability is not None:
@@ -121,7 +121,7 @@ def test_a_light_says_that_it_is_there_or_gone(name: str, case: Case) -> None:
 @every_driver
 @settings(deadline=None)
 @given(garbage=st.text() | st.sampled_from(["", "null", "[]", "{}", '{"state":1}', '{"state":null}', "[" * 100_000]))
-def test_any_other_word_says_nothing(name: str, case: Case, garbage: str) -> None:
+def test_any_other_availability_payload_is_ignored(name: str, case: Case, garbage: str) -> None:
     availability = made(name, case).availability
     assume(garbage.strip().casefold() not in {"online", "offline", "true", "false"})
     assert availability is None or availability.is_online(garbage) is None

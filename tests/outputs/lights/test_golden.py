@@ -1,4 +1,4 @@
-"""What goes over the wire for a handful of looks: it is what users see with mosquitto_sub, and changes by hand only."""
+"""The commands for a handful of looks, as users see them with mosquitto_sub. Golden files are edited by hand only."""
 
 import json
 from dataclasses import replace
@@ -20,16 +20,16 @@ LOOKS: dict[str, tuple[Look, str, float]] = {
     "amber within 1.5 s": (Look(AMBER), "on_hold", 1.5),
     "off within 1.5 s": (OFF, "offline", 1.5),
 }
-"""Look, word, and seconds of transition."""
+"""Look, what it stands for, and seconds of transition."""
 
 
 @pytest.mark.parametrize("name", DRIVERS)
 def test_messages_are_the_golden_ones(name: str) -> None:
     case = CASES[name][0]
     sent = {}
-    for title, (look, word, transition) in LOOKS.items():
+    for title, (look, shows, transition) in LOOKS.items():
         driver = DRIVERS[name](replace(case.options, transition=transition if case.transition else 0.0))
-        sent[title] = [[command.topic, command.payload] for command in driver.commands(look, word)]
+        sent[title] = [[command.topic, command.payload] for command in driver.commands(look, shows)]
     assert sent == json.loads((GOLDEN / f"{name}.json").read_text())
 
 

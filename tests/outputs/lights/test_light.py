@@ -1,4 +1,4 @@
-"""One light by itself, with a clock that the test turns: what it shows, when it is told, and how often."""
+"""One light by itself, with a fake clock: what it shows, when it gets a command, and how often."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bridge.domain.light import OFF, Color, Look
 from bridge.domain.model import State
-from bridge.outputs.lights.light import APART, NEVER, PHASE, Light, Override
+from bridge.outputs.lights.light import MIN_INTERVAL, NEVER, PHASE, Light, Override
 from bridge.outputs.lights.protocol import Availability, Command
 from bridge.outputs.lights.settings import PRIORITY, After, Hours, LightSettings, OnExit, Weekday
 from tests.support.clock import FakeClock
@@ -41,13 +41,13 @@ class Plain:
     availability: Availability | None = None
     seen: list[Look] = field(default_factory=list)
 
-    def commands(self, look: Look, word: str) -> Iterator[Command]:
+    def commands(self, look: Look, shows: str) -> Iterator[Command]:
         self.seen.append(look)
-        yield Command("light", word)
+        yield Command("light", shows)
 
 
 class Bench:
-    """A lamp, its clock, and what it was sent."""
+    """A light, its clock, and the commands it was sent."""
 
     def __init__(self, clock: FakeClock, *, blinks: bool = False, **changes: object) -> None:
         self.clock = clock
@@ -64,32 +64,31 @@ class Bench:
             after_call=0.0,
             brightness=100,
         )
-        self.lamp = Light(replace(settings, **changes))  # type: ignore[arg-type]  # fields of LightSettings
+        self.light = Light(replace(settings, **changes))  # type: ignore[arg-type]  # fields of LightSettings
 
     def state(self, state: State | None, dn: str = "101") -> None:
-        self.lamp.follow(dn, state, self.clock.now)
+        self.light.follow(dn, state, self.clock.now)
 
     def sent(self) -> list[tuple[Look, str]]:
-        """The looks and words that go out now."""
+        """The looks that are sent now, each with what it stands for."""
         self.driver.seen.clear()
-        words = [
-            command.payload for command in self.lamp.due(self.lamp.shown(self.clock.now, self.wall), self.clock.now)
-        ]
-        return list(zip(self.driver.seen, words, strict=True))
+        shown = self.light.shown(self.clock.now, self.wall)
+        payloads = [command.payload for command in self.light.due(shown, self.clock.now)]
+        return list(zip(self.driver.seen, payloads, strict=True))
 
     @property
     def wall(self) -> float:
         return self.clock.clock.wall()
 
     def wait(self) -> float:
-        """Seconds until the lamp wants to be looked at again."""
-        return self.lamp.next_time(self.lamp.shown(self.clock.now, self.wall), self.clock.now) - self.clock.now
+        """Seconds until the light is due again."""
+        return self.light.next_time(self.light.shown(self.clock.now, self.wall), self.clock.now) - self.clock.now
 
-    def word(self) -> str:
-        return str(self.lamp.shown(self.clock.now, self.wall).word)
+    def shows(self) -> str:
+        return str(self.light.shown(self.clock.now, self.wall).shows)
 
     def why(self) -> str:
-        return self.lamp.shown(self.clock.now, self.wall).why
+        return self.light.shown(self.clock.now, self.wall).why
 
 
 @pytest.fixture
@@ -101,7 +100,7 @@ def bench(clock: FakeClock) -> Bench:
     return made
 
 
-def test_the_first_change_goes_out_at_once_and_nothing_is_repeated(bench: Bench, clock: FakeClock) -> None:
+def test_the_first_change_is_sent_at_once_and_nothing_is_repeated(bench: Bench, clock: FakeClock) -> None:
     bench.state(State.ON_CALL)
     assert bench.sent() == [(RED, "on_call")]
     for _ in range(5):
@@ -117,17 +116,17 @@ def test_changes_in_quick_succession_are_merged_and_the_last_one_is_sent(bench: 
         clock.turn(0.05)
         bench.state(state)
         assert bench.sent() == []
-    assert bench.wait() == pytest.approx(APART - 0.15)
+    assert bench.wait() == pytest.approx(MIN_INTERVAL - 0.15)
     clock.turn(bench.wait())
-    assert [word for _, word in bench.sent()] == ["away"]
+    assert [shows for _, shows in bench.sent()] == ["away"]
 
 
-def test_a_change_that_is_taken_back_in_time_is_not_sent(bench: Bench, clock: FakeClock) -> None:
+def test_a_change_that_is_undone_within_the_interval_is_not_sent(bench: Bench, clock: FakeClock) -> None:
     bench.state(State.ON_CALL)
     assert len(bench.sent()) == 1
     bench.state(State.AVAILABLE)
     bench.state(State.ON_CALL)
-    clock.turn(APART)
+    clock.turn(MIN_INTERVAL)
     assert bench.sent() == []
 
 
@@ -145,8 +144,8 @@ def test_a_light_that_does_not_blink_by_itself_is_bright_and_dim_once_a_second(c
     bench.state(State.RINGING)
     brightness, times = [], []
     for _ in range(6):
-        ((look, word),) = bench.sent()
-        assert (word, look.color, look.blink) == ("ringing", RED.color, False)
+        ((look, shows),) = bench.sent()
+        assert (shows, look.color, look.blink) == ("ringing", RED.color, False)
         brightness.append(look.brightness)
         times.append(clock.now)
         clock.turn(bench.wait())
@@ -162,18 +161,18 @@ def test_what_the_bridge_makes_blink_changes_at_once(clock: FakeClock) -> None:
     sudden = Plain()
     bench = Bench(clock, blinker=sudden)
     bench.state(State.RINGING)
-    list(bench.lamp.due(bench.lamp.shown(clock.now, bench.wall), clock.now))
+    list(bench.light.due(bench.light.shown(clock.now, bench.wall), clock.now))
     assert (len(sudden.seen), bench.driver.seen) == (1, [])
 
 
-def test_a_light_that_blinks_by_itself_is_told_once(clock: FakeClock) -> None:
+def test_a_light_that_blinks_by_itself_gets_one_command(clock: FakeClock) -> None:
     bench = Bench(clock, blinks=True)
     bench.state(State.RINGING)
     assert bench.sent() == [(BLINKING, "ringing")]
     assert bench.wait() == NEVER
 
 
-def test_nobody_to_follow_is_not_known(clock: FakeClock) -> None:
+def test_a_light_without_users_shows_unknown(clock: FakeClock) -> None:
     bench = Bench(clock)
     assert bench.sent() == [(DIM, "unknown")]
     assert bench.why() == "nobody to follow"
@@ -199,28 +198,28 @@ def test_the_order_of_importance_can_be_another(clock: FakeClock) -> None:
     assert bench.why() == "102 available"
 
 
-def test_a_light_that_comes_back_is_told_again_and_one_that_is_gone_is_not_told(bench: Bench, clock: FakeClock) -> None:
-    bench.lamp.online = False
+def test_a_light_that_is_offline_gets_no_command_until_it_is_back(bench: Bench, clock: FakeClock) -> None:
+    bench.light.online = False
     bench.state(State.ON_CALL)
     assert bench.sent() == []
-    bench.lamp.online = True
+    bench.light.online = True
     assert bench.sent() == [(RED, "on_call")]
     clock.turn(1)
-    bench.lamp.send_again()
+    bench.light.send_again()
     assert bench.sent() == [(RED, "on_call")]
 
 
-def test_a_paused_light_is_left_alone_and_told_everything_afterwards(bench: Bench) -> None:
-    bench.lamp.paused = True
+def test_a_paused_light_is_left_alone_and_gets_its_command_afterwards(bench: Bench) -> None:
+    bench.light.paused = True
     bench.state(State.ON_CALL)
-    assert (bench.sent(), bench.word(), bench.wait()) == ([], "paused", NEVER)
-    bench.lamp.paused = False
+    assert (bench.sent(), bench.shows(), bench.wait()) == ([], "paused", NEVER)
+    bench.light.paused = False
     assert bench.sent() == [(RED, "on_call")]
 
 
 def test_an_override_beats_the_state_and_ends_in_time(bench: Bench, clock: FakeClock) -> None:
     magenta = Look(Color(255, 0, 255))
-    bench.lamp.override = Override(magenta, bench.wall + 300)
+    bench.light.override = Override(magenta, bench.wall + 300)
     assert bench.sent() == [(magenta, "override")]
     clock.turn(299)
     assert bench.sent() == []
@@ -228,31 +227,31 @@ def test_an_override_beats_the_state_and_ends_in_time(bench: Bench, clock: FakeC
     assert bench.sent() == [(GREEN, "available")]
 
 
-def test_a_call_is_shown_a_little_longer_but_not_what_is_unknown(clock: FakeClock) -> None:
+def test_after_call_keeps_a_call_shown_unless_the_state_becomes_unknown(clock: FakeClock) -> None:
     bench = Bench(clock, after_call=10.0)
     bench.state(State.ON_CALL)
     bench.state(State.AVAILABLE)
-    assert (bench.word(), bench.why()) == ("on_call", "101 on_call")
+    assert (bench.shows(), bench.why()) == ("on_call", "101 on_call")
     bench.sent()
     assert bench.wait() == 10
     bench.state(State.AWAY)
     clock.turn(9.9)
-    assert bench.word() == "on_call"
+    assert bench.shows() == "on_call"
     clock.turn(0.1)
-    assert bench.word() == "away"
+    assert bench.shows() == "away"
     bench.state(State.ON_CALL)
     bench.state(State.AVAILABLE)
     bench.state(State.UNKNOWN)
-    assert bench.word() == "unknown"
+    assert bench.shows() == "unknown"
     bench.state(State.AVAILABLE)
-    assert bench.word() == "available"
+    assert bench.shows() == "available"
 
 
 def test_a_call_that_ends_for_a_new_one_is_not_held(clock: FakeClock) -> None:
     bench = Bench(clock, after_call=10.0)
     bench.state(State.ON_CALL)
     bench.state(State.RINGING)
-    assert bench.word() == "ringing"
+    assert bench.shows() == "ringing"
 
 
 @pytest.mark.parametrize(
@@ -262,10 +261,10 @@ def test_what_a_light_gets_when_the_bridge_stops(
     clock: FakeClock, on_exit: OnExit, sent: list[tuple[Look, str]]
 ) -> None:
     bench = Bench(clock, on_exit=on_exit)
-    words = [command.payload for command in bench.lamp.farewell(bench.wall)]
-    assert list(zip(bench.driver.seen, words, strict=True)) == sent
-    bench.lamp.paused = True
-    assert list(bench.lamp.farewell(bench.wall)) == []
+    payloads = [command.payload for command in bench.light.farewell(bench.wall)]
+    assert list(zip(bench.driver.seen, payloads, strict=True)) == sent
+    bench.light.paused = True
+    assert list(bench.light.farewell(bench.wall)) == []
 
 
 def hours(days: str, begin: str, end: str, zone: str = "Europe/Berlin", after: After = After.OFF) -> Hours:
@@ -296,7 +295,7 @@ WEEK = "mon tue wed thu fri"
         (hours("mon", "08:00", "00:00"), "2026-11-24T00:00:00+01:00", False),
         (hours("mon", "00:00", "00:00"), "2026-11-23T00:00:00+01:00", True),
         (hours("mon", "00:00", "00:00"), "2026-11-24T00:00:00+01:00", False),
-        # The clock on the wall decides, before and after summer time ends (25 October 2026) and begins (29 March).
+        # Local time decides, before and after summer time ends (25 October 2026) and begins (29 March).
         (hours(WEEK, "08:00", "18:00"), "2026-10-23T06:00:00+00:00", True),
         (hours(WEEK, "08:00", "18:00"), "2026-10-26T06:30:00+00:00", False),
         (hours(WEEK, "08:00", "18:00"), "2026-10-26T07:00:00+00:00", True),
@@ -306,7 +305,7 @@ WEEK = "mon tue wed thu fri"
         (hours("sun", "02:30", "04:00"), "2026-03-29T00:59:00+00:00", False),
     ],
 )
-def test_hours_go_by_the_clock_on_the_wall(when: Hours, moment: str, inside: bool) -> None:
+def test_hours_are_local_time_also_when_summer_time_begins_and_ends(when: Hours, moment: str, inside: bool) -> None:
     assert when.include(datetime.fromisoformat(moment).timestamp()) is inside
 
 
@@ -326,18 +325,18 @@ def test_out_of_hours_a_light_is_off_or_left_alone(clock: FakeClock) -> None:
     assert bench.sent() == [(GREEN, "available")]
     left = Bench(clock, hours=hours("mon", "10:00", "18:00", "UTC", After.KEEP))
     left.state(State.ON_CALL)
-    assert (left.sent(), left.word(), left.wait()) == ([], "off", NEVER)
+    assert (left.sent(), left.shows(), left.wait()) == ([], "off", NEVER)
     clock.turn(86400)
     assert left.sent() == [(RED, "on_call")]
 
 
 @pytest.mark.parametrize("after", list(After))
-def test_out_of_hours_the_bridge_leaves_without_a_word(clock: FakeClock, after: After) -> None:
+def test_out_of_hours_the_light_gets_no_farewell_message(clock: FakeClock, after: After) -> None:
     bench = Bench(clock, hours=hours("mon", "10:00", "18:00", "UTC", after), on_exit=OnExit.UNKNOWN)
-    assert list(bench.lamp.farewell(bench.wall)) == []
+    assert list(bench.light.farewell(bench.wall)) == []
 
 
-def test_each_user_s_call_is_held_for_itself_and_none_after_a_break(clock: FakeClock) -> None:
+def test_after_call_applies_per_user_and_ends_with_a_reconnect(clock: FakeClock) -> None:
     bench = Bench(clock, after_call=10.0)
     bench.state(State.ON_CALL, "101")
     bench.state(State.ON_HOLD, "102")
@@ -347,11 +346,11 @@ def test_each_user_s_call_is_held_for_itself_and_none_after_a_break(clock: FakeC
     assert bench.why() == "101 on_call"
     clock.turn(9)
     assert bench.why() == "102 on_hold"
-    bench.lamp.nobody()
-    assert bench.word() == "unknown"
+    bench.light.forget_users()
+    assert bench.shows() == "unknown"
 
 
-def test_a_light_that_is_dim_anyway_is_dark_in_between(clock: FakeClock) -> None:
+def test_a_light_at_one_percent_is_off_in_the_dim_phase(clock: FakeClock) -> None:
     looks = {**LOOKS, State.RINGING: replace(BLINKING, brightness=1)}
     bench = Bench(clock, looks=looks)
     bench.state(State.RINGING)
@@ -362,7 +361,7 @@ def test_a_light_that_is_dim_anyway_is_dark_in_between(clock: FakeClock) -> None
 
 
 @given(st.lists(st.tuples(st.sampled_from(["101", "102", "103"]), st.sampled_from([None, *State])), max_size=30))
-def test_the_foremost_is_always_the_most_important_of_all(changes: list[tuple[str, State | None]]) -> None:
+def test_the_most_important_of_all_users_is_shown_after_any_changes(changes: list[tuple[str, State | None]]) -> None:
     bench = Bench(FakeClock())
     states: dict[str, State] = {}
     for dn, state in changes:
@@ -371,4 +370,4 @@ def test_the_foremost_is_always_the_most_important_of_all(changes: list[tuple[st
         if state is not None:
             states[dn] = state
         ranked = [(PRIORITY.index(each), number, each) for number, each in states.items()]
-        assert bench.word() == (min(ranked)[2] if ranked else "unknown")
+        assert bench.shows() == (min(ranked)[2] if ranked else "unknown")

@@ -1,4 +1,4 @@
-"""Options that a driver cannot work with are refused with what to write instead; the others do what they say."""
+"""Options that a driver cannot work with are refused with what to write instead; the others take effect."""
 
 import re
 
@@ -18,20 +18,24 @@ WRONG = {
     "a placeholder left in a FullTopic": (
         "tasmota",
         DriverOptions("%prefix%/%topic%"),
-        "topic: of Tasmota's FullTopic only %prefix% stays, write the device's Topic for %topic%",
+        "topic: replace %topic% by the device's Topic; of Tasmota's placeholders only %prefix% may stay",
     ),
     "the topic of commands to Zigbee2MQTT": (
         "zigbee2mqtt",
         DriverOptions("zigbee2mqtt/desk/set"),
-        "topic: leave /set out and write zigbee2mqtt/desk",
+        "topic: the driver adds /set, write zigbee2mqtt/desk",
     ),
-    "the topic of commands to WLED": ("wled", DriverOptions("wled/a/api"), "topic: leave /api out and write wled/a"),
+    "the topic of commands to WLED": ("wled", DriverOptions("wled/a/api"), "topic: the driver adds /api, write wled/a"),
     "the topic of commands to ESPHome": (
         "esphome",
         DriverOptions("desk/light/lamp/command"),
-        "topic: leave /command out and write desk/light/lamp",
+        "topic: the driver adds /command, write desk/light/lamp",
     ),
-    "the topic of calls to Shelly": ("shelly_gen2", DriverOptions("desk/rpc"), "topic: leave /rpc out and write desk"),
+    "the topic of calls to Shelly": (
+        "shelly_gen2",
+        DriverOptions("desk/rpc"),
+        "topic: the driver adds /rpc, write desk",
+    ),
     "the topic of commands to Shelly": (
         "shelly_gen1",
         DriverOptions("shellies/desk/color/0/set"),
@@ -40,29 +44,29 @@ WRONG = {
     "an effect of Zigbee": (
         "zigbee2mqtt",
         DriverOptions("zigbee2mqtt/desk", effect="blink"),
-        "effect: leave it out, Zigbee's effects end by themselves and the bridge makes lights blink",
+        "effect: leave it out, Zigbee's effects end by themselves, so the bridge alternates bright and dim",
     ),
     "an empty effect": (
         "esphome",
         DriverOptions("desk/light/lamp", effect=" "),
-        "effect: write the name of an effect that blinks, as the light has it, or leave it out",
+        "effect: write the name that the light has for an effect that blinks, or leave it out",
     ),
     "the effect that is none": (
         "home_assistant",
         DriverOptions("desk/set", effect="none"),
-        "effect: write the name of an effect that blinks, as the light has it, or leave it out",
+        "effect: write the name that the light has for an effect that blinks, or leave it out",
     ),
     "an unknown component": (
         "shelly_gen2",
         DriverOptions("desk", component="light"),
-        "component: write rgb or rgbw, as the device's profile has it",
+        "component: write rgb or rgbw, the profile that the device is set to",
     ),
     "no default payload": (
         "template",
         DriverOptions("desk", payloads={"off": "0"}),
-        "payloads.default: is missing, write what to send where no other payload fits",
+        "payloads.default: is missing, add what to send where no other payload applies",
     ),
-    "a payload for a word that never comes": (
+    "a payload for an unknown state": (
         "template",
         DriverOptions("desk", payloads={"default": "1", "rining": "2"}),
         f"payloads.rining: is no state, write one of {', '.join(State)}, off, override, default",
@@ -72,33 +76,33 @@ WRONG = {
         DriverOptions("desk", payloads={"default": "$colour"}),
         "payloads.default: $colour is unknown, write $r, $g, $b, $hex, $brightness or $state, or $$ for a dollar sign",
     ),
-    "a lonely dollar sign": (
+    "a dollar sign without a name": (
         "template",
         DriverOptions("desk", payloads={"default": "1", "on_call": "5 $"}),
-        "payloads.on_call: a $ stands without a name after it, write $$ for a dollar sign",
+        "payloads.on_call: a $ has no name after it, write $$ for a dollar sign",
     ),
-    "an option that means nothing": (
+    "an option without effect": (
         "wled",
         DriverOptions("desk", payloads={"default": "1"}),
-        "payloads: means nothing to the driver wled, leave it out",
+        "payloads: has no effect with the driver wled, leave it out",
     ),
     "a channel where there are none": (
         "esphome",
         DriverOptions("desk/light/lamp", channel=1),
-        "channel: means nothing to the driver esphome, leave it out",
+        "channel: has no effect with the driver esphome, leave it out",
     ),
 }
 
 
 @pytest.mark.parametrize("mistake", WRONG)
-def test_a_mistake_is_told_with_what_to_write(mistake: str) -> None:
+def test_a_mistake_is_reported_with_what_to_write(mistake: str) -> None:
     name, options, sentence = WRONG[mistake]
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         DRIVERS[name](options)
 
 
-def sent(name: str, options: DriverOptions, look: Look, word: str = "on_call") -> str:
-    (command,) = DRIVERS[name](options).commands(look, word)
+def sent(name: str, options: DriverOptions, look: Look, shows: str = "on_call") -> str:
+    (command,) = DRIVERS[name](options).commands(look, shows)
     return command.payload
 
 
@@ -116,11 +120,11 @@ def sent(name: str, options: DriverOptions, look: Look, word: str = "on_call") -
         ("home_assistant", "Blink", True),
     ],
 )
-def test_lights_blink_by_themselves_where_they_do_so_without_end(name: str, effect: str | None, blinks: bool) -> None:
+def test_a_driver_blinks_by_itself_where_its_effect_does_not_end(name: str, effect: str | None, blinks: bool) -> None:
     assert DRIVERS[name](DriverOptions("desk/light/lamp", effect=effect)).blinks is blinks
 
 
-def test_a_light_of_unknown_make_is_alternated_by_the_bridge() -> None:
+def test_a_light_of_any_other_make_is_made_to_blink_by_the_bridge() -> None:
     assert not DRIVERS["template"](DriverOptions("desk", payloads={"default": ""})).blinks
 
 
@@ -133,7 +137,7 @@ def test_a_light_of_unknown_make_is_alternated_by_the_bridge() -> None:
         ("/light/lamp", None),
     ],
 )
-def test_the_node_of_an_esphome_light_is_what_stands_before_light(topic: str, status: str | None) -> None:
+def test_the_node_of_an_esphome_light_is_the_part_before_light(topic: str, status: str | None) -> None:
     availability = DRIVERS["esphome"](DriverOptions(topic)).availability
     assert (availability and availability.topic) == status
 
@@ -159,7 +163,7 @@ def test_a_transition_is_written_in_the_units_of_the_make(name: str, transition:
     assert written in sent(name, DriverOptions("desk", transition=transition), Look(Color(1, 2, 3)))
 
 
-def test_a_template_goes_by_the_word_then_by_off_then_by_the_default() -> None:
+def test_a_template_payload_is_chosen_by_what_is_shown_then_off_then_the_default() -> None:
     payloads = {"on_call": "busy", "off": "dark", "default": "$state $hex $r $g $b $brightness $$"}
     options = DriverOptions("desk", payloads=payloads)
     assert sent("template", options, Look(Color(255, 0, 0))) == "busy"

@@ -1,4 +1,4 @@
-"""All lights together: who follows whom, what is remembered, what is told."""
+"""All lights together: which light follows which users, what is adopted, what is published."""
 
 import json
 from dataclasses import replace
@@ -37,16 +37,16 @@ class Office:
             )
             for (name, driver), users in zip(self.drivers.items(), [("101",), ("1*",)], strict=True)
         ]
-        self.board = LightsOutput(TOPICS, lights, self.wire, clock.clock)
+        self.output = LightsOutput(TOPICS, lights, self.wire, clock.clock)
 
     def user(self, dn: str, state: State | None) -> None:
         before = replace(USER, number=dn)
-        assert list(self.board.user(before, None if state is None else replace(before, state=state))) == []
+        assert list(self.output.user(before, None if state is None else replace(before, state=state))) == []
         self.tick()
 
     def tick(self) -> None:
         self.clock.turn(1)
-        self.board.tick()
+        self.output.tick()
 
     def shows(self, name: str) -> dict[str, Any]:
         return dict(json.loads(self.wire.retained[TOPICS.light_state(name)]))
@@ -57,15 +57,15 @@ def office(clock: FakeClock) -> Office:
     return Office(clock)
 
 
-def test_each_light_follows_its_users_and_nothing_is_told_twice(office: Office) -> None:
+def test_each_light_follows_its_users_and_nothing_is_published_twice(office: Office) -> None:
     office.user("101", State.AVAILABLE)
     office.user("102", State.ON_CALL)
     office.user("205", State.ON_CALL)
     assert (office.shows("desk")["why"], office.shows("hall")["why"]) == ("101 available", "102 on_call")
-    told = len(office.wire.order)
+    published = len(office.wire.order)
     for _ in range(10):
         office.tick()
-    assert len(office.wire.order) == told
+    assert len(office.wire.order) == published
     office.user("102", None)
     assert office.shows("hall")["why"] == "101 available"
 
@@ -76,27 +76,27 @@ def test_commands_are_never_retained_and_of_qos_1(office: Office) -> None:
     assert set(office.wire.retained) == {TOPICS.light_state("desk"), TOPICS.light_state("hall")}
 
 
-def test_nothing_is_sent_while_the_broker_is_away_and_everything_afterwards(office: Office) -> None:
+def test_nothing_is_sent_while_disconnected_and_everything_after_the_reconnect(office: Office) -> None:
     office.user("101", State.AVAILABLE)
     office.wire.in_step = False
     office.user("101", State.ON_CALL)
     sent = len(office.wire.moments)
     office.tick()
     assert len(office.wire.moments) == sent
-    office.board.reconnected()
-    list(office.board.user(None, replace(USER, number="101", state=State.AWAY)))
+    office.output.reconnected()
+    list(office.output.user(None, replace(USER, number="101", state=State.AWAY)))
     office.wire.in_step = True
     office.tick()
     assert office.wire.moments[sent:] == [("light", "away"), ("light", "away")]
 
 
-def test_what_was_paused_and_overridden_is_taken_over(office: Office) -> None:
+def test_pauses_and_overrides_are_adopted_from_what_was_retained(office: Office) -> None:
     office.user("101", State.AVAILABLE)
-    office.board.receive("desk", {"pause": True})
-    office.board.receive("hall", {"override": {"color": "magenta", "for": "5m", "blink": True}})
+    office.output.receive("desk", {"pause": True})
+    office.output.receive("hall", {"override": {"color": "magenta", "for": "5m", "blink": True}})
     office.tick()
     later = Office(office.clock)
-    later.board.adopt({name: office.shows(name) for name in ("desk", "hall")} | {"roof": {"paused": True}})
+    later.output.adopt({name: office.shows(name) for name in ("desk", "hall")} | {"roof": {"paused": True}})
     later.tick()
     assert later.shows("desk")["paused"] is True
     assert later.shows("hall")["override"] == office.shows("hall")["override"]
@@ -113,25 +113,25 @@ def test_what_was_paused_and_overridden_is_taken_over(office: Office) -> None:
 
 
 def test_an_override_can_be_dark_and_last_for_ever(office: Office) -> None:
-    office.board.receive("", {"override": {"color": "off"}})
+    office.output.receive("", {"override": {"color": "off"}})
     office.tick()
     again = Office(office.clock)
-    again.board.adopt({"desk": office.shows("desk")})
+    again.output.adopt({"desk": office.shows("desk")})
     again.tick()
     assert again.shows("desk")["override"] == {"color": None, "brightness": 0, "blink": False, "until": None}
-    again.board.receive("desk", {"override": None})
+    again.output.receive("desk", {"override": None})
     again.tick()
     assert again.shows("desk")["override"] is None
 
 
 @given(JSON)
-def test_whatever_the_broker_had_retained_does_no_harm(override: object) -> None:
+def test_any_retained_document_is_adopted_without_an_error(override: object) -> None:
     office = Office(FakeClock())
-    office.board.adopt({"desk": {"paused": override, "override": override}})
+    office.output.adopt({"desk": {"paused": override, "override": override}})
     office.tick()
     assert office.shows("desk")["paused"] is (override is True)
 
 
-def test_the_time_of_the_next_look_is_told(office: Office) -> None:
+def test_tick_returns_when_it_is_due_again(office: Office) -> None:
     office.user("101", State.RINGING)
-    assert office.board.tick() == pytest.approx(office.clock.now + 0.5)
+    assert office.output.tick() == pytest.approx(office.clock.now + 0.5)

@@ -1,1 +1,1 @@
-"""One module per make of lights; none of them knows another."""
+"""One module per make of lights; none imports another."""

@@ -1,9 +1,9 @@
 """Lights of ESPHome over its own MQTT.
 
 ESPHome's source (light_json_schema.cpp, light_call.cpp): `brightness` and `color` are whole numbers up to 255,
-`transition` whole seconds; one with a fraction is not read. The effect `None` ends any other. An effect together with a
-transition loses the transition; with OFF it is dropped, and then the effect that runs goes on, so OFF names none.
-Of ESPHome's effects `pulse` blinks in the colour that it is given, `strobe` in colours of its own.
+`transition` whole seconds; a fraction is not read. The effect `None` ends any other. A transition is ignored beside an
+effect. An effect is ignored beside OFF, and the running one goes on, so OFF is sent without an effect. Of ESPHome's
+effects `pulse` blinks in the colour that is set, `strobe` in colours of its own.
 """
 
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ class EspHome:
         self.blinks = self._effect is not None
         self.availability = None if status is None else Availability(status, either("online", "offline"))
 
-    def commands(self, look: Look, _word: str) -> Iterable[Command]:
+    def commands(self, look: Look, _shows: str) -> Iterable[Command]:
         """One message."""
         yield Command(self._topic, to_json(self._message(look)))
 

@@ -1,15 +1,15 @@
 """Lights that understand the JSON schema of Home Assistant's MQTT light.
 
 Its documentation: `state`, `brightness` up to 255, `color` as r, g, b, `transition` in seconds, `effect` by name. It
-has no word for the end of an effect: `None` is what ESPHome, which speaks this schema, calls it. Lights that know no
-effects shall not see one, so it is sent only where `effect` is set. OFF ends every effect, and names none: ESPHome
-would otherwise let it run on.
+does not define how an effect is ended: `None` is ESPHome's name for that, which uses this schema. Lights without
+effects must not get one, so it is sent only where the option `effect` is set. OFF is sent without an effect: with one,
+ESPHome would let it run on.
 """
 
 from collections.abc import Iterable
 
 from bridge.domain.light import MOST, Look
-from bridge.outputs.lights.payload import any_word, effect_name, lit, number, refuse_others
+from bridge.outputs.lights.payload import effect_name, lit, number, online_or_true, refuse_others
 from bridge.outputs.lights.protocol import Availability, Command, DriverOptions
 from bridge.topics import to_json
 
@@ -26,9 +26,9 @@ class HomeAssistant:
         self._transition = number(options.transition)
         self.topics = frozenset({self._topic})
         self.blinks = self._effect is not None
-        self.availability = None if options.availability is None else Availability(options.availability, any_word)
+        self.availability = None if options.availability is None else Availability(options.availability, online_or_true)
 
-    def commands(self, look: Look, _word: str) -> Iterable[Command]:
+    def commands(self, look: Look, _shows: str) -> Iterable[Command]:
         """One message."""
         yield Command(self._topic, to_json(self._message(look)))
 

@@ -29,7 +29,7 @@ class ShellyGen1:
         self.topics = frozenset({self._topic})
         self.availability = Availability(options.availability or f"{options.topic}/online", either("true", "false"))
 
-    def commands(self, look: Look, _word: str) -> Iterable[Command]:
+    def commands(self, look: Look, _shows: str) -> Iterable[Command]:
         """One message."""
         yield Command(self._topic, to_json(self._message(look)))
 

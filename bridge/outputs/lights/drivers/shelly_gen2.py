@@ -17,7 +17,7 @@ _LONGEST = 10800
 
 
 class ShellyGen2:
-    """`topic` is the device's MQTT prefix; `component` is `rgb`, or `rgbw`, which has a white of its own."""
+    """`topic` is the device's MQTT prefix; `component` is `rgb`, or `rgbw`, which has a separate white channel."""
 
     blinks = False
 
@@ -25,7 +25,7 @@ class ShellyGen2:
         refuse_others(options, "shelly_gen2", "transition", "channel", "component", "availability")
         component = options.component or "rgb"
         if component not in _METHODS:
-            raise ValueError(f"component: write {' or '.join(_METHODS)}, as the device's profile has it")
+            raise ValueError(f"component: write {' or '.join(_METHODS)}, the profile that the device is set to")
         topic = without(options.topic, "/rpc")
         self._topic = f"{topic}/rpc"
         self._method = _METHODS[component]
@@ -35,7 +35,7 @@ class ShellyGen2:
         self.topics = frozenset({self._topic})
         self.availability = Availability(options.availability or f"{topic}/online", either("true", "false"))
 
-    def commands(self, look: Look, _word: str) -> Iterable[Command]:
+    def commands(self, look: Look, _shows: str) -> Iterable[Command]:
         """One call."""
         call = {"id": 1, "src": ORIGIN, "method": self._method, "params": self._params(look)}
         yield Command(self._topic, to_json(call))

@@ -36,7 +36,7 @@ class Tasmota:
             options.availability or f"{full_topic.replace(_PREFIX, 'tele')}/LWT", either("Online", "Offline")
         )
 
-    def commands(self, look: Look, _word: str) -> Iterable[Command]:
+    def commands(self, look: Look, _shows: str) -> Iterable[Command]:
         """One Backlog0."""
         yield Command(self._topic, "; ".join(self._backlog(look)))
 
@@ -54,7 +54,9 @@ def _full_topic(topic: str) -> str:
     if full_topic.count(_PREFIX) > 1:
         raise ValueError(f"topic: write {_PREFIX} once, as in Tasmota's FullTopic")
     if "%" in full_topic.replace(_PREFIX, ""):
-        raise ValueError(f"topic: of Tasmota's FullTopic only {_PREFIX} stays, write the device's Topic for %topic%")
+        raise ValueError(
+            f"topic: replace %topic% by the device's Topic; of Tasmota's placeholders only {_PREFIX} may stay"
+        )
     return full_topic
 
 

@@ -33,7 +33,7 @@ class Wled:
         self.topics = frozenset({self._topic})
         self.availability = Availability(options.availability or f"{topic}/status", either("online", "offline"))
 
-    def commands(self, look: Look, _word: str) -> Iterable[Command]:
+    def commands(self, look: Look, _shows: str) -> Iterable[Command]:
         """One message."""
         yield Command(self._topic, to_json(self._message(look)))
 

@@ -9,7 +9,7 @@ every member of a group can do (light_onoff_brightness in zigbee-herdsman-conver
 from collections.abc import Iterable
 
 from bridge.domain.light import Look
-from bridge.outputs.lights.payload import lit, number, refuse_others, without, word_or_state
+from bridge.outputs.lights.payload import lit, number, refuse_others, text_or_json_state, without
 from bridge.outputs.lights.protocol import Availability, Command, DriverOptions
 from bridge.topics import to_json
 
@@ -25,17 +25,17 @@ class Zigbee2Mqtt:
     def __init__(self, options: DriverOptions) -> None:
         if options.effect is not None:
             raise ValueError(
-                "effect: leave it out, Zigbee's effects end by themselves and the bridge makes lights blink"
+                "effect: leave it out, Zigbee's effects end by themselves, so the bridge alternates bright and dim"
             )
         refuse_others(options, "zigbee2mqtt", "transition", "availability")
         topic = without(options.topic, "/set")
         self._topic = f"{topic}/set"
         self._transition = number(options.transition)
         self.topics = frozenset({self._topic})
-        self.availability = Availability(options.availability or f"{topic}/availability", word_or_state)
+        self.availability = Availability(options.availability or f"{topic}/availability", text_or_json_state)
         """Published only where Zigbee2MQTT's own option `availability` is on; JSON since its version 2."""
 
-    def commands(self, look: Look, _word: str) -> Iterable[Command]:
+    def commands(self, look: Look, _shows: str) -> Iterable[Command]:
         """One message."""
         yield Command(self._topic, to_json(self._message(look)))
 
