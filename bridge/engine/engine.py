@@ -171,15 +171,20 @@ class Engine:
         self._show()
         self._publish_groups()
 
-    def snapshot(self) -> Iterator[Message]:
-        """Everything that should be retained now."""
-        for output in self._outputs:
+    def snapshot(self, outputs: Iterable[Output] | None = None) -> Iterator[Message]:
+        """Everything that should be retained now; with `outputs`, the part of it that these render.
+
+        Other tasks may run between two messages: each user is rendered as it is when its turn comes.
+        """
+        chosen = self._outputs if outputs is None else tuple(outputs)
+        for output in chosen:
             yield from output.bridge(None, self._bridge)
             for group in self._groups:
                 yield from output.group(None, group)
-        for known in self._roster.known.values():
-            if known.user is not None:
-                for output in self._outputs:
+        for dn in tuple(self._roster.known):
+            known = self._roster.known.get(dn)
+            if known is not None and known.user is not None:
+                for output in chosen:
                     yield from output.user(None, known.user)
 
     def users(self) -> list[User]:

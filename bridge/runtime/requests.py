@@ -1,4 +1,4 @@
-"""What the bridge tells about itself as a program, and what it can be asked under `bridge/request/`."""
+"""The bridge as a program: the requests under `bridge/request/`, its health, its log and its log level."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,15 +16,15 @@ from bridge.ports import Publisher
 from bridge.statistics import Statistics
 from bridge.topics import Topics, to_json
 
-MOST_TOLD = 2000
-"""Users in one answer; more would hold up everything, only to be too long for a message."""
-
-HEALTH_INTERVAL = 60.0
-"""Seconds from one `bridge/health` to the next."""
+MOST_USERS = 2000
+"""Users in one answer. Rendering more would hold up the event loop, and the answer would exceed what a broker takes."""
 
 
-class Controls:
-    """Health, log and log level of the bridge; `refresh` has all read anew, `findings` says how the PBX stands."""
+class Requests:
+    """Answers requests and publishes `bridge/health`, `bridge/log` and `bridge/log_level`.
+
+    `refresh` reads the PBX again, `findings` says what `check` would say of PBX and sources.
+    """
 
     def __init__(
         self,
@@ -44,62 +44,63 @@ class Controls:
 
     @property
     def operations(self) -> Mapping[str, Operation]:
-        """What can be asked, by name."""
+        """The requests by name: what follows `bridge/request/` in the topic."""
         return {
-            "refresh": self._read_anew,
-            "users": self._tell_users,
-            "log_level": self._set_log_level,
-            "check": self._check,
+            "refresh": self._request_refresh,
+            "users": self._request_users,
+            "log_level": self._request_log_level,
+            "check": self._request_check,
         }
 
     def retained(self) -> Iterator[Message]:
         """What should be retained now."""
         yield self._level()
-        yield self._condition()
+        yield self._health()
 
-    async def tell_health(self) -> None:
-        """Publish `bridge/health` for ever."""
+    async def publish_health(self, interval: float) -> None:
+        """Publish `bridge/health` every `interval` seconds, until cancelled."""
         while True:
-            await asyncio.sleep(HEALTH_INTERVAL)
-            self._publisher.publish(self._condition())
+            await asyncio.sleep(interval)
+            self._publisher.publish(self._health())
 
     def publish_log(self, line: str) -> None:
-        """A warning or an error, as JSON."""
+        """Publish a warning or an error, given as JSON."""
         self._publisher.publish(Message(self._topics.bridge_log, encode(line), Rank.DETAIL, retain=False))
 
     def _level(self) -> Message:
         return Message(self._topics.bridge_log_level, log.level().encode(), Rank.DETAIL)
 
-    def _condition(self) -> Message:
+    def _health(self) -> Message:
         report = self._statistics.report(len(self._engine.users()))
         return Message(self._topics.bridge_health, to_json(report).encode(), Rank.DETAIL)
 
-    def _read_anew(self, _request: Mapping[str, object]) -> object:
+    def _request_refresh(self, _request: Mapping[str, object]) -> object:
         self._refresh()
         return None
 
-    def _tell_users(self, request: Mapping[str, object]) -> object:
-        """All of them, or as many as `top` says from the one on whose place is `skip`."""
-        skip, top = (_whole(request, name) for name in ("skip", "top"))
+    def _request_users(self, request: Mapping[str, object]) -> object:
+        """All users by number, or `top` of them after the first `skip`."""
+        skip, top = (_whole_number(request, name) for name in ("skip", "top"))
         users = self._engine.users()[skip or 0 :][:top]
-        if len(users) > MOST_TOLD:
+        if len(users) > MOST_USERS:
             raise BridgeError(f'these are {len(users)} users, too many for one answer: ask for parts, {{"top": 500}}')
         return documents(users)
 
-    def _check(self, _request: Mapping[str, object]) -> object:
+    def _request_check(self, _request: Mapping[str, object]) -> object:
         return [asdict(finding) for finding in self._findings()]
 
-    def _set_log_level(self, request: Mapping[str, object]) -> object:
+    def _request_log_level(self, request: Mapping[str, object]) -> object:
         wanted = request.get("level")
         if wanted not in tuple(LogLevel):
-            raise BridgeError(f'{wanted!r} is no level: write {{"level": "debug"}}, or {", ".join(LogLevel)}')
+            raise BridgeError(f'{wanted!r} is no log level: write {{"level": "debug"}}, or {", ".join(LogLevel)}')
         log.set_level(LogLevel(str(wanted)))
         self._publisher.publish(self._level())
         return {"level": log.level()}
 
 
-def _whole(request: Mapping[str, object], name: str) -> int | None:
+def _whole_number(request: Mapping[str, object], name: str) -> int | None:
     value = request.get(name)
+    # True and False are whole numbers to Python, and not to whoever wrote them.
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
         return value
-    raise BridgeError(f"{name} is a whole number, not {value!r}")
+    raise BridgeError(f"{name} must be a whole number that is not negative, not {value!r}")

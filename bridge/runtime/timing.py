@@ -1,19 +1,30 @@
-"""All times of a bridge that no option sets, in one value: composed from the parts' own."""
+"""Every fixed time of a bridge that no option sets, in one value composed from the parts' own."""
 
 from dataclasses import dataclass
 
 from bridge.mqtt import timing as mqtt_timing
+from bridge.runtime import heartbeat
 from bridge.sources.threecx import timing as threecx_timing
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Tests shorten what they wait for; everybody else takes the defaults. Seconds."""
+    """Seconds. The defaults are for operation; tests shorten what they wait for."""
 
     mqtt: mqtt_timing.MqttTiming = mqtt_timing.USUAL
     threecx: threecx_timing.ThreecxTiming = threecx_timing.USUAL
     tick: float = 1.0
-    """From one look at what is due to the next."""
+    """Between two checks of what is due."""
+    longest_step: float = 30.0
+    """A periodic loop that has not run for so long counts as stuck."""
+    first_answer: float = 5.0
+    """How long the first publish waits for the PBX's first answer, so that nobody sees a moment of `unknown`."""
+    health_interval: float = 60.0
+    """From one `bridge/health` to the next."""
+    discovery_interval: float = 5.0
+    """At least so long between two discovery payloads of one device: see DiscoveryThrottle."""
+    heartbeat_interval: float = heartbeat.INTERVAL
+    """From one write of the heartbeat file to the next."""
 
 
 USUAL = Timing()

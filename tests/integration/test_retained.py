@@ -179,12 +179,6 @@ class Office:
         ) == (self.options.writing, self.options.monitor)
 
 
-@pytest.fixture(autouse=True)
-def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Devices may change as often as they like, so that the test need not wait."""
-    monkeypatch.setattr("bridge.outputs.hass.throttle.APART", 0.05)
-
-
 @pytest.mark.timeout(300)
 @settings(
     max_examples=15,
@@ -247,7 +241,7 @@ class Life:
 
     async def begin(self) -> None:
         path = write_config(self._folder, self._office.pbx, self._url, self._broker.port, **self._office.options.text())
-        await self._bridge.enter_async_context(running(path, timing=Timing(tick=0.05)))
+        await self._bridge.enter_async_context(running(path, timing=Timing(tick=0.05, discovery_interval=0.05)))
         await self.until_true()
 
     async def end(self) -> None:

@@ -1,24 +1,25 @@
-"""Discovery keeps its distance, and what was deleted by hand stays deleted."""
+"""Discovery of one device changes slowly, and a device that a user deleted stays deleted."""
 
 import pytest
 
 from bridge.domain.message import Message, Rank
-from bridge.outputs.hass.throttle import APART, DiscoveryThrottle
+from bridge.outputs.hass.throttle import DiscoveryThrottle
 from bridge.topics import Topics
 from tests.support.clock import FakeClock
 from tests.support.world import Wire
 
 TOPICS = Topics("3cx", "hq", "homeassistant")
 DEVICE = TOPICS.discovery("user_101")
+INTERVAL = 5.0
 
 
-class Door:
+class Setup:
     def __init__(self, clock: FakeClock) -> None:
         self.wire = Wire()
-        self.gate = DiscoveryThrottle(self.wire, TOPICS, clock.clock.monotonic)
+        self.throttle = DiscoveryThrottle(self.wire, TOPICS, clock.clock.monotonic, INTERVAL)
 
     def publish(self, payload: str, topic: str = DEVICE) -> None:
-        self.gate.publish(Message(topic, payload.encode(), Rank.DISCOVERY))
+        self.throttle.publish(Message(topic, payload.encode(), Rank.DISCOVERY))
 
     @property
     def count(self) -> int:
@@ -26,85 +27,87 @@ class Door:
 
 
 @pytest.fixture
-def door(clock: FakeClock) -> Door:
-    return Door(clock)
+def setup(clock: FakeClock) -> Setup:
+    return Setup(clock)
 
 
-def test_changes_of_one_device_keep_their_distance_and_the_last_one_wins(door: Door, clock: FakeClock) -> None:
+def test_changes_of_one_device_are_an_interval_apart_and_the_last_one_wins(setup: Setup, clock: FakeClock) -> None:
     for name in ("Ada", "Ada L", "Ada Lovelace"):
-        door.publish(name)
-        door.gate.tick()
-    assert (door.wire.retained[DEVICE], door.count) == ("Ada", 1)
-    clock.turn(APART)
-    door.gate.tick()
-    assert (door.wire.retained[DEVICE], door.count) == ("Ada Lovelace", 2)
+        setup.publish(name)
+        setup.throttle.tick()
+    assert (setup.wire.retained[DEVICE], setup.count) == ("Ada", 1)
+    clock.turn(INTERVAL)
+    setup.throttle.tick()
+    assert (setup.wire.retained[DEVICE], setup.count) == ("Ada Lovelace", 2)
     clock.turn(60)
-    door.gate.tick()
-    assert door.count == 2
+    setup.throttle.tick()
+    assert setup.count == 2
 
 
-def test_other_devices_and_other_topics_do_not_wait(door: Door) -> None:
+def test_other_devices_and_other_topics_do_not_wait(setup: Setup) -> None:
     for _ in range(3):
-        door.publish("x", "3cx/users/101/state")
-    door.publish("a")
-    door.publish("b", TOPICS.discovery("user_102"))
-    assert door.count == 5
+        setup.publish("x", "3cx/users/101/state")
+    setup.publish("a")
+    setup.publish("b", TOPICS.discovery("user_102"))
+    assert setup.count == 5
 
 
-def test_a_removal_goes_at_once_and_a_return_after_a_pause(door: Door, clock: FakeClock) -> None:
-    door.publish("Ada")
-    door.publish("")
-    assert DEVICE not in door.wire.retained
-    door.publish("Ada")
-    assert DEVICE not in door.wire.retained
-    clock.turn(APART)
-    door.gate.tick()
-    assert door.wire.retained[DEVICE] == "Ada"
+def test_a_removal_is_sent_at_once_and_a_return_after_the_interval(setup: Setup, clock: FakeClock) -> None:
+    setup.publish("Ada")
+    setup.publish("")
+    assert DEVICE not in setup.wire.retained
+    setup.publish("Ada")
+    assert DEVICE not in setup.wire.retained
+    clock.turn(INTERVAL)
+    setup.throttle.tick()
+    assert setup.wire.retained[DEVICE] == "Ada"
 
 
-def test_a_device_that_was_deleted_stays_deleted_until_it_is_asked_for(door: Door, clock: FakeClock) -> None:
-    door.publish("Ada")
-    door.gate.received(DEVICE, b"Ada")
-    door.gate.received(DEVICE, b"")
+def test_a_device_that_another_client_deleted_is_not_published_until_restored(setup: Setup, clock: FakeClock) -> None:
+    setup.publish("Ada")
+    setup.throttle.received(DEVICE, b"Ada")
+    setup.throttle.received(DEVICE, b"")
     clock.turn(60)
-    door.publish("Ada Lovelace")
-    assert door.wire.retained[DEVICE] == "Ada"
+    setup.publish("Ada Lovelace")
+    assert setup.wire.retained[DEVICE] == "Ada"
     wanted = [Message(DEVICE, b"Ada", Rank.DISCOVERY), Message("3cx/users/101", b"{}", Rank.DOCUMENT)]
-    assert list(door.gate.allowed(wanted)) == wanted[1:]
-    assert door.gate.restore() == {DEVICE}
-    door.publish("Ada Lovelace")
-    assert door.wire.retained[DEVICE] == "Ada Lovelace"
+    assert list(setup.throttle.allowed(wanted)) == wanted[1:]
+    assert setup.throttle.restore() == {DEVICE}
+    setup.publish("Ada Lovelace")
+    assert setup.wire.retained[DEVICE] == "Ada Lovelace"
 
 
-def test_the_echo_of_our_own_removal_is_no_deletion(door: Door, clock: FakeClock) -> None:
-    door.publish("Ada")
-    door.publish("")
-    door.gate.received(DEVICE, b"")
-    assert door.gate.restore() == frozenset()
-    assert list(door.gate.passing([Message(DEVICE, b"", Rank.BRIDGE)])) == [Message(DEVICE, b"", Rank.BRIDGE)]
-    door.gate.received(DEVICE, b"")
-    assert door.gate.restore() == frozenset()
-    door.gate.received(DEVICE, b"")
-    assert door.gate.restore() == {DEVICE}
+def test_the_echo_of_a_removal_by_the_bridge_is_no_deletion_by_a_user(setup: Setup, clock: FakeClock) -> None:
+    setup.publish("Ada")
+    setup.publish("")
+    setup.throttle.received(DEVICE, b"")
+    assert setup.throttle.restore() == frozenset()
+    assert list(setup.throttle.passing([Message(DEVICE, b"", Rank.BRIDGE)])) == [Message(DEVICE, b"", Rank.BRIDGE)]
+    setup.throttle.received(DEVICE, b"")
+    assert setup.throttle.restore() == frozenset()
+    setup.throttle.received(DEVICE, b"")
+    assert setup.throttle.restore() == {DEVICE}
 
 
-def test_after_a_connect_the_same_goes_at_once_and_something_else_after_the_pause(door: Door, clock: FakeClock) -> None:
-    door.publish("Ada")
+def test_after_a_connect_the_same_payload_is_sent_at_once_and_another_after_the_interval(
+    setup: Setup, clock: FakeClock
+) -> None:
+    setup.publish("Ada")
     state = Message("3cx/users/101/state", b"away", Rank.STATE)
     same, other = (Message(DEVICE, payload, Rank.DISCOVERY) for payload in (b"Ada", b"Ada L"))
-    assert list(door.gate.passing([same, state])) == [same, state]
-    assert list(door.gate.passing([other, state])) == [state]
-    clock.turn(APART)
-    door.gate.tick()
-    assert door.wire.retained[DEVICE] == "Ada L"
+    assert list(setup.throttle.passing([same, state])) == [same, state]
+    assert list(setup.throttle.passing([other, state])) == [state]
+    clock.turn(INTERVAL)
+    setup.throttle.tick()
+    assert setup.wire.retained[DEVICE] == "Ada L"
 
 
-def test_nothing_that_waited_is_sent_after_the_broker_was_away(door: Door, clock: FakeClock) -> None:
-    door.publish("Ada")
-    door.publish("Ada L")
-    door.wire.in_step = False
-    clock.turn(APART)
-    door.gate.tick()
-    door.wire.in_step = True
-    door.gate.tick()
-    assert door.count == 1
+def test_what_waited_is_dropped_when_the_connection_is_lost(setup: Setup, clock: FakeClock) -> None:
+    setup.publish("Ada")
+    setup.publish("Ada L")
+    setup.wire.in_step = False
+    clock.turn(INTERVAL)
+    setup.throttle.tick()
+    setup.wire.in_step = True
+    setup.throttle.tick()
+    assert setup.count == 1

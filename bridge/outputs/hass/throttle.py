@@ -1,4 +1,4 @@
-"""What Home Assistant needs of the timing of discovery: a gate between the engine and the broker."""
+"""Limits how fast discovery of one device changes, and keeps devices deleted that a user has deleted."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -7,33 +7,36 @@ from bridge.domain.message import Message
 from bridge.ports import Publisher
 from bridge.topics import Topics
 
-APART = 5.0
-"""Seconds between two payloads for one device: while Home Assistant sets up the first, it loses parts of a second."""
-
 _logger = logging.getLogger(__name__)
 
 
 class DiscoveryThrottle:
-    """A Publisher that holds back discovery which comes too soon, or for devices that were deleted by hand."""
+    """A Publisher in front of another: delays discovery that follows too soon, drops it for deleted devices.
 
-    def __init__(self, publisher: Publisher, topics: Topics, monotonic: Callable[[], float]) -> None:
+    While Home Assistant sets up the components of one payload, it loses some of those that a second, different payload
+    for the same device brings. So there are at least `interval` seconds between them, and the last one wins. All other
+    topics pass.
+    """
+
+    def __init__(self, publisher: Publisher, topics: Topics, monotonic: Callable[[], float], interval: float) -> None:
         self._publisher = publisher
         self._topics = topics
         self._monotonic = monotonic
+        self._interval = interval
         self._sent: dict[str, tuple[float, int]] = {}
-        """When what was sent last, the payload as its hash."""
+        """By topic: when the last payload was sent, and its hash."""
         self._waiting: dict[str, Message] = {}
         self._deleted: set[str] = set()
         self._own_clears: set[str] = set()
-        """Topics that were cleared from here: the broker will echo that."""
+        """Topics that this bridge has cleared: the broker sends that back, and it is no deletion by a user."""
 
     @property
     def in_step(self) -> bool:
-        """As the broker's."""
+        """Whether the Publisher behind is in sync."""
         return self._publisher.in_step
 
     def publish(self, message: Message) -> None:
-        """Send it now, or when the device has had its pause; not at all for a deleted device."""
+        """Send it now, or once the interval is over; discovery of a deleted device is dropped."""
         topic = message.topic
         if not self._topics.is_discovery(topic):
             self._publisher.publish(message)
@@ -51,7 +54,10 @@ class DiscoveryThrottle:
         return (message for message in messages if message.topic not in self._deleted)
 
     def passing(self, messages: Iterable[Message]) -> Iterator[Message]:
-        """Those that may go out now, right after a connect; they make up for what waited before."""
+        """Those of `messages` that may be sent right after a connect; the others wait for their interval.
+
+        `messages` are everything that differs, so what waited before the connect is obsolete.
+        """
         self._waiting.clear()
         self._own_clears.clear()
         for message in messages:
@@ -62,7 +68,7 @@ class DiscoveryThrottle:
                 yield message
 
     def received(self, topic: str, payload: bytes) -> None:
-        """Somebody else emptied a discovery topic: that is how Home Assistant deletes a device."""
+        """Take in a message of a discovery topic. Home Assistant deletes a device by clearing its topic."""
         if payload:
             return
         if topic in self._own_clears:
@@ -71,11 +77,12 @@ class DiscoveryThrottle:
             self._deleted.add(topic)
             self._waiting.pop(topic, None)
             _logger.info(
-                "%s was deleted by somebody: not announced again until a restart, reload or refresh", ascii(topic)
+                "discovery topic %s cleared by another client; not republished until restart, reload or refresh",
+                ascii(topic),
             )
 
     def restore(self) -> frozenset[str]:
-        """Forget what was deleted; returns the topics."""
+        """Let deleted devices be published again; returns their topics, for the caller to publish them."""
         deleted = frozenset(self._deleted)
         self._deleted.clear()
         return deleted
@@ -90,11 +97,11 @@ class DiscoveryThrottle:
             self._publisher.publish(message)
 
     def _is_too_soon(self, message: Message) -> bool:
-        """Whether this is something new for a device that was told something else a moment ago."""
+        """Whether a different payload was sent for this device within the interval. Removals never wait."""
         if not message.payload or message.topic not in self._sent:
             return False
         when, payload = self._sent[message.topic]
-        return hash(message.payload) != payload and self._monotonic() - when < APART
+        return hash(message.payload) != payload and self._monotonic() - when < self._interval
 
     def _note(self, message: Message) -> None:
         if self._topics.is_discovery(message.topic):

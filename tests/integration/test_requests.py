@@ -1,27 +1,20 @@
-"""What the bridge tells about itself as a program, and what it can be asked."""
+"""The bridge as a program: health, log, log level, and the requests that it answers."""
 
 import json
 import logging
 from pathlib import Path
 
-import pytest
-
+from bridge.runtime.timing import Timing
 from bridge.simulator import SimulatedPbx
 from tests.support.bridges import BridgeProcess, running, write_config
 from tests.support.mosquitto import Mosquitto
 from tests.support.subscriber import Subscriber
 
 
-async def test_health_is_retained_and_told_again(
-    tmp_path: Path,
-    pbx: SimulatedPbx,
-    url: str,
-    broker: Mosquitto,
-    subscriber: Subscriber,
-    monkeypatch: pytest.MonkeyPatch,
+async def test_health_is_retained_and_published_again(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
-    monkeypatch.setattr("bridge.runtime.requests.HEALTH_INTERVAL", 0.05)
-    async with running(write_config(tmp_path, pbx, url, broker.port)):
+    async with running(write_config(tmp_path, pbx, url, broker.port), timing=Timing(health_interval=0.05)):
         await subscriber.until_latest("3cx/bridge/state", "online")
         await subscriber.until(lambda: len(subscriber.payloads("3cx/bridge/health")) > 2)
         health = subscriber.json("3cx/bridge/health")
@@ -43,8 +36,8 @@ async def test_the_log_level_can_be_changed_while_it_runs(
         answer = {"status": "ok", "data": {"level": "debug"}, "error": None, "transaction": "a"}
         await subscriber.until(lambda: json.loads(subscriber.latest["3cx/bridge/response/log_level"]) == answer)
         await subscriber.publish("3cx/bridge/request/log_level", '{"level": "chatty"}')
-        await subscriber.until(lambda: "'chatty' is no level" in subscriber.latest["3cx/bridge/response/log_level"])
-        await bridge.says("request log_level: 'chatty' is no level")
+        await subscriber.until(lambda: "'chatty' is no log level" in subscriber.latest["3cx/bridge/response/log_level"])
+        await bridge.says("request log_level: 'chatty' is no log level")
 
 
 async def test_warnings_and_errors_are_published_as_they_come(
@@ -60,12 +53,12 @@ async def test_warnings_and_errors_are_published_as_they_come(
         assert (line["level"], line["message"]) == ("warning", "the key *** is known")
         assert not [retained for topic, _, retained in subscriber.log if topic == "3cx/bridge/log" and retained]
     count = len(subscriber.payloads("3cx/bridge/log"))
-    logging.getLogger("bridge.test").warning("nobody listens any more")
+    logging.getLogger("bridge.test").warning("after the end of the bridge")
     await subscriber.until_latest("3cx/bridge/state", "offline")
     assert len(subscriber.payloads("3cx/bridge/log")) == count
 
 
-async def test_all_users_can_be_asked_for(
+async def test_the_request_users_answers_with_all_documents(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     async with running(write_config(tmp_path, pbx, url, broker.port)):
@@ -77,7 +70,7 @@ async def test_all_users_can_be_asked_for(
         assert answer["data"] == [subscriber.json(f"3cx/users/{dn}") for dn in pbx.users]
 
 
-async def test_users_can_be_asked_for_in_parts(
+async def test_the_request_users_can_be_split_into_parts(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     async with running(write_config(tmp_path, pbx, url, broker.port)):
@@ -95,5 +88,5 @@ async def test_users_can_be_asked_for_in_parts(
             await subscriber.publish("3cx/bridge/request/users", request)
             await subscriber.until(lambda number=number: len(subscriber.payloads(answers)) == number + 1)  # type: ignore[misc]
             answer = subscriber.json(answers)
-            told = None if answer["data"] is None else [user["number"] for user in answer["data"]]
-            assert (told, answer["status"]) == (numbers, "error" if numbers is None else "ok")
+            listed = None if answer["data"] is None else [user["number"] for user in answer["data"]]
+            assert (listed, answer["status"]) == (numbers, "error" if numbers is None else "ok")

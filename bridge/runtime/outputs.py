@@ -1,0 +1,35 @@
+"""The outputs that a configuration asks for; the lights' own needs more than the configuration and is not here."""
+
+from bridge.config import Config
+from bridge.domain.presence import DEFAULT_PROFILES
+from bridge.domain.privacy import CallerId
+from bridge.outputs.hass.discovery import DiscoveryOutput
+from bridge.outputs.state import StateOutput
+from bridge.ports import Output
+from bridge.runtime.about import about
+from bridge.sources.threecx.settings import Enabled
+
+
+def states(config: Config) -> Output:
+    """The bridge's own topics."""
+    return StateOutput(config.topics, about(config), monitor=_has_monitor(config))
+
+
+def discovery(config: Config) -> tuple[Output, ...]:
+    """Home Assistant's discovery; nothing where it is switched off."""
+    if not config.homeassistant.enabled:
+        return ()
+    output = DiscoveryOutput(
+        config.topics,
+        config.pbx.url,
+        profiles=tuple(DEFAULT_PROFILES) if config.commands.profile else (),
+        queue=config.commands.queue,
+        monitor=_has_monitor(config),
+        lights=[light.name for light in config.lights],
+        callers_in_clear=config.caller_id is CallerId.FULL,
+    )
+    return (output,)
+
+
+def _has_monitor(config: Config) -> bool:
+    return config.monitor_status.enabled is not Enabled.FALSE
