@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 from bridge.domain.light import OFF, LightWord, Look
 from bridge.domain.model import State
+from bridge.outputs.lights.hours import After
 from bridge.outputs.lights.protocol import Command
-from bridge.outputs.lights.settings import After, LightSettings, OnExit
+from bridge.outputs.lights.settings import LightSettings, OnExit
 
 MIN_INTERVAL = 0.25
 """Seconds between two commands. The first change is sent at once, those that follow within the interval are merged,

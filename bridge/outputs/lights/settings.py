@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import time
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,6 +14,7 @@ from bridge.domain.dn import why_unpublishable
 from bridge.domain.light import BLACK, OFF, Color, Look, color
 from bridge.domain.model import State
 from bridge.options import Boolean, Choice, Duration, Integer, JsonSchema, ListOf, MapOf, Nullable, Record, Text
+from bridge.outputs.lights.hours import After, Hours, Weekday
 from bridge.outputs.lights.protocol import Driver, DriverOptions
 from bridge.outputs.lights.table import DRIVERS
 from bridge.topics import TOPIC
@@ -44,30 +45,12 @@ PRIORITY = (
     State.AVAILABLE,
     State.OFFLINE,
 )
-"""Whose state a light for several users shows: the first here. What is not known beats what is green."""
-
-
-class Weekday(StrEnum):
-    """In the order of `datetime.weekday`."""
-
-    MON = "mon"
-    TUE = "tue"
-    WED = "wed"
-    THU = "thu"
-    FRI = "fri"
-    SAT = "sat"
-    SUN = "sun"
-
-
-class After(StrEnum):
-    """What a light does out of hours: it is off, or is left alone."""
-
-    OFF = "off"
-    KEEP = "keep"
+"""The state that a light for several users shows: the first of theirs in this order. `unknown` comes before the states
+that look free, as a light must not be green on a guess."""
 
 
 class OnExit(StrEnum):
-    """What a light gets when the bridge stops."""
+    """What a light is set to when the bridge stops."""
 
     OFF = "off"
     UNKNOWN = "unknown"
@@ -75,32 +58,10 @@ class OnExit(StrEnum):
 
 
 class Cue(StrEnum):
-    """A second sign of being busy, for those who do not tell red from green."""
+    """A second sign of being busy beside the colour, for people who cannot tell red from green."""
 
     NONE = "none"
     BLINK = "blink"
-
-
-@dataclass(frozen=True, slots=True)
-class Hours:
-    """When a light works. `end` at or before `begin`: past midnight, on the day after."""
-
-    days: frozenset[int]
-    """0 is Monday; for hours past midnight, the day that they begin on."""
-    begin: time
-    end: time
-    after: After
-    zone: ZoneInfo | None
-    """None: the machine's."""
-
-    def include(self, now: float) -> bool:
-        """Whether they are on at `now` (Unix seconds): by the clock on the wall, whatever summer time does to it."""
-        local = datetime.fromtimestamp(now, UTC).astimezone(self.zone)
-        clock = local.time()
-        if self.begin < self.end:
-            return local.weekday() in self.days and self.begin <= clock < self.end
-        yesterday = (local.weekday() - 1) % len(Weekday)
-        return (local.weekday() in self.days and clock >= self.begin) or (yesterday in self.days and clock < self.end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +71,7 @@ class LightSettings:
     name: str
     driver: Driver
     blinker: Driver
-    """The same without transitions: what the bridge makes blink must change at once."""
+    """The same without transitions: a light that the bridge makes blink must change at once."""
     users: tuple[str, ...]
     looks: Mapping[State, Look]
     priority: tuple[State, ...]
@@ -122,7 +83,7 @@ class LightSettings:
 
 
 class LookOption:
-    """`off`, a colour, or a mapping of `color`, `blink` and `brightness`; the result is always the mapping."""
+    """`off`, a colour, or a mapping of `color`, `blink` and `brightness`; validation returns the mapping."""
 
     def __call__(self, value: object) -> dict[str, Any]:
         if isinstance(value, dict):
@@ -139,7 +100,7 @@ class _ColorOption:
         if value is None or value is False or value == "off":
             return None
         if not isinstance(value, str):
-            raise Invalid("a colour is expected here, such as red, or off")
+            raise Invalid("must be a colour, such as red, or off")
         try:
             shade = color(value)
         except ValueError as error:
@@ -192,7 +153,7 @@ _HOURS = Record(
 )
 
 OVERRIDE = Record({**_LOOK.fields, Optional("for", default=None): Nullable(Duration(1, 30 * 86400))})
-"""A look that somebody asks for by MQTT, and for how long."""
+"""A look requested by MQTT, and for how long."""
 
 PALETTE_OPTION = MapOf(Choice(State), LookOption(), "such as {away: orange}")
 
@@ -244,22 +205,22 @@ Palette = Mapping[State, Mapping[str, Any]]
 def light_settings(
     lights: Sequence[Mapping[str, Any]], palette: Palette, groups: Groups, busy: frozenset[State]
 ) -> tuple[LightSettings, ...]:
-    """From options that LIGHTS and PALETTE_OPTION have passed, and that `contradictions` found no fault with."""
+    """From validated options (LIGHTS, PALETTE_OPTION) in which `contradictions` found nothing."""
     return tuple(_light(options, palette, groups, busy) for options in lights)
 
 
 def contradictions(lights: Sequence[Mapping[str, Any]], groups: Groups) -> Iterator[tuple[str, str]]:
-    """Options that do not go together: (key below `lights`, what to do)."""
+    """Options that are valid by themselves and not together: (key below `lights`, what to do)."""
     names: set[str] = set()
     taken: dict[str, str] = {}
     for index, options in enumerate(lights):
         name = options["name"]
         if name in names:
-            yield f"{index}.name", f"{name!r} stands twice: give each light a name of its own"
+            yield f"{index}.name", f"{name!r} is used twice: give each light a name of its own"
         names.add(name)
         group = options["group"]
         if bool(options["users"]) is (group is not None):
-            yield str(index), "name whom the light follows: either users or a group"
+            yield str(index), "must name whom the light follows: either users or a group"
         elif group is not None and group not in groups:
             yield f"{index}.group", f"{group!r} is not one of groups"
         try:
@@ -270,7 +231,10 @@ def contradictions(lights: Sequence[Mapping[str, Any]], groups: Groups) -> Itera
             continue
         for topic in driver.topics:
             if topic in taken:
-                yield f"{index}.topic", f"{topic} is the topic of the light {taken[topic]!r} too: two would fight"
+                yield (
+                    f"{index}.topic",
+                    f"{topic} is the topic of the light {taken[topic]!r} too: use another",
+                )
             taken[topic] = name
 
 
@@ -296,7 +260,7 @@ def _light(options: Mapping[str, Any], palette: Palette, groups: Groups, busy: f
 
 
 def look_of(options: Mapping[str, Any], brightness: int) -> Look:
-    """From options as OVERRIDE or a palette have them; `brightness` where they name none."""
+    """A look from validated options of OVERRIDE or a palette; `brightness` applies where they give none."""
     return _look(options, brightness, must_blink=False)
 
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from bridge.domain.light import OFF, Color, Look
 from bridge.domain.model import State
+from bridge.outputs.lights.hours import After, Hours, Weekday
 from bridge.outputs.lights.light import MIN_INTERVAL, NEVER, PHASE, Light, Override
 from bridge.outputs.lights.protocol import Availability, Command
-from bridge.outputs.lights.settings import PRIORITY, After, Hours, LightSettings, OnExit, Weekday
+from bridge.outputs.lights.settings import PRIORITY, LightSettings, OnExit
 from tests.support.clock import FakeClock
 
 GREEN, RED, DIM = Look(Color(0, 255, 0)), Look(Color(255, 0, 0)), Look(Color(255, 255, 255), 10)
