@@ -99,7 +99,7 @@ class Daemon:
             _logger.error("not reloaded, the running configuration stays:")  # noqa: TRY400
             for problem in error.problems:
                 _logger.error("%s", problem)  # noqa: TRY400
-            self._supervision.stays()
+            self._supervision.reload_rejected()
             return None
         log.setup(config.log, config.secrets())
         _logger.info("configuration read again from %s", self._path)

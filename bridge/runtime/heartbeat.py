@@ -1,7 +1,7 @@
-"""The file by which a health check sees, without any network, whether the daemon's loops get on.
+"""The heartbeat file: a health check reads it to see, without any network, whether the daemon's loops are running.
 
-It holds the process id and the monotonic time of the last beat. That clock is one for the whole machine, so the check
-reads the same one, and no correction of the date makes a beat look old, or young.
+It holds the process id and the monotonic time of the last heartbeat. The monotonic clock is the same for all processes
+of a machine, and setting the date does not change it, so the check can tell the age of a heartbeat reliably.
 """
 
 import json
@@ -14,22 +14,23 @@ from pathlib import Path
 from bridge.errors import BridgeError
 
 INTERVAL = 10.0
-"""Seconds from beat to beat."""
+"""Seconds from one heartbeat to the next."""
 
 STALE = 30.0
-"""Seconds after which a beat says nothing any more."""
+"""Seconds after which a heartbeat is too old: three of them are missing."""
 
 
 class Heartbeat:
-    """The heartbeat of the bridge of one PBX, as the daemon writes and as a check reads it.
+    """The heartbeat file of the bridge of one PBX, for the daemon that writes and the check that reads it.
 
-    It lies in systemd's $RUNTIME_DIRECTORY; else in $XDG_RUNTIME_DIR/3cx2mqtt or, where there is neither, in
-    3cx2mqtt-<uid> in $TMPDIR or /tmp. These two must be the user's own and closed to others, as anybody could prepare
-    them. (Python's `tempfile` would not do: where /tmp is read-only it takes the current folder, which differs.)
+    It is in systemd's $RUNTIME_DIRECTORY; else in $XDG_RUNTIME_DIR/3cx2mqtt or, without either, in 3cx2mqtt-<uid> in
+    $TMPDIR or /tmp. The latter two must belong to the user and be closed to others, as another user could create them
+    first. (Python's `tempfile` is no help: where /tmp is read-only it falls back to the current folder, which daemon
+    and check do not share.)
     """
 
     def __init__(self, name: str, environ: Mapping[str, str]) -> None:
-        """`name` is the PBX's."""
+        """`name` is `pbx.name`."""
         given = environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
         self._private = not given
         if given:
@@ -41,7 +42,7 @@ class Heartbeat:
         self.path = folder / f"{name}.heartbeat"
 
     def beat(self) -> None:
-        """Write it anew. OSError where that cannot be."""
+        """Write the current time. Raises OSError where the file cannot be written or its folder is not private."""
         if self._private:
             self.path.parent.mkdir(mode=0o700, exist_ok=True)
             self._must_be_private()
@@ -50,7 +51,7 @@ class Heartbeat:
         new.replace(self.path)
 
     def remove(self) -> None:
-        """The daemon goes, and says so by that. Nothing happens where there is none, or where it is another's."""
+        """Remove the file at the daemon's end. Does nothing where there is none, or one of another process."""
         try:
             if self._read()[0] == os.getpid():
                 self.path.unlink()
@@ -58,41 +59,41 @@ class Heartbeat:
             return
 
     def age(self) -> float:
-        """Seconds since the last beat of a daemon that lives; BridgeError says why there is none."""
+        """Seconds since the last heartbeat of a running daemon; BridgeError says why there is none."""
         try:
-            pid, beaten = self._read()
+            pid, last = self._read()
         except FileNotFoundError:
-            hint = " (that of a service of systemd is found with RUNTIME_DIRECTORY set)" if self._private else ""
+            hint = " (for a systemd service, set RUNTIME_DIRECTORY to the service's)" if self._private else ""
             raise BridgeError(f"not running: there is no {self.path}{hint}") from None
         except (OSError, ValueError) as error:
-            raise BridgeError(f"cannot tell: {self.path}: {error}") from None
-        age = time.monotonic() - beaten
+            raise BridgeError(f"cannot read the heartbeat file {self.path}: {error}") from None
+        age = time.monotonic() - last
         if age < 0 or not _lives(pid):
-            raise BridgeError(f"not running: the process {pid} of {self.path} is gone")
+            raise BridgeError(f"not running: the process {pid} named in {self.path} has ended")
         if age > STALE:
-            raise BridgeError(f"hangs: the process {pid} beat {age:.0f} s ago for the last time ({self.path})")
+            raise BridgeError(f"not responding: last heartbeat of process {pid} {age:.0f} s ago ({self.path})")
         return age
 
     def _read(self) -> tuple[int, float]:
-        """Process id and time of the last beat; OSError or ValueError where there is none to be believed."""
+        """Process id and time of the last heartbeat; OSError or ValueError where the file cannot be trusted."""
         if self._private:
             self._must_be_private()
         found = json.loads(self.path.read_bytes())
         try:
             return int(found["pid"]), float(found["monotonic"])
         except (TypeError, KeyError):
-            raise ValueError("is no heartbeat") from None
+            raise ValueError("it is not a heartbeat file") from None
 
     def _must_be_private(self) -> None:
         found = self.path.parent.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
-            raise PermissionError(f"{self.path.parent} is not a folder of this user's alone (mode 700)")
+            raise PermissionError(f"{self.path.parent} is not a folder that only this user can open (mode 700)")
 
 
 def _lives(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except PermissionError:  # it is somebody else's
+    except PermissionError:  # it runs, as another user
         return True
     except (ProcessLookupError, OverflowError):
         return False

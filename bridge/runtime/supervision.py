@@ -1,13 +1,13 @@
-"""Tells whoever looks after this process how it does: systemd by datagrams, a health check by a file.
+"""Reports whether the process is well: to systemd by notifications, to a health check by the heartbeat file.
 
-Both hear that all is well only while it is, so what can go wrong decides what is looked at:
+Both are told only while all is well, so what counts as well decides what they detect:
 
-- A call that blocks the event loop stops every task, the one here with them: nothing is fed any more. With systemd the
-  SIGABRT that follows leaves a traceback of the blocked call in the journal.
-- A task that ends, by whatever error, ends its TaskGroup and with it the process. Nobody has to watch for that.
-- A task that awaits what will never come looks like one that has nothing to do. Only the loop itself knows the longest
-  that it may take, so each says at every step by when the next one is due (Pulse), and one that is late stops the beat.
-  Not so the side jobs that no state depends on: health reports, Home Assistant's birth, metrics.
+- A call that blocks the event loop stops every task, and with them the one here: no notification is sent any more. With
+  systemd, the SIGABRT that follows leaves a traceback of the blocked call in the journal.
+- A task that ends by an error ends its TaskGroup and with it the process. Nothing has to watch for that.
+- A task that waits for something that never comes looks like an idle one. Only the loop itself knows how long its next
+  step may take, so each says so at every step (Pulse), and while one is overdue no notification is sent. Side jobs that
+  no state depends on are left out: health reports, Home Assistant's birth message, metrics.
 
 A PBX or a broker that is down, slow or refuses the login is none of these: the loops go on trying, and are on time.
 """
@@ -20,17 +20,15 @@ from typing import Self
 
 from bridge.domain.clock import Clock
 from bridge.log import Recurring
-from bridge.runtime import heartbeat
 from bridge.runtime.heartbeat import Heartbeat
 from bridge.runtime.sd_notify import Notify
-
-_TICK = 1.0
+from bridge.runtime.timing import USUAL, Timing
 
 _logger = logging.getLogger(__name__)
 
 
 class Pulse:
-    """Which loops are on time. Each says at every step by when the next one is due, as it knows what it waits for."""
+    """Which loops are on time. Each loop says at every step by when its next one is due."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -38,27 +36,31 @@ class Pulse:
         """By loop, on the monotonic clock."""
 
     def expect(self, loop: str, within: float) -> None:
-        """`loop` has made a step; the next comes within so many seconds, or it is stuck."""
+        """`loop` has made a step; if the next does not follow within so many seconds, it is stuck."""
         self._due[loop] = self._clock.monotonic() + within
 
     def late(self) -> Iterator[str]:
-        """The loops that are not on time."""
+        """The loops whose next step is overdue."""
         now = self._clock.monotonic()
         return (loop for loop, due in self._due.items() if due < now)
 
 
 class Supervision:
-    """What one process tells, over all lives of its bridge. A context manager: its end takes the heartbeat away."""
+    """Notifies systemd and writes the heartbeat file, for one process and all bridges that reloads bring.
 
-    def __init__(self, environ: Mapping[str, str], clock: Clock | None = None) -> None:
+    A context manager: on exit the heartbeat file is removed.
+    """
+
+    def __init__(self, environ: Mapping[str, str], clock: Clock | None = None, timing: Timing = USUAL) -> None:
         self._environ = environ
         self._clock = clock or Clock()
+        self._timing = timing
         self._notify = Notify(environ)
         self._heartbeat: Heartbeat | None = None
         self._unwritten = Recurring(_logger)
         self._stuck = Recurring(_logger)
         self._status: str | None = None
-        self._reload_refused = False
+        self._reload_rejected = False
 
     def __enter__(self) -> Self:
         return self
@@ -70,58 +72,59 @@ class Supervision:
             self._heartbeat.remove()
 
     def reloading(self) -> None:
-        """The configuration is about to be read again; `attend` of the next life ends that, or `stays`."""
+        """The configuration is about to be read again. Ends with `attend` of the next bridge, or `reload_rejected`."""
         self._notify.reloading()
 
-    def stays(self) -> None:
-        """The configuration was no good, all goes on as before; the status says so until one is accepted."""
-        self._reload_refused = True
+    def reload_rejected(self) -> None:
+        """The new configuration is invalid and the running one stays; the status says so until one is accepted."""
+        self._reload_rejected = True
         self._notify.ready()
 
     def stopping(self) -> None:
-        """The end has begun."""
+        """The process is about to end."""
         self._notify.stopping()
 
     async def attend(self, name: str, pulse: Pulse, status: Callable[[], str]) -> None:
-        """Say that it is ready, then beat for as long as no loop is late; `name` is the PBX's.
+        """Report that the bridge of the PBX `name` is ready, then that it is well for as long as no loop is late.
 
-        To be started after all the loops, so that they run by then. `status` tells in one line how it stands.
+        To be started after all the loops, so that they run by then. `status` gives the status line.
         """
         self._take_file(name)
-        self._reload_refused = False
+        self._reload_rejected = False
         self._notify.ready()
-        half = None if self._notify.watchdog is None else self._notify.watchdog / 2
-        fed = written = float("-inf")
+        # systemd's advice (sd_watchdog_enabled(3)): notify at half of the interval.
+        half = float("inf") if self._notify.watchdog is None else self._notify.watchdog / 2
+        notified = written = float("-inf")
         late: set[str] = set()
         while True:
             before, late = late, set(pulse.late())
-            stuck = sorted(before & late)  # after a sleep of the whole machine everybody is late once
-            self._tell(status(), stuck)
+            stuck = sorted(before & late)  # late twice: after a sleep of the whole machine every loop is late once
+            self._report(status(), stuck)
             now = self._clock.monotonic()
-            if half is not None and now - fed >= half and not stuck:
+            if now - notified >= half and not stuck:
                 self._notify.alive()
-                fed = now
-            if now - written >= heartbeat.INTERVAL and not stuck:
+                notified = now
+            if now - written >= self._timing.heartbeat_interval and not stuck:
                 self._write()
                 written = now
-            await asyncio.sleep(min(_TICK, heartbeat.INTERVAL, _TICK if half is None else half / 2))
+            await asyncio.sleep(min(self._timing.tick, self._timing.heartbeat_interval, half / 2))
 
     def _take_file(self, name: str) -> None:
-        """A reload may have changed the name."""
+        """Choose the file; a reload may have changed the name."""
         file = Heartbeat(name, self._environ)
         if self._heartbeat is not None and self._heartbeat.path != file.path:
             self._heartbeat.remove()
         self._heartbeat = file
 
-    def _tell(self, status: str, stuck: list[str]) -> None:
+    def _report(self, status: str, stuck: list[str]) -> None:
         if stuck:
             named = ", ".join(stuck)
-            self._stuck.failed(f"stuck: {named}; this process says no more that it is well", logging.ERROR)
+            self._stuck.failed(f"stuck: {named}; the watchdog is no longer notified", logging.ERROR)
             status = f"stuck: {named}; {status}"
         else:
-            self._stuck.recovered("nothing is stuck any more")
-        if self._reload_refused:
-            status = f"{status}; the last reload was refused, the log says why"
+            self._stuck.recovered("no loop is stuck any more, the watchdog is notified again")
+        if self._reload_rejected:
+            status = f"{status}; the last reload was refused, see the log"
         if status != self._status:
             self._status = status
             self._notify.status(status)
@@ -132,6 +135,6 @@ class Supervision:
         try:
             self._heartbeat.beat()
         except OSError as error:
-            self._unwritten.failed(f"no heartbeat can be written, '3cx2mqtt health' will not know this bridge: {error}")
+            self._unwritten.failed(f"cannot write the heartbeat, '3cx2mqtt health' cannot see this bridge: {error}")
         else:
             self._unwritten.recovered(f"the heartbeat is written to {self._heartbeat.path} again")

@@ -1,6 +1,5 @@
 """The heartbeat file, and the command that looks at it."""
 
-import asyncio
 import json
 import logging
 import os
@@ -8,7 +7,6 @@ import re
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,13 +14,16 @@ import pytest
 from bridge.cli import main
 from bridge.domain.clock import Clock
 from bridge.errors import BridgeError
-from bridge.runtime import heartbeat
 from bridge.runtime.heartbeat import Heartbeat
 from bridge.runtime.supervision import Pulse, Supervision
+from bridge.runtime.timing import Timing
+from tests.support.limits import limit
+from tests.support.supervised import attended
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 2**22 + 1
 """A process id that Linux never gives."""
+QUICK = Timing(tick=0.01, heartbeat_interval=0.01)
 
 
 def config_of(tmp_path: Path, text: str = "pbx: {name: hq}\n") -> str:
@@ -31,13 +32,7 @@ def config_of(tmp_path: Path, text: str = "pbx: {name: hq}\n") -> str:
     return str(path)
 
 
-async def attend(supervision: Supervision, name: str, pulse: Pulse | None = None, seconds: float = 0.1) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await supervision.attend(name, pulse or Pulse(Clock()), lambda: "")
-
-
-def test_it_lies_where_systemd_or_the_session_has_room_for_it_else_in_the_temporary_folder() -> None:
+def test_the_file_is_in_the_runtime_directory_of_systemd_or_the_session_else_in_the_temporary_folder() -> None:
     def place(**environ: str) -> str:
         return str(Heartbeat("hq", environ).path)
 
@@ -52,11 +47,11 @@ def test_a_folder_of_its_own_is_closed_to_others(tmp_path: Path) -> None:
     file.beat()
     assert file.path.parent.stat().st_mode & 0o777 == 0o700
     assert [each.name for each in file.path.parent.iterdir()] == ["hq.heartbeat"]
-    assert 0 <= file.age() < 1
+    assert 0 <= file.age() < limit(1)
 
 
 @pytest.mark.parametrize("kind", ["open to others", "a link", "a file"])
-def test_a_folder_that_somebody_else_may_have_prepared_is_not_used(tmp_path: Path, kind: str) -> None:
+def test_a_folder_that_another_user_may_have_created_is_not_used(tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "3cx2mqtt"
     if kind == "open to others":
         folder.mkdir()
@@ -86,16 +81,16 @@ def test_a_folder_of_another_user_is_not_used(tmp_path: Path) -> None:
     ("content", "why"),
     [
         (None, "not running: there is no "),
-        ("", "cannot tell: "),
-        ("[]", "cannot tell: "),
-        ('{"pid": 1}', "cannot tell: "),
-        ({"pid": NOBODY, "monotonic": 0}, f"not running: the process {NOBODY} of "),
+        ("", "cannot read the heartbeat file "),
+        ("[]", "cannot read the heartbeat file "),
+        ('{"pid": 1}', "cannot read the heartbeat file "),
+        ({"pid": NOBODY, "monotonic": 0}, f"not running: the process {NOBODY} named in "),
         ({"pid": 2**70, "monotonic": 0}, "not running: the process "),
-        ({"pid": os.getpid(), "monotonic": -31}, "hangs: the process {pid} beat 31 s ago for the last time"),
+        ({"pid": os.getpid(), "monotonic": -31}, "not responding: last heartbeat of process {pid} 31 s ago"),
         ({"pid": os.getpid(), "monotonic": 3600}, "not running: the process "),  # of an earlier boot
     ],
 )
-def test_health_says_in_one_line_what_is_wrong(
+def test_health_reports_in_one_line_what_is_wrong(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | dict[str, float] | None, why: str
 ) -> None:
     file = Heartbeat("hq", os.environ)
@@ -134,7 +129,7 @@ def test_health_needs_no_more_of_the_configuration_than_the_name(
 
 
 @pytest.mark.parametrize("text", ["pbx: {name: ../../etc}\n", "pbx: {name: [\n", "pbx: {name: !env NOT_THERE}\n"])
-def test_a_configuration_that_tells_no_name_ends_with_78(tmp_path: Path, text: str) -> None:
+def test_a_configuration_without_a_usable_name_ends_with_78(tmp_path: Path, text: str) -> None:
     assert main(["health", "-c", config_of(tmp_path, text)]) == 78
 
 
@@ -148,7 +143,7 @@ def test_health_loads_no_network_library(tmp_path: Path) -> None:
     assert done.stdout == "set()\n"
 
 
-def test_image_and_compose_example_ask_for_it(tmp_path: Path) -> None:
+def test_image_and_compose_example_use_the_command(tmp_path: Path) -> None:
     Heartbeat("hq", os.environ).beat()
     image, compose = (
         (ROOT / name).read_text() for name in ("Dockerfile", "examples/docker-compose/docker-compose.yaml")
@@ -160,46 +155,54 @@ def test_image_and_compose_example_ask_for_it(tmp_path: Path) -> None:
         assert main([*arguments, "-c", config_of(tmp_path)]) == 0
 
 
-async def test_a_supervised_bridge_beats_and_takes_the_file_away_at_its_end() -> None:
-    with Supervision(os.environ) as supervision:
-        await attend(supervision, "hq")
-        assert Heartbeat("hq", os.environ).age() < 1
-        await attend(supervision, "branch")  # a reload with another name
-        assert not Heartbeat("hq", os.environ).path.exists()
-        assert Heartbeat("branch", os.environ).age() < 1
+async def test_a_supervised_bridge_writes_heartbeats_and_removes_the_file_at_its_end() -> None:
+    with Supervision(os.environ, timing=QUICK) as supervision:
+        async with attended(supervision, Pulse(Clock()), "hq") as passes:
+            await passes.more(1)
+            assert Heartbeat("hq", os.environ).age() < limit(1)
+        async with attended(supervision, Pulse(Clock()), "branch") as passes:  # a reload with another name
+            await passes.more(1)
+            assert not Heartbeat("hq", os.environ).path.exists()
+            assert Heartbeat("branch", os.environ).age() < limit(1)
     assert list(Heartbeat("branch", os.environ).path.parent.iterdir()) == []
 
 
-async def test_the_file_of_another_process_is_left_alone() -> None:
+async def test_the_file_of_another_process_is_not_removed() -> None:
     file = Heartbeat("hq", os.environ)
     with Supervision(os.environ) as supervision:
-        await attend(supervision, "hq")
+        async with attended(supervision, Pulse(Clock())) as passes:
+            await passes.more(1)
         file.path.write_text(json.dumps({"pid": NOBODY, "monotonic": 1}))
     assert file.path.exists()
 
 
-async def test_a_stuck_loop_lets_the_beat_grow_old(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heartbeat, "INTERVAL", 0.05)
+async def test_while_a_loop_is_stuck_no_heartbeat_is_written() -> None:
     pulse = Pulse(Clock())
     file = Heartbeat("hq", os.environ)
-    with Supervision(os.environ) as supervision:
-        await attend(supervision, "hq", pulse, 0.5)
-        assert file.age() < 0.3
-        pulse.expect("users", -1)
-        await attend(supervision, "hq", pulse, 0.5)
-        assert file.age() > 0.3
+    with Supervision(os.environ, timing=QUICK) as supervision:
+        async with attended(supervision, pulse) as passes:
+            await passes.more(1)
+            first = file.path.read_text()
+            await passes.until(lambda: file.path.read_text() != first)
+            pulse.expect("users", -1)
+            await passes.more(2)  # it counts as stuck when it is late in two passes
+            last = file.path.read_text()
+            await passes.more(10)
+            assert file.path.read_text() == last
+            pulse.expect("users", 3600)
+            await passes.until(lambda: file.path.read_text() != last)
 
 
-async def test_where_nothing_can_be_written_it_is_said_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+async def test_a_heartbeat_that_cannot_be_written_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(heartbeat, "INTERVAL", 0.05)
     caplog.set_level(logging.INFO, "bridge")
     environ = {"RUNTIME_DIRECTORY": str(tmp_path / "none")}
-    with Supervision(environ) as supervision:
-        await attend(supervision, "hq", seconds=0.3)
-        assert [record.levelname for record in caplog.records] == ["WARNING"]
-        assert "'3cx2mqtt health' will not know this bridge: [Errno 2] No such file" in caplog.text
-        (tmp_path / "none").mkdir()
-        await attend(supervision, "hq", seconds=0.3)
-        assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    with Supervision(environ, timing=QUICK) as supervision:
+        async with attended(supervision, Pulse(Clock())) as passes:
+            await passes.more(10)
+            assert [record.levelname for record in caplog.records] == ["WARNING"]
+            assert "'3cx2mqtt health' cannot see this bridge: [Errno 2] No such file" in caplog.text
+            (tmp_path / "none").mkdir()
+            await passes.until(Heartbeat("hq", environ).path.exists)
+            assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]

@@ -1,13 +1,13 @@
 """Discovery is published again in parts, from what is true when the turn of each device comes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
 
 from bridge.domain.message import Message
-from bridge.domain.model import Round, UserRow
+from bridge.domain.model import Round, User, UserRow
 from bridge.domain.privacy import CallerId
 from bridge.engine.engine import USERS, Engine, Policy
 from bridge.engine.settings import UsersSettings
@@ -145,8 +145,13 @@ async def test_a_restore_publishes_the_deleted_devices_alone(setup: Setup) -> No
 
 
 async def test_nothing_is_rendered_while_disconnected(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    rendered: list[object] = []
-    monkeypatch.setattr(setup.engine, "snapshot", lambda outputs: rendered.append(outputs) or ())
+    rendered: list[User | None] = []
+
+    def render(_before: User | None, after: User | None) -> Iterator[Message]:
+        rendered.append(after)
+        yield from ()
+
+    monkeypatch.setattr(setup.discovery, "user", render)
     setup.wire.in_step = False
     setup.throttle.received(setup.device(1000), b"")
     setup.republisher.restore()
