@@ -1,1 +1,1 @@
-"""What changes are turned into."""
+"""Outputs: each renders changes of users, groups and the bridge as MQTT messages."""

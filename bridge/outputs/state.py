@@ -1,4 +1,4 @@
-"""The bridge's own topics: a document and a few flat topics per user and group, and what it says about itself."""
+"""The bridge's own topics: a JSON document and plain values per user and group, and those about the bridge itself."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +15,7 @@ ONLINE, OFFLINE = b"online", b"offline"
 
 
 class StateOutput:
-    """Publishes users and the bridge. `about` is what `bridge/info` says beside the version and the sources."""
+    """Renders users, groups and the bridge. `about` is added to `bridge/info`, beside versions and sources."""
 
     def __init__(self, topics: Topics, about: Mapping[str, object], *, monitor: bool = True) -> None:
         """Without `monitor` the source of monitor rows is off, and so is their topic."""
@@ -24,7 +24,7 @@ class StateOutput:
         self._monitor = monitor
 
     def user(self, before: User | None, after: User | None) -> Iterator[Message]:
-        """State first, for the lights; the large document last."""
+        """The state first, as lights wait for it; the large document last."""
         if after is None:
             yield from self._cleared(before)
             return
@@ -39,8 +39,8 @@ class StateOutput:
             yield Message(self._topics.user_monitor(dn), encode(after.monitor or "null"), Rank.DETAIL)
 
     def call(self, user: User, event: CallEvent) -> Iterator[Message]:
-        """An event of its moment: never retained, and at least once."""
-        happened = {
+        """An event of a call: never retained, as it would be taken for a new one later, and at least QoS 1."""
+        content = {
             "event_type": event.event_type,
             "id": event.id,
             "answered": event.answered,
@@ -51,19 +51,19 @@ class StateOutput:
             "duration": event.duration,
         }
         topic = self._topics.user_call(user.number)
-        yield Message(topic, encode(to_json(happened)), Rank.STATE, retain=False, least_qos=1)
+        yield Message(topic, encode(to_json(content)), Rank.STATE, retain=False, least_qos=1)
 
     def group(self, before: Group | None, after: Group) -> Iterator[Message]:
-        """Who of the group is busy, and who is in which state."""
+        """Whether a member is busy, and which members are in which state."""
         if before is None or before.busy is not after.busy:
             yield Message(self._topics.group_busy(after.name), _BUSY[after.busy], Rank.BUSY)
         if before != after:
             members: dict[str, list[str]] = {"busy": [dn for dn, _, busy in after.members if busy]}
-            members |= {word: [dn for dn, state, _ in after.members if state is word] for word in State}
+            members |= {state: [dn for dn, own, _ in after.members if own is state] for state in State}
             yield Message(self._topics.group(after.name), encode(to_json(members)), Rank.DOCUMENT)
 
     def bridge(self, before: Bridge | None, after: Bridge) -> Iterator[Message]:
-        """`bridge/info` first: it says whose topics these are."""
+        """`bridge/info` first: it names the PBX that owns the topics."""
         topics = self._topics
         if before is None or (before.sources, before.pbx_version) != (after.sources, after.pbx_version):
             yield Message(topics.bridge_info, encode(to_json(self._info(after))), Rank.BRIDGE)
@@ -101,7 +101,7 @@ class StateOutput:
 
 
 def document(user: User) -> str:
-    """The user's JSON document. Every key is always there; what is not known is null."""
+    """The user's JSON document. All keys are always present; what is not known is null."""
     known = to_json(
         {
             "number": user.number,
@@ -137,5 +137,5 @@ def _call(call: ShownCall) -> dict[str, object]:
 
 
 def encode(text: str) -> bytes:
-    """UTF-8; halves of surrogate pairs, which JSON can smuggle in, become question marks."""
+    """UTF-8. Lone surrogates, which JSON escapes can produce and UTF-8 cannot encode, become question marks."""
     return text.encode("utf-8", "replace")

@@ -41,7 +41,7 @@ class Heartbeat:
             folder = Path(environ.get("TMPDIR") or "/tmp", f"3cx2mqtt-{os.getuid()}")  # noqa: S108  # checked below
         self.path = folder / f"{name}.heartbeat"
 
-    def beat(self) -> None:
+    def write(self) -> None:
         """Write the current time. Raises OSError where the file cannot be written or its folder is not private."""
         if self._private:
             self.path.parent.mkdir(mode=0o700, exist_ok=True)

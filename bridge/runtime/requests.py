@@ -100,7 +100,7 @@ class Requests:
 
 def _whole_number(request: Mapping[str, object], name: str) -> int | None:
     value = request.get(name)
-    # True and False are whole numbers to Python, and not to whoever wrote them.
+    # bool is a subclass of int in Python, and `true` is no number in JSON.
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
         return value
     raise BridgeError(f"{name} must be a whole number that is not negative, not {value!r}")

@@ -4,7 +4,7 @@
 def status_line(
     users: int, *, pbx_online: bool, pbx_problem: str | None, broker_lost: str | None, broker_denial: str | None
 ) -> str:
-    """Such as `3 users; PBX online; broker online`; problems in the words of their errors.
+    """Such as `3 users; PBX online; broker online`; problems with the messages of their errors.
 
     `broker_lost` says why there is no connection to the broker, `broker_denial` what the broker does not let be
     published although there is one.

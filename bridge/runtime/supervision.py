@@ -1,6 +1,6 @@
 """Reports whether the process is well: to systemd by notifications, to a health check by the heartbeat file.
 
-Both are told only while all is well, so what counts as well decides what they detect:
+Both happen only while all is well, so what counts as well decides which failures they detect:
 
 - A call that blocks the event loop stops every task, and with them the one here: no notification is sent any more. With
   systemd, the SIGABRT that follows leaves a traceback of the blocked call in the journal.
@@ -133,7 +133,7 @@ class Supervision:
         if self._heartbeat is None:
             return
         try:
-            self._heartbeat.beat()
+            self._heartbeat.write()
         except OSError as error:
             self._unwritten.failed(f"cannot write the heartbeat, '3cx2mqtt health' cannot see this bridge: {error}")
         else:

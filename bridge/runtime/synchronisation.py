@@ -47,7 +47,7 @@ class Synchronisation:
             self._engine.adopt(retained.remembered(), same_options=same_options)
             self._lights.adopt(retained.lights())
         wanted = (*self._engine.snapshot(), *self._requests.retained(), *self._lights.retained())
-        # Lights that this bridge has too are not told goodbye: they get their state in a moment.
+        # Lights that this bridge drives too get no farewell message: their next command follows at once.
         kept = self._lights.topics
         farewell, self._inherited = [each for each in self._inherited if each.topic not in kept], ()
         return [*farewell, *self._throttle.passing(retained.difference(self._throttle.allowed(wanted)))]

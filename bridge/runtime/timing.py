@@ -18,7 +18,7 @@ class Timing:
     longest_step: float = 30.0
     """A periodic loop that has not run for so long counts as stuck."""
     first_answer: float = 5.0
-    """How long the first publish waits for the PBX's first answer, so that nobody sees a moment of `unknown`."""
+    """How long the first publish waits for the PBX's first answer, so that no brief `unknown` is published."""
     health_interval: float = 60.0
     """From one `bridge/health` to the next."""
     discovery_interval: float = 5.0

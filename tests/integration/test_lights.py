@@ -1,8 +1,9 @@
-"""Lights on a real broker, driven by the real bridge: they follow, come back, are paused, and never stay green."""
+"""Simulated lights on a real broker, driven by the bridge: calls, power cuts, pauses, overrides, farewell messages."""
 
 import asyncio
 import json
 import signal
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -10,10 +11,13 @@ import pytest
 from aiohttp import web
 
 from bridge.commands import running_bridge
+from bridge.domain.message import Message
 from bridge.errors import BridgeError
+from bridge.mqtt.outbox import Outbox
 from bridge.simulator import SimulatedPbx
 from tests.support.bridges import BridgeProcess, read_config, running, write_config
 from tests.support.lights import SimulatedLight
+from tests.support.limits import limit
 from tests.support.mosquitto import Mosquitto
 from tests.support.subscriber import Subscriber
 
@@ -40,6 +44,12 @@ def config(folder: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, more: s
         call_control="enabled: true",
         more=more,
     )
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(limit(10)):
+        while not condition():
+            await asyncio.sleep(0.01)
 
 
 def bridge(folder: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto) -> AbstractAsyncContextManager[None]:
@@ -88,7 +98,7 @@ async def test_lights_of_three_makes_follow_a_call(
         assert not [payload for light in (desk, door, hall) for payload, retained in light.commands if retained]
 
 
-async def test_a_light_that_lost_its_power_is_told_when_it_is_back(
+async def test_a_light_gets_its_command_again_when_its_power_is_back(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     async with SimulatedLight(broker.port, "zigbee2mqtt") as desk, bridge(tmp_path, pbx, url, broker):
@@ -102,7 +112,7 @@ async def test_a_light_that_lost_its_power_is_told_when_it_is_back(
         await desk.until(on=True, color=BLUE)
 
 
-async def test_after_a_restart_of_the_broker_lights_are_told_again(
+async def test_after_a_restart_of_the_broker_lights_get_their_commands_again(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
 ) -> None:
     async with SimulatedLight(broker.port, "zigbee2mqtt") as desk, bridge(tmp_path, pbx, url, broker):
@@ -115,7 +125,7 @@ async def test_after_a_restart_of_the_broker_lights_are_told_again(
         await desk.until(on=True, color=BLUE)
 
 
-async def test_when_the_pbx_is_silent_nothing_stays_green(
+async def test_when_the_pbx_does_not_answer_no_light_stays_green(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for bound in ("bridge.engine.engine.SHORTEST_BOUND", "bridge.sources.threecx.poll._LEAST_TRUST"):
@@ -160,7 +170,7 @@ async def test_pause_and_override_outlive_a_restart_of_the_bridge(
             await hall.until(on=True, color=BLUE)
 
 
-async def test_what_makes_no_sense_is_refused_and_said_so(
+async def test_invalid_requests_are_refused_with_a_reason(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     async with BridgeProcess.start(config(tmp_path, pbx, url, broker)) as process:
@@ -179,7 +189,7 @@ async def test_what_makes_no_sense_is_refused_and_said_so(
         assert subscriber.json("3cx/lights/desk/state")["shows"] == "available"
 
 
-async def test_a_light_that_is_configured_no_more_leaves_nothing_behind(
+async def test_a_light_removed_from_the_configuration_leaves_nothing_retained(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     async with bridge(tmp_path, pbx, url, broker):
@@ -192,21 +202,21 @@ async def test_a_light_that_is_configured_no_more_leaves_nothing_behind(
         assert not [topic for topic in subscriber.latest if "light" in topic]
 
 
-async def test_light_test_walks_through_the_palette_and_the_running_bridge_waits(
+async def test_light_test_shows_the_palette_while_the_running_bridge_pauses_the_light(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     path = config(tmp_path, pbx, url, broker)
     async with SimulatedLight(broker.port, "wled") as hall, running(path):
         await hall.until(on=True, color=GREEN)
         hall.commands.clear()
-        told: list[str] = []
+        lines: list[str] = []
         await running_bridge.light_test(
-            read_config(path), "hall", told.append, seconds=0.6
+            read_config(path), "hall", lines.append, seconds=0.6
         )  # two commands are 0.25 s apart
-        assert [line.split()[0] for line in told] == [
+        assert [line.split()[0] for line in lines] == [
             *("available", "away", "do_not_disturb", "ringing", "dialing", "on_call", "on_hold", "offline", "unknown")
         ]
-        assert told[3] == "ringing         #ff0000 at 100 %, blinking"
+        assert lines[3] == "ringing         #ff0000 at 100 %, blinking"
         shown = [json.loads(payload) for payload, _ in hall.commands[:8]]  # dialing looks as on_call does
         assert [look["seg"][0]["col"][0] for look in shown if look["on"]][:3] == [
             [0, 255, 0],
@@ -215,29 +225,29 @@ async def test_light_test_walks_through_the_palette_and_the_running_bridge_waits
         ]
         assert [look["on"] for look in shown] == [True] * 6 + [False, True]
         await hall.until(on=True, color=GREEN)
-        said = "3cx/lights/hall/state"
-        words = [json.loads(payload)["shows"] for payload in subscriber.payloads(said)]
-        assert set(words) == {"available", "override"}
+        state = "3cx/lights/hall/state"
+        shown_as = [json.loads(payload)["shows"] for payload in subscriber.payloads(state)]
+        assert set(shown_as) == {"available", "override"}
         await subscriber.publish("3cx/lights/hall/set", '{"override": {"color": "magenta", "for": "1h"}}')
-        await subscriber.until(lambda: (subscriber.json(said)["override"] or {}).get("color") == "#ff00ff")
-        await running_bridge.light_test(read_config(path), "hall", told.append, seconds=0.01)
+        await subscriber.until(lambda: (subscriber.json(state)["override"] or {}).get("color") == "#ff00ff")
+        await running_bridge.light_test(read_config(path), "hall", lines.append, seconds=0.01)
         await hall.until(on=True, color=MAGENTA)
-        assert subscriber.json(said)["override"]["until"] is not None
+        assert subscriber.json(state)["override"]["until"] is not None
         await subscriber.publish("3cx/lights/hall/set", '{"pause": true}')
-        await subscriber.until(lambda: subscriber.json(said)["paused"])
+        await subscriber.until(lambda: subscriber.json(state)["paused"])
         with pytest.raises(BridgeError, match="is paused: end that first"):
-            await running_bridge.light_test(read_config(path), "hall", told.append)
+            await running_bridge.light_test(read_config(path), "hall", lines.append)
         with pytest.raises(BridgeError, match="there is no light 'roof' in lights: there are desk, door, hall"):
-            await running_bridge.light_test(read_config(path), "roof", told.append)
+            await running_bridge.light_test(read_config(path), "roof", lines.append)
         path = config(tmp_path, pbx, url, broker, more="lights: [{name: roof, driver: wled, topic: r, users: ['101']}]")
         with pytest.raises(BridgeError, match="does not know the light 'roof': reload or restart it first"):
-            await running_bridge.light_test(read_config(path), "roof", told.append)
+            await running_bridge.light_test(read_config(path), "roof", lines.append)
 
 
 @pytest.mark.parametrize(
     "odd", ['{"color": ["red"]}', '{"color": "red", "blink": []}', '{"color": {}, "for": []}', "[[]]"]
 )
-async def test_no_message_makes_the_bridge_deaf(
+async def test_an_invalid_override_does_not_stop_later_requests(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber, odd: str
 ) -> None:
     async with BridgeProcess.start(config(tmp_path, pbx, url, broker)) as process:
@@ -250,16 +260,33 @@ async def test_no_message_makes_the_bridge_deaf(
 
 
 async def test_after_a_stall_a_light_gets_the_newest_command_and_no_burst_of_them(
-    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    published: list[Message] = []
+    """What the bridge gives to its MQTT session: the broker, which is stalled, shows nothing."""
+    publish = Outbox.publish
+
+    def noted(self: Outbox, message: Message) -> None:
+        published.append(message)
+        publish(self, message)
+
+    def commands(after: str = "") -> int:
+        """Commands to the light, or those of them behind the user's first state `after`."""
+        topics = [(message.topic, message.payload.decode()) for message in published]
+        answered = ("3cx/users/101/state", after)
+        begin = (topics.index(answered) if answered in topics else len(topics)) if after else 0
+        return len([topic for topic, _ in topics[begin:] if topic == "zigbee2mqtt/desk-ada/set"])
+
+    monkeypatch.setattr(Outbox, "publish", noted)
     async with SimulatedLight(broker.port, "zigbee2mqtt") as desk, bridge(tmp_path, pbx, url, broker):
         await desk.until(on=True, color=GREEN)
         broker.pause()
         seen = len(desk.commands)
+        before = commands()
         call = pbx.exchange.ring("0301234567", "101")
-        await asyncio.sleep(2)
+        await until(lambda: commands() >= before + 4)  # it blinks: bright, dim, bright, dim
         pbx.exchange.answer(call, "101")
-        await asyncio.sleep(0.5)
+        await until(lambda: commands(after="on_call") >= 1)
         broker.go_on()
         await desk.until(on=True, color=RED)
         async with Subscriber(broker.port) as subscriber:
@@ -267,16 +294,16 @@ async def test_after_a_stall_a_light_gets_the_newest_command_and_no_burst_of_the
         assert len(desk.commands) - seen <= 2
 
 
-async def test_a_paused_light_gets_no_farewell_from_a_bridge_that_never_came_so_far(
+async def test_a_paused_light_gets_no_farewell_message_from_a_bridge_that_never_synchronised(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
-    async def silent(_: web.Request) -> web.StreamResponse | None:
+    async def no_answer(_: web.Request) -> web.StreamResponse | None:
         await asyncio.Event().wait()
         return None
 
     await subscriber.publish("3cx/bridge/info", '{"pbx":{"name":"hq"}}', retain=True)
     await subscriber.publish("3cx/lights/desk/state", '{"paused":true}', retain=True)
-    pbx.intercept = silent
+    pbx.intercept = no_answer
     async with SimulatedLight(broker.port, "zigbee2mqtt") as desk:
         async with BridgeProcess.start(config(tmp_path, pbx, url, broker)) as process:
             await process.says("connected to")
@@ -285,7 +312,7 @@ async def test_a_paused_light_gets_no_farewell_from_a_bridge_that_never_came_so_
         assert desk.commands == []
 
 
-async def test_a_topic_can_be_home_assistant_s_birth_and_a_light_s_return(
+async def test_a_topic_can_be_birth_topic_and_availability_topic_of_a_light(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     light = "{name: a, driver: home_assistant, topic: a/set, users: ['101'], availability: homeassistant/status}"

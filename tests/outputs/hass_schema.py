@@ -1,7 +1,7 @@
 """What Home Assistant 2026.11 accepts as a device discovery payload, as JSON Schema; strict where it is strict.
 
 Sources: its MQTT documentation and the behaviour of a running one. Component keys are limited to those the bridge has
-reason to use: Home Assistant itself drops unknown ones in silence, which hides typing mistakes.
+reason to use: Home Assistant itself drops unknown ones without a message, which hides typing mistakes.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Discovery payloads: valid for Home Assistant, the same every time, and about topics that really are published."""
+"""Discovery payloads: valid for Home Assistant, the same every time, and with topics that the bridge uses."""
 
 import json
 import re
@@ -106,7 +106,7 @@ def components(payload: bytes) -> dict[str, dict[str, Any]]:
     return dict(json.loads(payload)["components"])
 
 
-def test_every_topic_that_discovery_names_is_published_or_listened_to() -> None:
+def test_every_topic_in_discovery_is_published_or_subscribed_to() -> None:
     output = StateOutput(TOPICS, {})
     published = {message.topic for message in (*output.user(None, USER), *output.bridge(None, BRIDGE))}
     published |= {message.topic for message in (*output.group(None, GROUP), *output.call(USER, EVENT))}
@@ -146,7 +146,7 @@ def test_entity_ids_are_made_from_numbers_and_belong_to_their_platform() -> None
             assert component["default_entity_id"].startswith(f"{component['platform']}.3cx_hq_101_")
 
 
-def test_what_changes_its_platform_changes_its_key_and_the_other_is_removed() -> None:
+def test_an_entity_of_another_platform_has_another_key_and_the_former_is_removed() -> None:
     readable, writable = components(user_payload()[1]), components(writable_payload()[1])
     assert readable.keys() == writable.keys()
     changed = {key for key in readable if readable[key] != writable[key]}
@@ -156,19 +156,19 @@ def test_what_changes_its_platform_changes_its_key_and_the_other_is_removed() ->
             assert len(one[key]) == 1 or other[key] == {"platform": one[key]["platform"]}
 
 
-def test_events_have_no_availability_so_that_they_never_come_back() -> None:
+def test_events_have_no_availability_so_that_they_are_never_repeated() -> None:
     assert components(user_payload()[1])["call"]["availability"] == []
 
 
-def test_callers_in_clear_are_left_to_be_enabled_by_whoever_wants_a_history_of_them() -> None:
-    discreet = DiscoveryOutput(TOPICS, "https://pbx.example.com:5001", callers_in_clear=True)
-    _, payload = the_one(discreet.user(None, USER))
+def test_with_callers_in_clear_the_call_event_is_disabled_by_default() -> None:
+    output = DiscoveryOutput(TOPICS, "https://pbx.example.com:5001", callers_in_clear=True)
+    _, payload = the_one(output.user(None, USER))
     assert components(payload)["call"]["enabled_by_default"] is False
     assert [error.message for error in VALIDATOR.iter_errors(json.loads(payload))] == []
     assert not any("enabled_by_default" in component for component in components(user_payload()[1]).values())
 
 
-def test_without_the_source_of_monitor_rows_monitored_goes() -> None:
+def test_without_monitor_status_the_entity_monitored_is_removed() -> None:
     output = DiscoveryOutput(TOPICS, "https://pbx.example.com:5001", monitor=False)
     _, payload = the_one(output.user(None, USER))
     assert components(payload)["monitored"] == {"platform": "binary_sensor"}
@@ -182,7 +182,7 @@ def test_no_department_suggests_no_area() -> None:
     assert "suggested_area" not in json.loads(user_payload(replace(USER, department=None))[1])["device"]
 
 
-def test_only_name_and_department_change_the_payload_and_a_gone_user_clears_it() -> None:
+def test_only_name_and_department_change_the_payload_and_a_removed_user_clears_it() -> None:
     output = DiscoveryOutput(TOPICS, "https://pbx.example.com:5001")
     assert list(output.user(USER, replace(USER, state=State.AWAY, since=5))) == []
     assert len(list(output.user(USER, replace(USER, name="Ada Lovelace")))) == 1

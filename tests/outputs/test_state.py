@@ -1,3 +1,5 @@
+"""The bridge's own topics: which change, and what is in them."""
+
 import json
 from dataclasses import replace
 
@@ -15,7 +17,7 @@ def rendered(before: User | None, after: User | None) -> list[tuple[str, str]]:
     return [(message.topic, message.payload.decode()) for message in OUTPUT.user(before, after)]
 
 
-def test_what_is_not_known_is_null_and_every_key_is_there() -> None:
+def test_what_is_not_known_is_null_and_every_key_is_present() -> None:
     assert json.loads(document(USER)) == {
         "number": "101",
         "name": None,
@@ -32,7 +34,7 @@ def test_what_is_not_known_is_null_and_every_key_is_there() -> None:
     }
 
 
-def test_the_row_stands_in_the_document_as_it_is() -> None:
+def test_the_monitor_row_is_in_the_document_unchanged() -> None:
     row = '{"DN":"101","Expiration":9007199254740993}'
     assert document(replace(USER, monitor=row)).endswith(f',"monitor":{row}}}')
     assert document(replace(USER, monitor="{}")).endswith(',"monitor":null}')
@@ -53,13 +55,13 @@ def test_only_topics_that_change_are_published() -> None:
     assert rendered(away, away) == []
 
 
-def test_a_user_who_goes_takes_all_topics_along() -> None:
+def test_a_removed_user_clears_all_its_topics() -> None:
     topics = {topic for topic, _ in rendered(None, USER)}
     assert {topic for topic, payload in rendered(USER, None) if payload == ""} == topics
     assert rendered(None, None) == []
 
 
-def test_letters_that_no_encoding_knows_do_not_stop_anything() -> None:
+def test_lone_surrogates_are_replaced() -> None:
     (_, _, last, _) = rendered(None, replace(USER, name="Ada \ud800"))
     assert json.loads(last[1])["name"] == "Ada ?"
 

@@ -44,7 +44,7 @@ def test_the_file_is_in_the_runtime_directory_of_systemd_or_the_session_else_in_
 
 def test_a_folder_of_its_own_is_closed_to_others(tmp_path: Path) -> None:
     file = Heartbeat("hq", {"XDG_RUNTIME_DIR": str(tmp_path)})
-    file.beat()
+    file.write()
     assert file.path.parent.stat().st_mode & 0o777 == 0o700
     assert [each.name for each in file.path.parent.iterdir()] == ["hq.heartbeat"]
     assert 0 <= file.age() < limit(1)
@@ -63,7 +63,7 @@ def test_a_folder_that_another_user_may_have_created_is_not_used(tmp_path: Path,
         folder.write_text("")
     file = Heartbeat("hq", {"XDG_RUNTIME_DIR": str(tmp_path)})
     with pytest.raises(OSError):  # noqa: PT011  # of several kinds
-        file.beat()
+        file.write()
     with pytest.raises(BridgeError):
         file.age()
 
@@ -74,7 +74,7 @@ def test_a_folder_of_another_user_is_not_used(tmp_path: Path) -> None:
     folder.mkdir(mode=0o700)
     os.chown(folder, 1, 1)
     with pytest.raises(PermissionError):
-        Heartbeat("hq", {"XDG_RUNTIME_DIR": str(tmp_path)}).beat()
+        Heartbeat("hq", {"XDG_RUNTIME_DIR": str(tmp_path)}).write()
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_health_reports_in_one_line_what_is_wrong(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | dict[str, float] | None, why: str
 ) -> None:
     file = Heartbeat("hq", os.environ)
-    file.beat()
+    file.write()
     if content is None:
         file.path.unlink()
     elif isinstance(content, str):
@@ -124,7 +124,7 @@ def test_health_needs_no_more_of_the_configuration_than_the_name(
 ) -> None:
     for variable, value in environ.items():
         monkeypatch.setenv(variable, value)
-    Heartbeat(name, os.environ).beat()
+    Heartbeat(name, os.environ).write()
     assert main(["health", "-c", config_of(tmp_path, text)]) == 0
 
 
@@ -144,7 +144,7 @@ def test_health_loads_no_network_library(tmp_path: Path) -> None:
 
 
 def test_image_and_compose_example_use_the_command(tmp_path: Path) -> None:
-    Heartbeat("hq", os.environ).beat()
+    Heartbeat("hq", os.environ).write()
     image, compose = (
         (ROOT / name).read_text() for name in ("Dockerfile", "examples/docker-compose/docker-compose.yaml")
     )

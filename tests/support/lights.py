@@ -1,4 +1,4 @@
-"""A simulated light on a real broker: obeys its make's commands, keeps its own state, drops out and comes back."""
+"""A simulated light on a real broker: obeys its make's commands, keeps its own state, goes offline and comes back."""
 
 import asyncio
 from typing import Self
@@ -7,6 +7,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.outputs.lights.firmware import CASES, Firmware
+from tests.support.limits import limit
 
 
 class SimulatedLight:
@@ -19,7 +20,7 @@ class SimulatedLight:
         self.failure: BaseException | None = None
         self._port = port
         self._availability = case.availability
-        self._words = (case.online[0], case.offline[0])
+        self._payloads = (case.online[0], case.offline[0])
         self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._client: Client | None = None
@@ -36,10 +37,10 @@ class SimulatedLight:
         assert self.failure is None, self.failure
 
     async def plug_in(self) -> None:
-        """Power comes: it knows nothing, says that it is online and listens."""
+        """Switch the power on: it subscribes and publishes that it is online."""
         client = Client(CallbackAPIVersion.VERSION2)
         if self._availability is not None:
-            client.will_set(self._availability, self._words[1], qos=1, retain=True)
+            client.will_set(self._availability, self._payloads[1], qos=1, retain=True)
         subscribed = asyncio.Event()
         client.on_subscribe = lambda *_: self._call(subscribed.set)
         client.on_message = lambda _, __, message: self._call(
@@ -48,13 +49,13 @@ class SimulatedLight:
         await asyncio.to_thread(client.connect, "127.0.0.1", self._port)
         client.loop_start()
         client.subscribe(self._filter, qos=1)
-        await asyncio.wait_for(subscribed.wait(), 10)
+        await asyncio.wait_for(subscribed.wait(), limit(10))
         self._client = client
         if self._availability is not None:
-            client.publish(self._availability, self._words[0], qos=1, retain=True)
+            client.publish(self._availability, self._payloads[0], qos=1, retain=True)
 
     async def unplug(self) -> None:
-        """Power goes, without a goodbye: the broker says that it is offline."""
+        """Switch the power off: it does not disconnect cleanly, so the broker publishes its will."""
         if self._client is not None:
             client, self._client = self._client, None
             sock = client.socket()
@@ -66,7 +67,7 @@ class SimulatedLight:
     async def until(self, *, on: bool, color: tuple[int, int, int] | None = None, blinking: bool = False) -> None:
         """Wait until it shows this."""
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(limit(10)):
                 while not self._shows(on, color, blinking):
                     self._changed.clear()
                     await self._changed.wait()

@@ -25,14 +25,15 @@ from bridge.topics import ORIGIN, Topics, object_id, to_json
 
 
 class DiscoveryOutput:
-    """Publishes what Home Assistant needs to show users and bridge as devices.
+    """Renders the discovery payloads by which Home Assistant shows users, groups, lights and bridge as devices.
 
-    Payloads are byte-identical while nothing changes: Home Assistant ignores repeats, and loses components when two
-    different payloads for one device follow each other closely.
+    Payloads are byte-identical while nothing changes: Home Assistant ignores repetitions, and loses components when
+    two different payloads for one device follow each other closely.
 
-    `profiles` are the ones that may be chosen, where changing them is allowed; `queue` allows to log in and out;
-    without `monitor` the source of monitor rows is off. `lights` are the names of those that the bridge drives.
-    `callers_in_clear`: Home Assistant would keep a history of numbers and names, so that is left to be enabled there.
+    `profiles` can be selected, where commands for them are enabled; with `queue` users can be logged in and out.
+    Without `monitor` there are no monitor rows. `lights` are the names of the configured lights. With
+    `callers_in_clear` the call event is disabled until it is enabled in Home Assistant, which would otherwise
+    keep a history of callers' numbers and names.
     """
 
     def __init__(
@@ -56,10 +57,10 @@ class DiscoveryOutput:
         monitored, no_monitored = ((MONITORED,), ()) if monitor else ((), (MONITORED,))
         self._user_entities = (*USER, *monitored, call_event(enabled=not callers_in_clear), profile, login)
         self._removed = {entity.key: {"platform": entity.platform} for entity in (*no_monitored, no_profile, no_login)}
-        """What an earlier configuration may have had instead: a platform alone makes Home Assistant let go of it."""
+        """What an earlier configuration may have published: Home Assistant removes a component with only a platform."""
 
     def user(self, before: User | None, after: User | None) -> Iterator[Message]:
-        """A device per user; only name, number and department are in it."""
+        """A device per user. Name, number and department are all that it depends on."""
         if after is None:
             if before is not None:
                 yield Message(self._user_topic(before), b"", Rank.BRIDGE)
@@ -67,7 +68,7 @@ class DiscoveryOutput:
             yield Message(self._user_topic(after), encode(self._user_payload(after)), Rank.DISCOVERY)
 
     def call(self, _user: User, _event: CallEvent) -> Iterator[Message]:
-        """Nothing: discovery has said where the events come."""
+        """Nothing: discovery names the topic of the events."""
         yield from ()
 
     def group(self, before: Group | None, after: Group) -> Iterator[Message]:
@@ -77,7 +78,7 @@ class DiscoveryOutput:
             yield Message(topic, encode(self._group_payload(after)), Rank.DISCOVERY)
 
     def bridge(self, before: Bridge | None, _after: Bridge) -> Iterator[Message]:
-        """The bridge's own device, ahead of the others, which refer to it; and a device per light."""
+        """The bridge's own device, first because the others refer to it (`via_device`); and a device per light."""
         if before is None:
             yield Message(self._topics.discovery("bridge"), encode(self._bridge_payload()), Rank.DISCOVERY)
             for light in self._lights:
@@ -145,7 +146,7 @@ class DiscoveryOutput:
         return self._payload(device, components, (self._topics.bridge_state,))
 
     def _components(self, entities: Iterable[Entity], prefix: str, name: str, slug: str) -> dict[str, object]:
-        """By key; entity ids are made from numbers, so that they stay when somebody is renamed."""
+        """Components by key. Entity ids are made from numbers, so that they stay when a user is renamed."""
         components: dict[str, object] = {}
         for entity in entities:
             component: dict[str, object] = {
@@ -175,5 +176,5 @@ class DiscoveryOutput:
 
 
 def _slug(text: str) -> str:
-    """What may stand in an entity id."""
+    """`text` with all that an entity id may not contain replaced by underscores."""
     return re.sub(r"[^a-z0-9]+", "_", text.lower())

@@ -1,9 +1,9 @@
 """The entities of each device, as a table: one row per entity, one function per topic it reads or writes.
 
 Rules of Home Assistant's MQTT discovery (2026.11): every component needs `platform` and `unique_id`; an enum sensor
-needs `options` and keeps its old state on any value outside them, while the payload `None` makes it unknown; `name:
+needs `options` and ignores any value outside them, while the payload `None` makes it unknown; `name:
 null` makes an entity the device's main one. An entity that changes its platform under the same key is orphaned, so a
-select and the sensor that stands for it where writing is off have keys of their own.
+select and the sensor that replaces it where commands are off have different keys.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ class Entity:
     state: Topic | None = None
     """Where its state is published."""
     command: Topic | None = None
-    """Where it sends what somebody wants."""
+    """Where Home Assistant publishes commands."""
 
 
 _STATES = [state.value for state in State if state is not State.UNKNOWN]
@@ -37,7 +37,7 @@ _DIAGNOSTIC = {"entity_category": "diagnostic"}
 
 
 def _flag(key: str, on: str) -> str:
-    """A template for a binary sensor: `on` is its expression, and null under `key` makes it unknown."""
+    """A value template for a binary sensor: ON where the expression `on` is true, unknown where `key` is null."""
     return f"{{{{ None if value_json.{key} is none else 'ON' if {on} else 'OFF' }}}}"
 
 
@@ -94,12 +94,12 @@ MONITORED = Entity(
 
 
 def call_event(*, enabled: bool) -> Entity:
-    """What happens to calls; not `enabled`: it is there for whoever enables it in Home Assistant."""
+    """Events of calls. Without `enabled` the entity is disabled until somebody enables it in Home Assistant."""
     options: dict[str, object] = {
         "name": "Call",
         "icon": "mdi:phone-ring",
         "event_types": [kind.value for kind in CallEventType],
-        "availability": [],  # an event that comes back with the connection would happen a second time
+        "availability": [],  # with one, the last event would be shown as a new one after each reconnect
     }
     return Entity("call", "event", options if enabled else {**options, "enabled_by_default": False}, Topics.user_call)
 
@@ -139,7 +139,7 @@ QUEUE_SWITCH = Entity(
 
 
 def profile_select(profiles: tuple[str, ...]) -> Entity:
-    """Profile where it can be changed; one that is not among `profiles` shows as unknown."""
+    """The profile where it can be changed; a profile that is not one of `profiles` is shown as unknown."""
     return Entity(
         "profile_select",
         "select",
@@ -183,7 +183,7 @@ LIGHT = (
             "name": None,
             "icon": "mdi:lightbulb",
             "device_class": "enum",
-            "options": [*_STATES, *(word.value for word in LightWord)],
+            "options": [*_STATES, *(other.value for other in LightWord)],
             "value_template": "{{ None if value_json.shows == 'unknown' else value_json.shows }}",
         },
         lambda topics, name: topics.light_state(name),

@@ -23,7 +23,7 @@ _CALLS = {State.ON_CALL, State.ON_HOLD}
 _NOT_CALLS = {State.AVAILABLE, State.AWAY, State.DO_NOT_DISTURB, State.OFFLINE}
 
 NEVER = float("inf")
-_NOBODY = (len(State), "", State.UNKNOWN)
+_NO_USER = (len(State), "", State.UNKNOWN)
 """What a light without users shows; its rank is behind that of every user."""
 
 
@@ -57,7 +57,7 @@ class Light:
         """What the light's availability topic says; None while it says nothing."""
         self._ranks = {state: rank for rank, state in enumerate(settings.priority)}
         self._states: dict[str, State] = {}
-        self._top: tuple[int, str, State] | None = _NOBODY
+        self._top: tuple[int, str, State] | None = _NO_USER
         """Rank, DN and state of the most important user; None: to be searched for among all."""
         self._held: dict[str, tuple[State, float]] = {}
         """Calls that have ended, by DN: their state and until when it is shown (monotonic), for `after_call`."""
@@ -93,7 +93,7 @@ class Light:
         """Forget the users' states; `follow` is called again for each."""
         self._states.clear()
         self._held.clear()
-        self._top = _NOBODY
+        self._top = _NO_USER
 
     def send_again(self) -> None:
         """Send the current command again: the light may have missed it."""
@@ -110,7 +110,7 @@ class Light:
             off = hours is not None and hours.after is After.OFF
             return Shown(OFF if off else None, LightWord.OFF, "out of hours")
         _, dn, state = min((self._most_important(), *self._calls_held(now)))
-        return Shown(self.settings.looks[state], state, f"{dn} {state}" if dn else "nobody to follow")
+        return Shown(self.settings.looks[state], state, f"{dn} {state}" if dn else "no user to follow")
 
     def due(self, shown: Shown, now: float) -> Iterator[Command]:
         """The commands to send now. To be called after every change and when `next_time` has come."""
@@ -153,7 +153,7 @@ class Light:
 
         A light may follow thousands of users, and nearly all changes are of others.
         """
-        entry = _NOBODY if state is None else (self._ranks[state], dn, state)
+        entry = _NO_USER if state is None else (self._ranks[state], dn, state)
         if self._top is not None and self._top[1] == dn and entry > self._top:
             self._top = None
         elif self._top is not None:
@@ -162,7 +162,7 @@ class Light:
     def _most_important(self) -> tuple[int, str, State]:
         if self._top is None:
             ranked = ((self._ranks[state], dn, state) for dn, state in self._states.items())
-            self._top = min(ranked, default=_NOBODY)
+            self._top = min(ranked, default=_NO_USER)
         return self._top
 
     def _calls_held(self, now: float) -> Iterator[tuple[int, str, State]]:

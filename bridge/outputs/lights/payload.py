@@ -9,7 +9,7 @@ from bridge.topics import json_object
 
 
 def refuse_others(options: DriverOptions, driver: str, *used: str) -> None:
-    """ValueError where an option is set that `driver` has no use for: ignored, it would puzzle whoever set it."""
+    """ValueError where an option is set that `driver` has no use for: to ignore it would hide a mistake."""
     unset = DriverOptions(options.topic)
     for name in (field.name for field in fields(options)):
         if name not in used and getattr(options, name) != getattr(unset, name):

@@ -1,6 +1,6 @@
-"""What lights make of messages: a small model of each make's own parser, as strict as the make, or stricter.
+"""A small model of each make's own parser, as strict as the make or stricter.
 
-Each begins in disarray: on, in a wrong colour, blinking too fast. A command that leaves something out is found out.
+Each starts on, in a wrong colour and blinking too fast, so that a command which leaves something out is noticed.
 Unknown keys, wrong types and values out of range fail by AssertionError.
 """
 

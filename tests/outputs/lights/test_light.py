@@ -176,7 +176,7 @@ def test_a_light_that_blinks_by_itself_gets_one_command(clock: FakeClock) -> Non
 def test_a_light_without_users_shows_unknown(clock: FakeClock) -> None:
     bench = Bench(clock)
     assert bench.sent() == [(DIM, "unknown")]
-    assert bench.why() == "nobody to follow"
+    assert bench.why() == "no user to follow"
 
 
 def test_of_several_users_the_most_important_state_is_shown(bench: Bench) -> None:
