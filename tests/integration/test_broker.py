@@ -195,7 +195,7 @@ async def test_a_device_deleted_in_home_assistant_stays_deleted_until_a_refresh(
     async with BridgeProcess.start(write_config(tmp_path, pbx, url, broker.port)) as bridge:
         await subscriber.until_latest("3cx/bridge/state", "online")
         await subscriber.publish(topic, "", retain=True)
-        await bridge.says("user_101/config' was deleted by somebody")
+        await bridge.says("user_101/config' cleared by another client")
         await broker.stop()
         await broker.start()
         async with Subscriber(broker.port) as later:
@@ -382,7 +382,7 @@ async def test_the_access_list_in_the_documentation_lets_everybody_do_just_what_
             await light.until_latest("3cx/bridge/state", "online")
             await light.publish("3cx/users/101/set", '{"queue": "logged_out"}')
             await home.publish("homeassistant/device/3cx2mqtt_hq/user_100/config", "", retain=True)
-            await bridge.says("was deleted by somebody")
+            await bridge.says("cleared by another client")
             assert "does not let this login" not in bridge.log()
             assert pbx.users["101"].queue == "LoggedIn"
             assert set(light.latest) == {

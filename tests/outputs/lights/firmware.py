@@ -315,7 +315,7 @@ class Template(_Light):
     """Understands what the payloads of CASES say."""
 
     def receive(self, topic: str, payload: str) -> None:
-        """`dark`, or `<word>: <r>,<g>,<b> = <rrggbb> at <percent> %`."""
+        """`dark`, or `<what it shows>: <r>,<g>,<b> = <rrggbb> at <percent> %`."""
         assert topic == "lights/desk-ada"
         self.on = payload != "dark"
         self.period = None
@@ -331,7 +331,7 @@ class Template(_Light):
 
 @dataclass(frozen=True)
 class Case:
-    """A light, how the bridge is told of it, and what the light says of itself and where."""
+    """A light: its options in the configuration, its availability topic and the payloads that it publishes there."""
 
     options: DriverOptions
     firmware: type[Firmware]
