@@ -69,11 +69,13 @@ class StateOutput:
             yield Message(topics.bridge_info, encode(to_json(self._info(after))), Rank.BRIDGE)
         if before is None or before.pbx_online is not after.pbx_online:
             payload = ONLINE if after.pbx_online else OFFLINE
+            # In a snapshot last of all: it makes Home Assistant's entities available, so their states come before.
             yield Message(topics.bridge_pbx, payload, Rank.HELLO if before is None else Rank.BRIDGE)
         if before is None or before.busy != after.busy:
             yield Message(topics.bridge_users_busy, str(after.busy).encode(), Rank.DETAIL)
         if before is None or before.roster != after.roster:
             yield Message(topics.bridge_users, encode(to_json(self._roster(after))), Rank.DETAIL)
+        # None: no source is asked for a total, so there is no topic.
         if after.count is not None and (before is None or before.count != after.count):
             yield Message(topics.bridge_count, str(after.count).encode(), Rank.DETAIL)
 
@@ -81,6 +83,7 @@ class StateOutput:
         if gone is None:
             return
         topics, dn = self._topics, gone.number
+        # Behind the removal of the device: Home Assistant logs an error for an empty state of an existing entity.
         for topic in (topics.user_state(dn), topics.user_busy(dn), topics.user(dn), topics.user_monitor(dn)):
             yield Message(topic, b"", Rank.DISCOVERY)
 

@@ -41,6 +41,7 @@ class Synchronisation:
     def synchronise(self, retained: RetainedTopics) -> Iterable[Message]:
         """The messages that lead from `retained` to what should be retained now."""
         self._warn_of_another_owner(retained.owner)
+        # Once: after the first connect the engine knows more than what is retained.
         if not self._adopted:
             self._adopted = True
             same_options = retained.options == options_in_force(self._config)

@@ -176,10 +176,7 @@ async def test_health_says_whether_the_daemon_runs(tmp_path: Path, pbx: Simulate
         os.kill(bridge.pid, signal.SIGSTOP)
         await asyncio.sleep(0.5)
         code, said = await health(config, stale=0.5)
-        assert (code, said.startswith("3cx2mqtt: not responding: last heartbeat of process")) == (
-            1,
-            True,
-        )
+        assert (code, said.startswith("3cx2mqtt: not responding: last heartbeat of process")) == (1, True)
         os.kill(bridge.pid, signal.SIGCONT)
         async with asyncio.timeout(10):
             while (await health(config, stale=5))[0]:

@@ -101,8 +101,9 @@ class DiscoveryOutput:
         if user.department is not None:
             device["suggested_area"] = user.department
         slug = _slug(user.number)
+        # The removed ones stay in the payload for good: nothing tells when Home Assistant has read it.
         components = self._components(self._user_entities, prefix, user.number, slug) | self._removed
-        return self._payload(device, components, self._both)
+        return self._payload(device, components, self._bridge_and_pbx)
 
     def _group_payload(self, group: Group) -> str:
         prefix = f"{self._topics.device_prefix}_{object_id('group', group.name)}"
@@ -114,7 +115,7 @@ class DiscoveryOutput:
             "via_device": f"{self._topics.device_prefix}_bridge",
         }
         components = self._components(GROUP, prefix, group.name, f"group_{_slug(group.name)}")
-        return self._payload(device, components, self._both)
+        return self._payload(device, components, self._bridge_and_pbx)
 
     def _light_payload(self, light: str) -> str:
         prefix = f"{self._topics.device_prefix}_{object_id('light', light)}"
@@ -129,7 +130,7 @@ class DiscoveryOutput:
         return self._payload(device, components, (self._topics.bridge_state,))
 
     @property
-    def _both(self) -> tuple[str, str]:
+    def _bridge_and_pbx(self) -> tuple[str, str]:
         return self._topics.bridge_state, self._topics.bridge_pbx
 
     def _bridge_payload(self) -> str:

@@ -24,7 +24,7 @@ class DiscoveryThrottle:
         self._monotonic = monotonic
         self._interval = interval
         self._sent: dict[str, tuple[float, int]] = {}
-        """By topic: when the last payload was sent, and its hash."""
+        """By topic: when the last payload was sent, and its hash, as 10,000 payloads would take some 30 MB."""
         self._waiting: dict[str, Message] = {}
         self._deleted: set[str] = set()
         self._own_clears: set[str] = set()
@@ -40,7 +40,7 @@ class DiscoveryThrottle:
         topic = message.topic
         if not self._topics.is_discovery(topic):
             self._publisher.publish(message)
-        elif topic not in self._deleted or not message.payload:
+        elif topic not in self._deleted or not message.payload:  # a removal does no harm to a deleted device
             self._waiting[topic] = message
             self._send_if_due(topic)
 
@@ -92,7 +92,7 @@ class DiscoveryThrottle:
         if self._is_too_soon(message):
             return
         del self._waiting[topic]
-        if self._publisher.in_step:
+        if self._publisher.in_step:  # else the next connect publishes what differs
             self._note(message)
             self._publisher.publish(message)
 
