@@ -50,13 +50,13 @@ LIGHT = 'lights:\n  - name: desk\n    driver: wled\n    topic: wled/1a2b3c\n    
         (
             LIGHT + LIGHT.removeprefix("lights:\n"),
             [
-                "config.yaml:10 lights.1.name: 'desk' stands twice: give each light a name of its own",
-                "config.yaml:12 lights.1.topic: wled/1a2b3c/api is the topic of the light 'desk' too: two would fight",
+                "config.yaml:10 lights.1.name: 'desk' is used twice: give each light a name of its own",
+                "config.yaml:12 lights.1.topic: wled/1a2b3c/api is the topic of the light 'desk' too: use another",
             ],
         ),
         (
             LIGHT + "    group: sales\n",
-            ["config.yaml:6 lights.0: name whom the light follows: either users or a group"],
+            ["config.yaml:6 lights.0: must name whom the light follows: either users or a group"],
         ),
         (
             LIGHT.replace('users: ["101"]', "group: sales"),
@@ -64,7 +64,7 @@ LIGHT = 'lights:\n  - name: desk\n    driver: wled\n    topic: wled/1a2b3c\n    
         ),
         (
             LIGHT + "    effect: Blink\n",
-            ["config.yaml:10 lights.0.effect: means nothing to the driver wled, leave it out"],
+            ["config.yaml:10 lights.0.effect: has no effect with the driver wled, leave it out"],
         ),
         (
             (
