@@ -1,7 +1,7 @@
 """What the engine expects of the edges, and the edges of the engine."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from bridge.domain.message import Message
 from bridge.domain.model import Bridge, CallEvent, Group, SourceReport, Update, User
@@ -42,6 +42,14 @@ class Source(Protocol):
 
     def refresh(self) -> None:
         """Read now, without waiting for the interval."""
+
+
+@runtime_checkable
+class Relaxable(Protocol):
+    """A source of calls that can be polled less often while the calls of all users are pushed by another."""
+
+    def relax(self, *, relaxed: bool) -> None:
+        """Poll less often, or as configured again."""
 
 
 class Output(Protocol):

@@ -14,6 +14,7 @@ from voluptuous import ALLOW_EXTRA, Invalid, MultipleInvalid, RequiredFieldInval
 
 from bridge.config.schema import OPTIONS, SCHEMA, is_scalar, is_secret
 from bridge.config.tree import MISSING, Key, Tree, read, read_secret_file
+from bridge.domain.model import SourceDescription
 from bridge.domain.presence import Rules
 from bridge.domain.privacy import CallerId
 from bridge.engine.commands import CommandsSettings
@@ -25,18 +26,8 @@ from bridge.options import unknown_key
 from bridge.outputs.hass.settings import HassSettings
 from bridge.outputs.lights import settings as lights
 from bridge.outputs.lights.settings import LightSettings
-from bridge.sources.threecx.settings import (
-    PBX_SCHEMA,
-    ActiveCallsSettings,
-    CallControlSettings,
-    Enabled,
-    MonitorStatusSettings,
-    PbxSettings,
-    UsersSourceSettings,
-    monitor_status_settings,
-    pbx_settings,
-    users_source_settings,
-)
+from bridge.sources.table import TABLE
+from bridge.sources.threecx.settings import PBX_SCHEMA, PbxSettings, SourceSettings, pbx_settings
 from bridge.topics import Topics
 from bridge.web.settings import WebSettings
 
@@ -50,10 +41,8 @@ class Config:
     """The configuration in force."""
 
     pbx: PbxSettings
-    monitor_status: MonitorStatusSettings
-    users_source: UsersSourceSettings
-    active_calls: ActiveCallsSettings
-    call_control: CallControlSettings
+    sources: Mapping[str, SourceSettings]
+    """By name, all that the table of sources has."""
     users: UsersSettings
     groups: Mapping[str, tuple[str, ...]]
     rules: Rules
@@ -68,6 +57,11 @@ class Config:
     """Sentences for people: legal, but perhaps not meant."""
     options: Mapping[str, Any] = field(repr=False)
     tree: Tree = field(repr=False)
+
+    @property
+    def source_descriptions(self) -> tuple[SourceDescription, ...]:
+        """What the engine has to know about the sources."""
+        return tuple(TABLE[name].description(settings) for name, settings in self.sources.items())
 
     @property
     def topics(self) -> Topics:
@@ -99,20 +93,18 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
         _check_files(tree, options)
         for key, message in contradictions(options["mqtt"]):
             tree.complain(("mqtt", *key.split(".")), message)
-        if all(source["enabled"] in {False, Enabled.FALSE} for source in options["sources"].values()):
+        sources = {name: source.settings(options["sources"][name]) for name, source in TABLE.items()}
+        if not any(source.on for source in sources.values()):
             tree.complain(("sources",), "all of them are switched off, so nothing would be read: switch one on")
         for key, message in lights.contradictions(options["lights"], options["groups"]):
             tree.complain(("lights", *key.split(".")), message)
     if tree.problems or options is None:
         raise ConfigError(sorted(tree.problems, key=_in_file_order))
-    pbx, sources = pbx_settings(options["pbx"]), options["sources"]
+    pbx = pbx_settings(options["pbx"])
     rules, groups = presence_rules(options["presence"]), options["groups"]
     return Config(
         pbx=pbx,
-        monitor_status=monitor_status_settings(sources["monitor_status"]),
-        users_source=users_source_settings(sources["users"]),
-        active_calls=ActiveCallsSettings(**sources["active_calls"]),
-        call_control=CallControlSettings(**sources["call_control"]),
+        sources=sources,
         users=UsersSettings(**options["users"]),
         groups=groups,
         rules=rules,

@@ -7,7 +7,8 @@ from bridge.domain.clock import Clock
 from bridge.domain.model import Remembered, Row, State, UserRow
 from bridge.engine.admission import Admission
 from bridge.engine.settings import UsersSettings
-from bridge.engine.source_state import Feed, Feeds, Known
+from bridge.engine.source_state import PeopleSourceState, SourceStates
+from bridge.engine.user_record import UserRecord
 from bridge.log import Recurring
 
 _FEW = 3
@@ -18,17 +19,18 @@ _logger = logging.getLogger(__name__)
 class Roster:
     """The users by DN. What a method calls changed is to be derived anew; who goes is collected in `gone`."""
 
-    def __init__(self, settings: UsersSettings, feeds: Feeds, clock: Clock) -> None:
+    def __init__(self, settings: UsersSettings, states: SourceStates, clock: Clock) -> None:
         self._settings = settings
-        self._feeds = feeds
+        self._states = states
+        self._introduced: frozenset[str] = frozenset()
         self._clock = clock
         self._admission = Admission(settings)
         self._specials: set[str] = set()
         self._drop_unreported = False
         self._guarded = True
         self._mass_removal = Recurring(_logger)
-        self.known: dict[str, Known] = {}
-        self.gone: list[Known] = []
+        self.known: dict[str, UserRecord] = {}
+        self.gone: list[UserRecord] = []
 
     def __len__(self) -> int:
         return len(self.known)
@@ -40,9 +42,9 @@ class Roster:
         """Let the next round remove as many users as it will."""
         self._guarded = False
 
-    def take(self, feed: Feed, rows: Mapping[str, Row], *, complete: bool) -> set[str]:
+    def take(self, source: PeopleSourceState, rows: Mapping[str, Row], *, complete: bool) -> set[str]:
         """Take in a round; returns the DNs that are new or whose facts changed."""
-        feed.rows, feed.complete = rows, complete
+        source.rows, source.complete = rows, complete
         changed = set()
         for dn, row in rows.items():
             if isinstance(row, UserRow):
@@ -52,34 +54,32 @@ class Roster:
                 continue
             known = self.known.get(dn)
             if known is None:
-                known = self.known[dn] = Known()
-            known.missing_since = None
-            if _replaced(known, row):
+                known = self.known[dn] = UserRecord()
+            if known.take(source.name, row, self._states.people.values()):
                 changed.add(dn)
         absent = [dn for dn in self.known if dn not in rows]
         if absent:
             if complete:
                 self._forget_missing(absent)
                 self._guarded = True
-            changed |= self._without(feed, absent)
+            changed |= self._without(source, absent)
         self.drop_unreported()
         return changed & self.known.keys()
 
     def introduce(self, dns: Iterable[str]) -> None:
         """Where no source reports users, those whose calls are pushed are the users."""
-        feed = self._feeds.users
-        feed.rows = dict.fromkeys(dns)  # who is there, and no facts
-        for dn in feed.rows:
+        self._introduced = frozenset(dns)
+        for dn in sorted(self._introduced):
             if self._admits(dn):
-                self.known.setdefault(dn, Known()).missing_since = None
-        self._forget_missing([dn for dn in self.known if dn not in feed.rows])
+                self.known.setdefault(dn, UserRecord()).missing_since = None
+        self._forget_missing([dn for dn in self.known if dn not in self._introduced])
 
     def adopt(self, remembered: Mapping[str, Remembered], *, same_options: bool) -> None:
         """Take over whom an earlier run had published; see Engine.adopt."""
         self._drop_unreported = not same_options
         for dn, past in remembered.items():
             if self._admits(dn):  # others are not taken over, and so cleared as leftovers
-                known = self.known.setdefault(dn, Known())
+                known = self.known.setdefault(dn, UserRecord())
                 known.name, known.department = known.name or past.name, known.department or past.department
                 if known.user is None or known.user.state in {past.state, State.UNKNOWN}:
                     known.before_silence = (past.state, past.since)
@@ -87,8 +87,8 @@ class Roster:
 
     def drop_unreported(self) -> None:
         """Once all sources of users have spoken after the options changed, let go of whom none of them reports."""
-        feeds = [feed for feed in self._feeds.rows if feed.on]
-        if self._drop_unreported and all(feed.spoken for feed in feeds) and any(feed.fresh for feed in feeds):
+        people = [source for source in self._states.people.values() if source.on]
+        if self._drop_unreported and all(each.reported for each in people) and any(each.fresh for each in people):
             self._drop_unreported = False
             self._remove([dn for dn in self.known if not self._reported(dn)])
 
@@ -102,24 +102,20 @@ class Roster:
             self._specials.discard(row.dn)
 
     def _reported(self, dn: str) -> bool:
-        return any(dn in feed.rows for feed in self._feeds.rows)
+        return dn in self._introduced or any(dn in source.rows for source in self._states.people.values())
 
-    def _without(self, feed: Feed, absent: Iterable[str]) -> set[str]:
-        """Drop the facts that `feed` once told about users whom it does not report now; returns whose there were."""
+    def _without(self, source: PeopleSourceState, absent: Iterable[str]) -> set[str]:
+        """Drop the rows of users whom `source` does not report now; returns the DNs that had one."""
         changed = set()
         for dn in absent:
             known = self.known.get(dn)
-            if known is None:
+            if known is None or source.name not in known.rows:
                 continue
-            if feed is self._feeds.monitor and known.monitor is not None:
-                known.monitor = None
-                changed.add(dn)
-            elif feed is self._feeds.users and known.profile is not None:
-                if feed.complete and not known.doubted:
-                    known.doubted = True
-                    continue
-                known.profile = None
-                changed.add(dn)
+            if isinstance(known.rows[source.name], UserRow) and source.complete and source.name not in known.doubted:
+                known.doubted |= {source.name}
+                continue
+            del known.rows[source.name]
+            changed.add(dn)
         return changed
 
     def _forget_missing(self, absent: Iterable[str]) -> None:
@@ -143,19 +139,3 @@ class Roster:
 
     def _remove(self, dns: Iterable[str]) -> None:
         self.gone += [self.known.pop(dn) for dn in dns if dn in self.known]
-
-
-def _replaced(known: Known, row: Row) -> bool:
-    """Let `row` take the place of the last one; says whether it is another."""
-    if isinstance(row, UserRow):
-        known.doubted = False
-        if known.profile is row:
-            return False
-        known.profile, known.name = row, row.name or known.name
-        return True
-    if known.monitor is row:
-        return False
-    known.monitor = row
-    if known.profile is None or known.profile.name is None:
-        known.name = row.name or known.name
-    return True

@@ -24,13 +24,12 @@ from bridge.outputs.hass.throttle import DiscoveryThrottle
 from bridge.outputs.lights.output import LightsOutput
 from bridge.outputs.state import StateOutput
 from bridge.ports import Output
-from bridge.runtime.pbx import Intake, policy
+from bridge.runtime.pbx import PbxReader
+from bridge.runtime.policy import policy, publishes_monitor_rows, roster_options
 from bridge.runtime.requests import Controls
 from bridge.runtime.supervision import Pulse, Supervision
 from bridge.runtime.timing import USUAL, Timing
-from bridge.sources.threecx import monitor_status, users
 from bridge.sources.threecx.client.login_backoff import LoginBackoff
-from bridge.sources.threecx.settings import Enabled, QueryOptions
 from bridge.statistics import Statistics
 
 PATIENCE = 5.0
@@ -62,13 +61,13 @@ class Bridge:
         self._clock = clock or Clock()
         self._rng = rng or random.Random()  # noqa: S311  # jitter
         self._topics = config.topics
-        self._options = _options(config)
+        self._options = roster_options(config)
         self._outbox = outbox = Outbox()
         self._gate = DiscoveryThrottle(outbox, self._topics, self._clock.monotonic)
         self._lights = LightsOutput(self._topics, config.lights, outbox, self._clock)
         self._relight = asyncio.Event()
         self._lights.on_change = self._relight.set
-        self._engine = Engine(policy(config), self._outputs(), self._gate, self._clock)
+        self._engine = Engine(policy(config, timing.threecx), self._outputs(), self._gate, self._clock)
         self._born = asyncio.Event()
         self._synchronised = False
         self._partings: tuple[Message, ...] = ()
@@ -77,16 +76,16 @@ class Bridge:
         self._statistics = Statistics(self._clock)
         self._pulse = Pulse(self._clock)
         refusals = refusals or LoginBackoff(config.pbx, None, self._clock.wall)
-        self._intake = Intake(
+        self._pbx = PbxReader(
             config, self._engine, self._clock, self._rng, self._statistics, self._pulse, refusals, timing.threecx
         )
-        desk = CommandDesk(config.commands, lambda dn: self._engine.row(dn) is not None, self._intake.write)
+        desk = CommandDesk(config.commands, lambda dn: self._engine.row(dn) is not None, self._pbx.write)
         listeners = dict(self._lights.listeners)
         if config.homeassistant.enabled:
             birth = config.homeassistant.birth_topic
             listeners[birth] = _both(self._homeassistant_spoke, listeners.get(birth))
         self._controls = Controls(
-            self._topics, outbox, self._engine, self._statistics, self._refresh, self._intake.findings
+            self._topics, outbox, self._engine, self._statistics, self._refresh, self._pbx.findings
         )
         commands = tuple(self._command_topics(desk))
         self._router = Router(self._topics, self._controls.operations, listeners, outbox, commands, self._gate.received)
@@ -128,7 +127,7 @@ class Bridge:
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._intake.run(), name="pbx")
+            tasks.create_task(self._pbx.run(), name="pbx")
             tasks.create_task(self._keep_time(), name="clock")
             tasks.create_task(self._controls.tell_health(), name="health")
             tasks.create_task(self._greet_homeassistant(), name="birth")
@@ -142,7 +141,7 @@ class Bridge:
 
     def _standing(self) -> str:
         """How it stands, in one line for people."""
-        trouble, lost = self._intake.trouble, self.session.why_not
+        trouble, lost = self._pbx.trouble, self.session.why_not
         pbx = "PBX online"
         if not self._engine.pbx_online:
             pbx = f"no PBX: {trouble or 'it has not answered for a while'}"
@@ -183,7 +182,7 @@ class Bridge:
             "options": self._options,
             "config": config.public(),
         }
-        monitor = config.monitor_status.enabled is not Enabled.FALSE
+        monitor = publishes_monitor_rows(config)
         yield StateOutput(self._topics, about, monitor=monitor)
         if config.homeassistant.enabled:
             profiles = tuple(DEFAULT_PROFILES) if config.commands.profile else ()
@@ -199,7 +198,7 @@ class Bridge:
 
     async def _ready(self) -> None:
         self._lights.reconnected()
-        await wait_for(self._intake.settled, PATIENCE)
+        await wait_for(self._pbx.settled, PATIENCE)
 
     def _synchronise(self, retained: RetainedTopics) -> Iterable[Message]:
         if retained.owner not in {None, self._config.pbx.name}:
@@ -240,7 +239,7 @@ class Bridge:
         from bridge.web.metrics import Metrics  # noqa: PLC0415  # 3 MB that whoever needs no metrics need not load
         from bridge.web.server import Web  # noqa: PLC0415  # the same
 
-        metrics = Metrics(self._engine, self._outbox, self._statistics, self._intake.findings)
+        metrics = Metrics(self._engine, self._outbox, self._statistics, self._pbx.findings)
         await Web(self._config.web, self._engine, self._outbox, metrics, self._rng).run()
 
     def _homeassistant_spoke(self, payload: bytes, _retained: bool) -> None:  # noqa: FBT001  # as the router calls it
@@ -269,7 +268,7 @@ class Bridge:
         for message in self._engine.snapshot() if deleted else ():
             if message.topic in deleted:
                 self._gate.publish(message)
-        self._intake.refresh()
+        self._pbx.refresh()
 
 
 def _both(one: Listener, other: Listener | None) -> Listener:
@@ -281,19 +280,3 @@ def _both(one: Listener, other: Listener | None) -> Listener:
             other(payload, retained)
 
     return heard
-
-
-def _options(config: Config) -> dict[str, object]:
-    """What decides who is published; compared with the last run's to know whether it changed meanwhile."""
-    who = config.users
-    return {
-        monitor_status.NAME: {"enabled": config.monitor_status.enabled.value} | _query(config.monitor_status.query),
-        users.NAME: {"enabled": config.users_source.enabled} | _query(config.users_source.query),
-        "include": list(who.include),
-        "exclude": list(who.exclude),
-        "special": who.special,
-    }
-
-
-def _query(query: QueryOptions) -> dict[str, object]:
-    return {"top": query.top, "skip": query.skip, "search": query.search, "filter": query.filter}

@@ -9,10 +9,9 @@ import pytest
 from bridge.domain.model import CallStatus, Departments, Direction, Labels, Remembered, State
 from bridge.domain.presence import profile_key
 from bridge.domain.privacy import CallerId
-from bridge.engine.engine import ACTIVE_CALLS, CALL_CONTROL, MONITOR_STATUS, USERS
 from bridge.errors import SourceMissing, SourcePermissionError, SourceUnavailable
 from tests.support.clock import FakeClock
-from tests.support.world import ALL, RULES, World, leg, user
+from tests.support.world import ACTIVE_CALLS, ALL, CALL_CONTROL, MONITOR_STATUS, RULES, USERS, World, leg, user
 
 ON_CALL, ON_HOLD, RINGING = CallStatus.ON_CALL, CallStatus.ON_HOLD, CallStatus.RINGING
 

@@ -10,9 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from bridge.domain.model import CallStatus, Direction, Legs, State
 from bridge.domain.presence import DEFAULT_PROFILES
-from bridge.engine.engine import ACTIVE_CALLS, CALL_CONTROL, USERS
 from tests.support.clock import FakeClock
-from tests.support.world import World, leg, user
+from tests.support.world import ACTIVE_CALLS, CALL_CONTROL, USERS, World, leg, user
 
 DNS = ("101", "102", "103")
 BOUND = 20.0

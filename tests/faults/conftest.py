@@ -48,15 +48,6 @@ def note(request: pytest.FixtureRequest) -> Note:
     return lambda name, value: request.node.user_properties.append((name, value))
 
 
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The probe looks every half second whether a PBX that was away is back, instead of every 5 s; and a lost socket is
-    opened again after a fifth of the usual pauses."""
-    monkeypatch.setattr("bridge.sources.threecx.probe.SILENCE", 1.0)
-    monkeypatch.setattr("bridge.sources.threecx.call_control._FIRST_PAUSE", 0.2)
-    monkeypatch.setattr("bridge.sources.threecx.call_control._LONGEST_PAUSE", 6.0)
-
-
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second for a broker to answer CONNECT, a fifth of the pauses between attempts, 1 s for what is a quick end."""

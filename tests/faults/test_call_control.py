@@ -14,16 +14,15 @@ import pytest
 from aiohttp import web
 
 from bridge.domain.model import CallStatus, State
-from bridge.engine.engine import ACTIVE_CALLS, CALL_CONTROL, USERS
 from bridge.simulator import SimulatedPbx
 from bridge.simulator.pbx import Intercept
 from bridge.sources.threecx.client.http import MAX_BODY
 from tests.faults.calls import told
 from tests.faults.conftest import Configure, Note
 from tests.support.clock import FakeClock
-from tests.support.faults import SILENCE, Link, Log, living, published, right, truth, until
+from tests.support.faults import SILENCE, Link, Log, living, published, quicker, right, truth, until
 from tests.support.subscriber import Subscriber
-from tests.support.world import World, leg, user
+from tests.support.world import ACTIVE_CALLS, CALL_CONTROL, USERS, World, leg, user
 
 RIGHT_WITHIN = 5.0
 """Seconds: the loss is noticed (1.5 heartbeats at most), the socket is opened anew (0.2 s, 0.4 s); a busy machine."""
@@ -32,10 +31,8 @@ MEMORY = 32 * 2**20
 """Bytes that one message may cost, whatever its length."""
 
 
-@pytest.fixture(autouse=True)
-def quick_heart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A ping every half second instead of every 10 s."""
-    monkeypatch.setattr("bridge.sources.threecx.client.call_control.HEARTBEAT", 0.5)
+HEART = quicker(heartbeat=0.5)
+"""A ping of the websocket every half second, not every 10 s."""
 
 
 class Agents:
@@ -88,7 +85,7 @@ async def test_a_socket_that_is_closed_is_opened_again_and_no_call_is_made_up(
 ) -> None:
     """`code` None: no close at all, the connection is reset (1006)."""
     agents = Agents(pbx)
-    async with living(configure(call_control="")):
+    async with living(configure(call_control=""), timing=HEART):
         await covered(subscriber, pbx)
         states = len(subscriber.log)
         if code is None:
@@ -118,7 +115,7 @@ async def test_a_socket_that_falls_silent_is_given_up_and_opened_again(
     note: Note,
 ) -> None:
     agents = Agents(pbx)
-    async with living(configure(call_control="")):
+    async with living(configure(call_control=""), timing=HEART):
         await covered(subscriber, pbx)
         link.strike_open(SILENCE)
         note("noticed_after", await until(lambda: bool(log.levels("the connection was lost")), RIGHT_WITHIN))
@@ -141,7 +138,7 @@ async def test_what_happens_while_the_socket_is_away_is_seen_by_polling_and_told
 
     call = pbx.exchange.ring("0301234561", "101")
     pbx.exchange.answer(call)
-    async with living(configure(call_control="")):
+    async with living(configure(call_control=""), timing=HEART):
         await covered(subscriber, pbx)
         pbx.intercept = no_socket
         await pbx.stream.drop()
@@ -177,7 +174,7 @@ async def test_an_event_while_everything_is_read_anew_ends_no_call(
 
     call = pbx.exchange.ring("0301234561", "100")
     pbx.exchange.answer(call)
-    async with living(configure(call_control="")):
+    async with living(configure(call_control=""), timing=HEART):
         await covered(subscriber, pbx)
         pbx.intercept = late
         await pbx.stream.drop()
@@ -261,7 +258,7 @@ async def test_a_socket_that_does_not_open_leaves_calls_to_polling(
             await upgrade(request)
         return None if request.path != "/callcontrol/ws" else web.Response()
 
-    async with living(configure(call_control="")):
+    async with living(configure(call_control=""), timing=HEART):
         await covered(subscriber, pbx)
         pbx.intercept = spoil
         await pbx.stream.drop()
@@ -317,7 +314,7 @@ async def test_frames_that_break_the_protocol_cost_the_connection_and_nothing_el
         yield frame
 
     agents = Agents(pbx)
-    async with living(configure(call_control="")):
+    async with living(configure(call_control=""), timing=HEART):
         await covered(subscriber, pbx)
         pbx.intercept = spoiling(frames, over)
         await pbx.stream.drop()
@@ -342,7 +339,7 @@ async def test_a_message_without_an_end_is_taken_in_no_further_than_8_mib(
             yield b"\x00" + piece
             sent += len(piece)
 
-    async with living(configure(call_control="")):
+    async with living(configure(call_control=""), timing=HEART):
         await covered(subscriber, pbx)
         pbx.intercept = spoiling(frames, over)
         tracemalloc.start()
@@ -363,11 +360,11 @@ async def test_a_message_without_an_end_is_taken_in_no_further_than_8_mib(
 async def test_a_flood_of_nonsense_is_told_in_one_line_and_holds_up_nobody(
     pbx: SimulatedPbx, configure: Configure, subscriber: Subscriber, log: Log
 ) -> None:
-    async with living(configure(call_control="")):
+    async with living(configure(call_control=""), timing=HEART):
         await covered(subscriber, pbx)
         for number in range(3000):
             pbx.stream.raw(f"nonsense {number}")
         pbx.exchange.ring("0301234561", "100")
         await until(lambda: told(subscriber, "100") == ["ringing"], RIGHT_WITHIN)
-    assert log.levels("it is passed over").count(logging.WARNING) == 1
-    assert len(log.levels("it is passed over")) == 3000
+    assert log.levels("it is ignored").count(logging.WARNING) == 1
+    assert len(log.levels("it is ignored")) == 3000

@@ -144,8 +144,8 @@ def test_bodies_of_every_kind(body: bytes) -> None:
 def test_what_call_control_says_of_everybody(body: bytes) -> None:
     extensions = parse.extensions(body)
     participants = Participants()
-    participants.asking_for_all()
-    participants.all_answered(extensions)
+    participants.requesting_all()
+    participants.all_received(extensions)
     participants.all_legs()
 
 

@@ -35,6 +35,7 @@ from tests.support.faults import (
     cut,
     living,
     published,
+    quicker,
     reset,
     right,
     truth,
@@ -115,8 +116,8 @@ def raw(body: bytes, content_type: str = "application/json", **headers: str) -> 
         pytest.param(html(502), "HTTP 502", id="502"),
         pytest.param(html(503), "HTTP 503", id="503"),
         pytest.param(html(504), "HTTP 504", id="504"),
-        pytest.param(html(200), "a web page came", id="a web page"),
-        pytest.param(raw(b'{"value":[]}', "text/plain"), "a web page came", id="wrong content type"),
+        pytest.param(html(200), "the answer is a web page", id="a web page"),
+        pytest.param(raw(b'{"value":[]}', "text/plain"), "the answer is a web page", id="wrong content type"),
         pytest.param(lambda: web.Response(status=302, headers=NOWHERE), "address that is none", id="to nowhere"),
         pytest.param(raw(b""), "is not JSON", id="nothing"),
         pytest.param(raw(b'{"value":[{"Number":"100"'), "is not JSON", id="half of it"),
@@ -194,11 +195,9 @@ async def test_lists_that_were_closed_or_missing_for_a_while_are_read_again_soon
     subscriber: Subscriber,
     log: Log,
     note: Note,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What starts up answers so, too; where nothing changes, it is asked less and less often."""
-    monkeypatch.setattr("bridge.sources.threecx.poll._FIRST_LOOK", 0.3)  # 5 s
-    async with living(configure()):
+    async with living(configure(), timing=quicker(first_recheck=0.3)):
         await settled(subscriber, pbx)
         for status in (401, 403, 404):
             pbx.intercept = answering(html(status), "/Users", "/ActiveCalls")
@@ -484,13 +483,11 @@ async def test_an_upgrade_that_takes_a_function_away_is_lived_with(
     configure: Configure,
     subscriber: Subscriber,
     log: Log,
-    monkeypatch: pytest.MonkeyPatch,
     note: Note,
 ) -> None:
-    monkeypatch.setattr("bridge.sources.threecx.probe._LONGEST", 2.0)  # 60 s
     pbx.version = "20.0.8.1109"
     office = Office(pbx)
-    async with living(configure(source="interval: 500ms", call_control="")):
+    async with living(configure(source="interval: 500ms", call_control=""), timing=quicker(probe_interval=2.0)):
         await right(subscriber, pbx, 10)
         await subscriber.until(lambda: subscriber.json("3cx/bridge/info")["sources"]["monitor_status"]["in_use"])
         link.refuse()

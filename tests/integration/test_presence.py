@@ -11,8 +11,10 @@ from aiohttp import web
 
 from bridge import __version__
 from bridge.commands import running_bridge
+from bridge.runtime.timing import Timing
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx.parse import active_call
+from bridge.sources.threecx.timing import ThreecxTiming
 from tests.support.bridges import BridgeProcess, read_config, running, write_config
 from tests.support.mosquitto import Mosquitto
 from tests.support.subscriber import Subscriber
@@ -209,13 +211,15 @@ async def test_a_fault_of_the_bridge_itself_does_not_end_it(
             raise faults.pop()
         return active_call(raw)
 
-    monkeypatch.setattr("bridge.runtime.pbx.RESTART", 0.01)
     monkeypatch.setattr("bridge.sources.threecx.parse.active_call", faulty)
     pbx.exchange.answer(pbx.exchange.ring("0301234567", "101"))
-    async with running(full_config(tmp_path, pbx, url, broker.port, call_control="enabled: false")):
+    async with running(
+        full_config(tmp_path, pbx, url, broker.port, call_control="enabled: false"),
+        timing=Timing(threecx=ThreecxTiming(restart=0.01)),
+    ):
         await online(subscriber)
         await subscriber.until_latest("3cx/users/101/state", "on_call")
-    assert "active_calls failed in a way that should not happen" in caplog.text
+    assert "active_calls: internal error, please report it" in caplog.text
 
 
 async def test_an_upgrade_while_running_is_noticed(
@@ -298,7 +302,7 @@ async def test_when_nobody_is_let_through_it_is_said(
     path = write_config(tmp_path, pbx, url, broker.port, users='include: ["9*"]', **sources)
     async with BridgeProcess.start(path) as bridge:
         await online(subscriber)
-        nobody = f"{path}:7 users: of 3 users that the PBX reports, include, exclude and special let through none"
+        nobody = f"{path}:7 users: of 3 users that the PBX reports, include, exclude and special admit none"
         await bridge.says(nobody)
         findings = [finding async for finding in running_bridge.check(read_config(path))]
         assert nobody in [finding.message for finding in findings]

@@ -10,11 +10,10 @@ from aiohttp import web
 from bridge.domain.model import Failure, Round
 from bridge.errors import SourceMissing, SourceProtocolError
 from bridge.simulator import SimulatedPbx
-from bridge.sources.threecx import parse
-from bridge.sources.threecx.monitor_status import MonitorStatus
-from bridge.sources.threecx.settings import Enabled, MonitorStatusSettings, QueryOptions
+from bridge.sources.threecx.readers.monitor_status import MonitorStatus
+from bridge.sources.threecx.settings import Enabled, QueryOptions
 from tests.support.clock import FakeClock
-from tests.support.threecx import Reports, at_work, settings, tools
+from tests.support.threecx import Reports, at_work, settings, source_settings, tools
 
 HOUR = 3600.0
 EVERYTHING = QueryOptions()
@@ -25,8 +24,8 @@ async def polling(
     url: str, clock: FakeClock, query: QueryOptions = EVERYTHING, *, interval: float = HOUR
 ) -> AsyncIterator[Reports]:
     async with tools(settings(url), clock) as (found, _):
-        options = MonitorStatusSettings(Enabled.AUTO, interval, query)
-        async with at_work(MonitorStatus(found, options, parse.monitor_row)) as reports:
+        options = source_settings(interval, query, Enabled.AUTO)
+        async with at_work(MonitorStatus(found, options)) as reports:
             yield reports
 
 

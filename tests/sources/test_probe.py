@@ -2,13 +2,11 @@
 
 import asyncio
 
-import pytest
 from aiohttp import web
 
 from bridge.domain.model import Answered, Failure
 from bridge.errors import SourceAuthError, SourceUnavailable
 from bridge.simulator import SimulatedPbx
-from bridge.sources.threecx import probe
 from bridge.sources.threecx.probe import Probe
 from tests.support.clock import FakeClock
 from tests.support.threecx import at_work, settings, tools
@@ -18,8 +16,8 @@ async def test_an_upgrade_is_noticed_and_everything_looked_at_again(
     pbx: SimulatedPbx, url: str, clock: FakeClock
 ) -> None:
     changed = asyncio.Event()
-    async with tools(settings(url), clock) as (found, access):
-        async with at_work(Probe(found, access, changed.set)) as reports:
+    async with tools(settings(url), clock) as (found, _):
+        async with at_work(Probe(found, changed.set)) as reports:
             assert (await reports.next(Answered)).version == "20.0.8.1109"
             assert not changed.is_set()
             pbx.version = "20.0.10.1"
@@ -28,17 +26,14 @@ async def test_an_upgrade_is_noticed_and_everything_looked_at_again(
             assert changed.is_set()
 
 
-async def test_a_pbx_that_is_back_is_looked_at_again(
-    pbx: SimulatedPbx, url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_pbx_that_is_back_is_looked_at_again(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     changed = asyncio.Event()
 
     async def down(_: web.Request) -> web.Response:
         return web.Response(status=502)
 
-    monkeypatch.setattr(probe, "SILENCE", 0.02)
-    async with tools(settings(url), clock) as (found, access):
-        async with at_work(Probe(found, access, changed.set)) as reports:
+    async with tools(settings(url), clock) as (found, _):
+        async with at_work(Probe(found, changed.set)) as reports:
             await reports.next(Answered)
             pbx.intercept = down
             reports.source.refresh()
@@ -54,7 +49,7 @@ async def test_it_asks_only_when_nothing_else_was_answered_for_a_while(
     pbx: SimulatedPbx, url: str, clock: FakeClock
 ) -> None:
     async with tools(settings(url), clock) as (found, access):
-        async with at_work(Probe(found, access, lambda: None)) as reports:
+        async with at_work(Probe(found, lambda: None)) as reports:
             await reports.next(Answered)
             await access.request("GET", "/xapi/v1/Defs")
             assert access.answered_at == clock.now
@@ -62,8 +57,8 @@ async def test_it_asks_only_when_nothing_else_was_answered_for_a_while(
 
 
 async def test_refused_credentials_are_not_tried_again_by_it(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
-    async with tools(settings(url, client_secret="wrong"), clock) as (found, access):
-        async with at_work(Probe(found, access, lambda: None)) as reports:
+    async with tools(settings(url, client_secret="wrong"), clock) as (found, _):
+        async with at_work(Probe(found, lambda: None)) as reports:
             assert isinstance((await reports.next(Failure)).error, SourceAuthError)
             reports.source.refresh()
             assert isinstance((await reports.next(Failure)).error, SourceAuthError)

@@ -11,18 +11,21 @@ from bridge.domain.model import Departments, Failure, Labels, Queue, Round, User
 from bridge.errors import SourceProtocolError, SourceQueryError
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx import parse
-from bridge.sources.threecx.settings import QueryOptions, UsersSourceSettings
-from bridge.sources.threecx.users import Users
+from bridge.sources.threecx.readers.users import Users
+from bridge.sources.threecx.settings import QueryOptions
+from bridge.sources.threecx.timing import USUAL, ThreecxTiming
 from tests.support.clock import FakeClock
-from tests.support.threecx import Reports, at_work, settings, tools
+from tests.support.threecx import Reports, at_work, settings, source_settings, tools
 
 BY_NUMBER = QueryOptions(orderby="Number")
 
 
 @asynccontextmanager
-async def polling(url: str, clock: FakeClock, query: QueryOptions = BY_NUMBER) -> AsyncIterator[Reports]:
-    async with tools(settings(url), clock) as (found, _):
-        async with at_work(Users(found, UsersSourceSettings(True, 3600.0, query))) as reports:
+async def polling(
+    url: str, clock: FakeClock, query: QueryOptions = BY_NUMBER, timing: ThreecxTiming = USUAL
+) -> AsyncIterator[Reports]:
+    async with tools(settings(url), clock, timing=timing) as (found, _):
+        async with at_work(Users(found, source_settings(query=query))) as reports:
             yield reports
 
 
@@ -66,7 +69,7 @@ async def test_a_field_that_the_build_does_not_know_is_left_out_from_then_on(
 
 async def test_after_an_upgrade_all_fields_are_tried_again(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     async with tools(settings(url), clock) as (found, _):
-        async with at_work(Users(found, UsersSourceSettings(True, 3600.0, BY_NUMBER))) as reports:
+        async with at_work(Users(found, source_settings(query=BY_NUMBER))) as reports:
             await reports.next(Round)
             pbx.version = "20.0.10.1"
             await found.xapi.version()
@@ -196,10 +199,8 @@ async def test_departments_are_read_again_now_and_then(pbx: SimulatedPbx, url: s
 
 @pytest.mark.parametrize("trouble", ["hangs", "fails"])
 async def test_departments_that_are_not_to_be_had_hold_nobody_up(
-    pbx: SimulatedPbx, url: str, clock: FakeClock, trouble: str, monkeypatch: pytest.MonkeyPatch
+    pbx: SimulatedPbx, url: str, clock: FakeClock, trouble: str
 ) -> None:
-    monkeypatch.setattr("bridge.sources.threecx.users._PATIENCE", 0.05)
-
     async def troubled(request: web.Request) -> web.StreamResponse | None:
         if not request.path.endswith("/Groups"):
             return None
@@ -208,7 +209,7 @@ async def test_departments_that_are_not_to_be_had_hold_nobody_up(
         return web.Response(status=503)
 
     pbx.intercept = troubled
-    async with polling(url, clock) as reports:
+    async with polling(url, clock, timing=ThreecxTiming(extras_timeout=0.05)) as reports:
         for _ in range(3):
             assert len((await reports.next(Round)).rows) == 3
             reports.source.refresh()

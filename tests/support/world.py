@@ -13,6 +13,7 @@ from bridge.domain.model import (
     MonitorRow,
     Queue,
     Round,
+    SourceDescription,
     State,
     User,
     UserCalls,
@@ -20,11 +21,14 @@ from bridge.domain.model import (
 )
 from bridge.domain.presence import DEFAULT_BUSY, DEFAULT_PROFILES, Rules, profile_key
 from bridge.domain.privacy import CallerId
-from bridge.engine.engine import ACTIVE_CALLS, CALL_CONTROL, MONITOR_STATUS, USERS, Engine, Policy
+from bridge.engine.engine import Engine
+from bridge.engine.policy import Policy
 from bridge.engine.settings import UsersSettings
 from bridge.errors import SourceError, SourceUnavailable
 from bridge.mqtt.retained import RetainedTopics
 from bridge.outputs.state import StateOutput
+from bridge.sources.table import TABLE
+from bridge.sources.threecx.settings import Enabled, SourceSettings
 from bridge.topics import Topics
 from tests.support.clock import FakeClock
 
@@ -34,7 +38,7 @@ RULES = Rules(
     ignore_unregistered=False,
 )
 TOPICS = Topics("3cx", "hq", "homeassistant")
-ALL = (MONITOR_STATUS, USERS, ACTIVE_CALLS, CALL_CONTROL)
+ALL = (MONITOR_STATUS, USERS, ACTIVE_CALLS, CALL_CONTROL) = tuple(TABLE)
 
 
 class Wire:
@@ -62,6 +66,16 @@ class Wire:
         return {topic.split("/")[2] for topic in self.retained if topic.startswith("3cx/users/")}
 
 
+def described(sources: Sequence[str], *, push_required: bool = False) -> tuple[SourceDescription, ...]:
+    """The sources of the table, with those on that are named; those that push are optional unless required."""
+    found = []
+    for name, row in TABLE.items():
+        optional = row.pushes and not push_required
+        enabled = Enabled.FALSE if name not in sources else Enabled.AUTO if optional else Enabled.TRUE
+        found.append(row.description(SourceSettings(enabled, 5.0)))
+    return tuple(found)
+
+
 class World:
     """An engine with the given sources on, and words to tell it things in."""
 
@@ -77,6 +91,7 @@ class World:
         caller_id: CallerId = CallerId.FULL,
         groups: Mapping[str, Iterable[str]] | None = None,
         push_required: bool = False,
+        more_sources: Iterable[SourceDescription] = (),
     ) -> None:
         self.clock = clock
         self.wire = Wire()
@@ -86,8 +101,7 @@ class World:
             rules=rules,
             caller_id=caller_id,
             groups=groups or {},
-            sources={name: None if name in sources else "off" for name in ALL},
-            push_required=push_required,
+            sources=(*described(sources, push_required=push_required), *more_sources),
             bound=self.good_for,
         )
         self._policy = policy

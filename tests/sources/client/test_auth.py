@@ -164,7 +164,7 @@ def test_a_token_s_life_is_found_in_it_or_beside_it(token: str, expires_in: obje
     [
         (lambda: web.Response(status=502, text="<html>"), SourceUnavailable, "HTTP 502"),
         (lambda: web.Response(status=429, headers={"Retry-After": "7"}), SourceUnavailable, "fewer requests"),
-        (lambda: web.Response(status=404), SourceMissing, "is not there"),
+        (lambda: web.Response(status=404), SourceMissing, "does not exist here"),
         (lambda: web.Response(status=403), SourcePermissionError, "HTTP 403"),
         (lambda: web.Response(status=400), SourceQueryError, "HTTP 400 without a reason"),
         (lambda: web.Response(status=418), SourceUnavailable, "unexpected HTTP 418"),

@@ -224,7 +224,7 @@ def _refused_upgrade(path: str, status: int) -> SourceError:
         kind = TokenRefused if status == HTTPStatus.UNAUTHORIZED else SourcePermissionError
         return kind(f"{path}: the PBX refuses this API client (HTTP {status})")
     if status == HTTPStatus.NOT_FOUND:
-        return SourceMissing(f"{path} is not there (HTTP 404)")
+        return SourceMissing(f"{path} does not exist here (HTTP 404)")
     return SourceUnavailable(f"{path} answered HTTP {status} instead of opening a websocket")
 
 
