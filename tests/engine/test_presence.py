@@ -502,3 +502,13 @@ def test_what_an_earlier_run_knew_fills_what_a_partial_outage_leaves_open(clock:
     assert (world.user("101").name, world.user("101").department) == ("Ada Lovelace", "Sales")
     world.engine.apply(Departments({2: "Support"}))
     assert world.user("101").department == "Support"
+
+
+def test_two_calls_in_a_row_with_the_same_party_stay_two_calls(world: World) -> None:
+    """As long as one source reports them, an id that is new is another call, however alike the two are."""
+    first = leg(ON_CALL, "7", direction=Direction.INBOUND, party="0301234567")
+    world.polled({"101": (first,)})
+    world.wait(2)
+    world.polled({"101": (replace(first, id="8"),)})
+    assert kinds(world) == ["answered", "ended", "answered"]
+    assert [event["id"] for event in events(world)] == ["7", "7", "8"]

@@ -1,13 +1,15 @@
 """The probe: which build it is, and whether the PBX is there, came back or was upgraded."""
 
 import asyncio
+import logging
 
+import pytest
 from aiohttp import web
 
 from bridge.domain.model import Answered, Failure
 from bridge.errors import SourceAuthError, SourceUnavailable
 from bridge.simulator import SimulatedPbx
-from bridge.sources.threecx.probe import Probe
+from bridge.sources.threecx.probe import NAME, Probe
 from tests.support.clock import FakeClock
 from tests.support.threecx import at_work, settings, tools
 
@@ -63,3 +65,25 @@ async def test_refused_credentials_are_not_tried_again_by_it(pbx: SimulatedPbx, 
             reports.source.refresh()
             assert isinstance((await reports.next(Failure)).error, SourceAuthError)
             assert pbx.tokens.refused == 1
+
+
+async def test_an_outage_is_logged_once_and_so_is_its_end(
+    pbx: SimulatedPbx, url: str, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def down(_: web.Request) -> web.Response:
+        return web.Response(status=502)
+
+    async with tools(settings(url), clock) as (found, _):
+        async with at_work(Probe(found, lambda: None)) as reports:
+            await reports.next(Answered)
+            pbx.intercept = down
+            for _ in range(3):
+                reports.source.refresh()
+                await reports.next(Failure)
+            with caplog.at_level(logging.INFO, "bridge.test"):
+                pbx.intercept = None
+                reports.source.refresh()
+                await reports.next(Answered)
+    warnings = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert warnings == [f"{url} answered HTTP 502: the PBX behind that server is down or starting"]
+    assert len([record for record in caplog.records if record.message.startswith(NAME)]) == 1
