@@ -255,7 +255,7 @@ async def test_a_token_that_others_replaced_while_it_was_in_use_tells_nothing_of
         pbx.intercept = crossing
         assert await found.xapi.version() == "20.0.8.1109"
         assert (replaced, pbx.tokens.granted) == (2, 3)
-        assert not access._closed
+        assert not access._denied
 
 
 async def test_a_pbx_that_refused_everything_while_it_started_is_forgiven_soon_and_later_each_time(
