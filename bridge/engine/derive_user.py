@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bridge.domain.calls import Call, follow, foremost, shown
-from bridge.domain.model import CallStatus, Leg, Legs, State, User, UserRow
+from bridge.domain.model import CallStatus, Leg, Legs, MonitorRow, State, User, UserRow
 from bridge.domain.presence import (
     NO_NEWS,
     NO_PRESENCE,
@@ -19,7 +19,7 @@ from bridge.domain.presence import (
     profile_state,
 )
 from bridge.domain.privacy import CallerId
-from bridge.engine.source_state import SourceStates
+from bridge.engine.source_state import PeopleSourceState, SourceStates
 from bridge.engine.user_record import UserRecord
 
 _logger = logging.getLogger(__name__)
@@ -55,8 +55,8 @@ class UserDerivation:
     def user(self, dn: str, record: UserRecord, now: int) -> User:
         """What is to be published. `since` is kept while the state is the same, also across a time without news."""
         fresh = self._states.fresh_people()
-        profile = record.profile(fresh)
-        presence = derive(self._facts(record, profile))
+        profile, row = record.profile(fresh), record.monitor(fresh)
+        presence = derive(self._facts(record, profile, row))
         call = foremost(record.calls) if record.calls else None
         return User(
             number=dn,
@@ -71,20 +71,20 @@ class UserDerivation:
             call=shown(call, self._caller_id) if call else None,
             calls=None if record.calls is None else len(record.calls),
             department=self._department(record),
-            monitor=self._monitor(record),
+            monitor=_monitor(row, fresh),
         )
 
     def _push_was_lost(self, dn: str) -> bool:
         """Whether a source that pushed this user's calls lost its connection a moment ago."""
         return any(each.description.pushes and each.fresh and each.covers(dn) for each in self._states.calls.values())
 
-    def _facts(self, record: UserRecord, profile: UserRow | None) -> Facts:
+    def _facts(self, record: UserRecord, profile: UserRow | None, row: MonitorRow | None) -> Facts:
         """The state in a monitor row counts only for what no other source is on to report."""
-        call_status, name, registered = self._from_monitor_row(record)
+        call_status, name, registered = (None, None, None) if row is None or row.state is None else from_word(row.state)
         if self._states.profiles_expected:
             name, registered = (profile.profile, profile.registered) if profile else (None, None)
         calls: frozenset[CallStatus] | None
-        if any(source.on for source in self._states.calls.values()):
+        if self._states.calls_read:
             calls = None if record.calls is None else frozenset(call.status for call in record.calls)
         else:
             calls = None if call_status is None else frozenset({call_status})
@@ -95,13 +95,6 @@ class UserDerivation:
             profile_state=None if name is None else self._profile_state(name),
             registered=None if self._rules.ignore_unregistered else registered,
         )
-
-    def _from_monitor_row(self, record: UserRecord) -> tuple[CallStatus | None, str | None, bool | None]:
-        """Call, profile and registration as the state in the monitor row implies them."""
-        row = record.monitor(self._states.fresh_people())
-        if row is None or row.state is None:
-            return None, None, None
-        return from_word(row.state)
 
     def _profile_state(self, profile: str) -> State | None:
         if profile not in self._profiles:
@@ -128,12 +121,12 @@ class UserDerivation:
             record.department = None if row.department is None else self._states.departments.get(row.department)
         return record.department
 
-    def _monitor(self, record: UserRecord) -> str | None:
-        fresh = [each for each in self._states.fresh_people() if each.description.monitor_rows]
-        row = record.monitor(fresh)
-        if row is not None:
-            return row.json
-        return "{}" if any(each.complete for each in fresh) else None
+
+def _monitor(row: MonitorRow | None, fresh: Sequence[PeopleSourceState]) -> str | None:
+    """The row as it is published; `{}` where a complete round had none for the user."""
+    if row is not None:
+        return row.json
+    return "{}" if any(each.complete for each in fresh if each.description.monitor_rows) else None
 
 
 def _with_unseen(legs: Legs, calls: tuple[Call, ...]) -> Legs:

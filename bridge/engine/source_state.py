@@ -141,6 +141,10 @@ class SourceStates:
         calls.sort(key=lambda each: not each.pushes)
         self.people = {each.name: PeopleSourceState(each) for each in people}
         self.calls = {each.name: CallSourceState(each) for each in calls}
+        self.profiles_expected = any(each.on and not each.monitor_rows for each in people)
+        """Whether a source is on that reports profile and registration."""
+        self.calls_read = any(each.on for each in calls)
+        """Whether a source of calls is on."""
         self.labels: Mapping[str, str] = {}
         """Of the PBX's custom profiles."""
         self.departments: Mapping[int, str] | None = None
@@ -152,11 +156,6 @@ class SourceStates:
     def settled(self) -> bool:
         """Whether every source that is on has reported: its first poll has finished, or it reported why it cannot."""
         return all(state.reported for state in self._all() if state.on)
-
-    @property
-    def profiles_expected(self) -> bool:
-        """Whether a source is on that reports profile and registration."""
-        return any(state.on and not state.description.monitor_rows for state in self.people.values())
 
     @property
     def calls_expected(self) -> bool:
@@ -179,7 +178,9 @@ class SourceStates:
     def push_covers(self, dns: Iterable[str]) -> bool:
         """Whether changes of the calls of all these users are being pushed."""
         live = [state for state in self.calls.values() if state.live]
-        return bool(live) and all(any(state.covers(dn) for state in live) for dn in dns)
+        if not live or any(state.covered is None for state in live):
+            return bool(live)
+        return frozenset[str]().union(*(state.covered or () for state in live)).issuperset(dns)
 
     def rank(self) -> bool:
         """Sort the sources of calls; says whether another one is preferred now."""

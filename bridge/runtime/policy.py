@@ -5,8 +5,8 @@ from bridge.domain.model import FactKind
 from bridge.engine.policy import Policy
 from bridge.sources.threecx.timing import USUAL, ThreecxTiming
 
-_SELECTING = {"enabled", "top", "skip", "search", "filter"}
-"""Options that decide which users a source reports."""
+_SELECTING = ("enabled", "top", "skip", "search", "filter")
+"""Options that decide which users a source reports, in the order in which `bridge/info` has them."""
 
 
 def policy(config: Config, timing: ThreecxTiming = USUAL) -> Policy:
@@ -34,7 +34,7 @@ def roster_options(config: Config) -> dict[str, object]:
     who = config.users
     return {
         **{
-            each.name: {name: value for name, value in options[each.name].items() if name in _SELECTING}
+            each.name: {name: options[each.name][name] for name in _SELECTING if name in options[each.name]}
             for each in config.source_descriptions
             if each.kind is FactKind.PEOPLE
         },
