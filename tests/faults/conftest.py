@@ -1,4 +1,4 @@
-"""A PBX with everything but monitor status, a link in front of it that can be spoiled, and what the bridge logs."""
+"""A PBX without monitor status, a link in front of it that can be disturbed, and what the bridge logs."""
 
 import random
 import socket

@@ -141,7 +141,7 @@ def test_bodies_of_every_kind(body: bytes) -> None:
 
 @FUZZ
 @given(st.lists(EXTENSION | values, max_size=3).map(as_json))
-def test_what_call_control_says_of_everybody(body: bytes) -> None:
+def test_any_answer_about_all_extensions(body: bytes) -> None:
     extensions = parse.extensions(body)
     participants = Participants()
     participants.requesting_all()
@@ -151,7 +151,7 @@ def test_what_call_control_says_of_everybody(body: bytes) -> None:
 
 @FUZZ
 @given(PARTICIPANT.map(as_json))
-def test_what_call_control_says_of_a_participant(body: bytes) -> None:
+def test_any_answer_about_a_participant(body: bytes) -> None:
     read_or_refused(parse.participant, body)
 
 

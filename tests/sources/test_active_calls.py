@@ -80,12 +80,12 @@ def test_the_caller_s_bare_number_is_an_outside_one() -> None:
 
 
 @pytest.mark.parametrize("nobody", [None, "", " ", 7])
-def test_a_side_that_is_not_told_is_left_out(nobody: str | None) -> None:
+def test_an_empty_side_is_left_out(nobody: str | None) -> None:
     assert "101" in sides("101 Ada", nobody)
 
 
 @pytest.mark.parametrize("raw", [None, [], {}, {"Id": None}, {"Id": "x"}, {"Id": True}])
-def test_what_is_no_call_is_refused(raw: object) -> None:
+def test_rows_that_are_no_call_are_refused(raw: object) -> None:
     with pytest.raises(SourceProtocolError):
         parse.active_call(raw)
 
@@ -141,7 +141,7 @@ async def test_it_relaxes_and_is_back_at_once(pbx: SimulatedPbx, url: str, clock
             assert (await reports.next(Calls)).good_for == 20.0
 
 
-async def test_a_call_that_slips_between_two_pages_is_not_over(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+async def test_a_call_missed_between_two_pages_is_not_over(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     calls = [pbx.exchange.ring(f"030{number:07}", "101") for number in range(150)]
 
     async def ends_meanwhile(request: web.Request) -> web.StreamResponse | None:

@@ -29,7 +29,7 @@ async def polling(
             yield reports
 
 
-async def test_a_round_holds_every_page(clock: FakeClock) -> None:
+async def test_a_round_has_the_rows_of_every_page(clock: FakeClock) -> None:
     pbx = SimulatedPbx(users=250)
     async with pbx.serve() as url, polling(url, clock) as poll:
         found = await poll.next(Round)
@@ -44,7 +44,7 @@ async def test_a_round_holds_every_page(clock: FakeClock) -> None:
     [QueryOptions(top=2), QueryOptions(skip=1), QueryOptions(filter="DN ne '100'"), QueryOptions(search="100")],
     ids=["top", "skip", "filter", "search"],
 )
-async def test_a_narrowed_round_does_not_say_who_is_gone(
+async def test_a_narrowed_round_is_not_complete(
     pbx: SimulatedPbx, url: str, clock: FakeClock, query: QueryOptions
 ) -> None:
     async with polling(url, clock, query) as poll:
@@ -53,7 +53,7 @@ async def test_a_narrowed_round_does_not_say_who_is_gone(
         assert not found.complete
 
 
-async def test_an_empty_round_does_not_say_who_is_gone(clock: FakeClock) -> None:
+async def test_an_empty_round_is_not_complete(clock: FakeClock) -> None:
     async with SimulatedPbx(users=0).serve() as url, polling(url, clock) as poll:
         found = await poll.next(Round)
         assert not found.rows
@@ -100,7 +100,7 @@ async def test_an_upgrade_is_noticed_while_the_function_is_missed(
         assert (await poll.next(Round)).rows
 
 
-async def test_the_pbx_s_wish_to_be_left_alone_is_heard(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+async def test_retry_after_is_obeyed(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     async def too_many(_: web.Request) -> web.Response:
         return web.Response(status=429, headers={"Retry-After": "3000"})
 

@@ -53,7 +53,7 @@ def test_an_answer_to_an_older_event_is_asked_for_again() -> None:
     assert statuses(participants) == [("1", ON_CALL)]
 
 
-def test_an_end_before_the_list_of_everything_holds() -> None:
+def test_an_end_newer_than_the_request_for_all_stays() -> None:
     participants = known(device(7, RINGING))
     participants.requesting_all()
     participants.store(("101", 7), None)
@@ -61,7 +61,7 @@ def test_an_end_before_the_list_of_everything_holds() -> None:
     assert participants.legs("101") == ()
 
 
-def test_a_beginning_before_the_list_of_everything_holds() -> None:
+def test_a_beginning_newer_than_the_request_for_all_stays() -> None:
     participants = Participants()
     participants.requesting_all()
     participants.store(("101", 7), device(7, RINGING))
@@ -69,7 +69,7 @@ def test_a_beginning_before_the_list_of_everything_holds() -> None:
     assert statuses(participants) == [("1", RINGING)]
 
 
-def test_what_events_did_not_tell_the_list_of_everything_does() -> None:
+def test_the_answer_for_all_adds_what_events_have_missed() -> None:
     participants = known(device(7, RINGING))
     participants.requesting_all()
     participants.all_received([Extension("101", (device(8, ON_CALL, "2"),))])
@@ -89,7 +89,7 @@ def test_two_phones_in_one_call_are_one_call_as_far_on_as_the_furthest() -> None
     assert participants.all_legs() == {}
 
 
-def test_a_status_nobody_knows_is_no_call() -> None:
+def test_an_unknown_status_is_no_call() -> None:
     assert known(device(7, None)).legs("101") == ()
 
 

@@ -14,9 +14,7 @@ from tests.support.clock import FakeClock
 from tests.support.threecx import at_work, settings, tools
 
 
-async def test_an_upgrade_is_noticed_and_everything_looked_at_again(
-    pbx: SimulatedPbx, url: str, clock: FakeClock
-) -> None:
+async def test_after_an_upgrade_all_sources_are_read_again(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     changed = asyncio.Event()
     async with tools(settings(url), clock) as (found, _):
         async with at_work(Probe(found, changed.set)) as reports:
@@ -28,7 +26,7 @@ async def test_an_upgrade_is_noticed_and_everything_looked_at_again(
             assert changed.is_set()
 
 
-async def test_a_pbx_that_is_back_is_looked_at_again(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+async def test_when_the_pbx_is_back_all_sources_are_read_again(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     changed = asyncio.Event()
 
     async def down(_: web.Request) -> web.Response:
@@ -47,9 +45,7 @@ async def test_a_pbx_that_is_back_is_looked_at_again(pbx: SimulatedPbx, url: str
             assert changed.is_set()
 
 
-async def test_it_asks_only_when_nothing_else_was_answered_for_a_while(
-    pbx: SimulatedPbx, url: str, clock: FakeClock
-) -> None:
+async def test_it_probes_only_while_no_other_request_is_answered(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     async with tools(settings(url), clock) as (found, access):
         async with at_work(Probe(found, lambda: None)) as reports:
             await reports.next(Answered)
@@ -58,7 +54,9 @@ async def test_it_asks_only_when_nothing_else_was_answered_for_a_while(
             assert len(pbx.requests_to("/Defs")) == 2
 
 
-async def test_refused_credentials_are_not_tried_again_by_it(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+async def test_refused_credentials_are_not_tried_again_by_the_probe(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
+) -> None:
     async with tools(settings(url, client_secret="wrong"), clock) as (found, _):
         async with at_work(Probe(found, lambda: None)) as reports:
             assert isinstance((await reports.next(Failure)).error, SourceAuthError)

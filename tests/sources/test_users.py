@@ -35,7 +35,7 @@ def row(update: Round, dn: str) -> UserRow:
     return found
 
 
-async def test_a_round_holds_everybody_and_no_secret(clock: FakeClock) -> None:
+async def test_a_round_has_all_users_and_requests_no_secret(clock: FakeClock) -> None:
     pbx = SimulatedPbx(users=230, version="20.0.10")
     pbx.change("105", profile="Away", registered=False, queue="LoggedIn")
     async with pbx.serve() as url, polling(url, clock) as reports:
@@ -78,7 +78,9 @@ async def test_after_an_upgrade_all_fields_are_tried_again(pbx: SimulatedPbx, ur
             assert "AIAgent" in pbx.requests_to("/Users")[-1].query["$select"]
 
 
-async def test_a_bad_filter_is_told_and_not_mistaken_for_a_field(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+async def test_a_bad_filter_is_reported_and_not_mistaken_for_a_field(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
+) -> None:
     async with polling(url, clock, QueryOptions(filter="Nope eq 1", orderby="Number")) as reports:
         failure = await reports.next(Failure)
         assert isinstance(failure.error, SourceQueryError)
@@ -115,7 +117,7 @@ async def test_labels_of_custom_profiles_are_read_where_the_pbx_gives_them(
         assert (await reports.next(Labels)).labels == {"Custom 1": "Lunch"}
 
 
-async def test_who_may_not_read_the_labels_does_without(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+async def test_users_are_read_without_the_right_to_read_labels(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     async def closed(request: web.Request) -> web.StreamResponse | None:
         return web.Response(status=403) if request.path.endswith("GetSystemParameters()") else None
 
@@ -141,11 +143,11 @@ async def test_who_may_not_read_the_labels_does_without(pbx: SimulatedPbx, url: 
         ({"Enabled": None, "Tags": None}, False),
     ],
 )
-def test_who_is_no_person_is_known_by_tags(fields: dict[str, object], special: bool) -> None:
+def test_tags_mark_non_person_extensions(fields: dict[str, object], special: bool) -> None:
     assert parse.user_row({"Number": "101"} | fields).special is special
 
 
-def test_what_is_not_told_is_not_known() -> None:
+def test_fields_that_are_missing_are_unknown() -> None:
     assert parse.user_row({"Number": 101}) == UserRow("101", *6 * (None,), special=False)
     odd = {"Number": "101", "IsRegistered": "yes", "QueueStatus": "Perhaps", "Id": True, "CurrentProfileName": " "}
     assert parse.user_row(odd) == UserRow("101", *6 * (None,), special=False)
@@ -158,7 +160,7 @@ def test_what_is_no_user_is_refused(raw: object) -> None:
         parse.user_row(raw)
 
 
-async def test_labels_that_fail_for_a_while_hold_nobody_up(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+async def test_labels_that_fail_for_a_while_delay_no_round(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     async def failing(request: web.Request) -> web.StreamResponse | None:
         return web.Response(status=500) if request.path.endswith("GetSystemParameters()") else None
 
@@ -198,7 +200,7 @@ async def test_departments_are_read_again_now_and_then(pbx: SimulatedPbx, url: s
 
 
 @pytest.mark.parametrize("trouble", ["hangs", "fails"])
-async def test_departments_that_are_not_to_be_had_hold_nobody_up(
+async def test_departments_that_cannot_be_read_delay_no_round(
     pbx: SimulatedPbx, url: str, clock: FakeClock, trouble: str
 ) -> None:
     async def troubled(request: web.Request) -> web.StreamResponse | None:
@@ -222,7 +224,9 @@ async def test_departments_that_are_not_to_be_had_hold_nobody_up(
         assert (await reports.next(Departments)).names == {1: "Sales", 2: "Support"}
 
 
-async def test_who_may_not_read_departments_does_without(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+async def test_users_are_read_without_the_right_to_read_departments(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
+) -> None:
     pbx.may_read_departments = False
     async with polling(url, clock) as reports:
         found = await reports.next(Round)
