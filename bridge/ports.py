@@ -35,7 +35,7 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """The key under `sources:`, such as `monitor_status`."""
+        """The key under `sources:`."""
 
     async def run(self, report: Report) -> None:
         """Read for ever. Troubles with the PBX are reported as Failure, never raised."""

@@ -69,7 +69,7 @@ class Config:
         return Topics(self.mqtt.base_topic, self.pbx.name, self.homeassistant.discovery_prefix)
 
     def place(self, key: str) -> str:
-        """Where the option (`sources.monitor_status.filter`) was written: `config.yaml:14`, or a variable's name."""
+        """Where the option (`users.include`) was written: `config.yaml:14`, or a variable's name."""
         return self.tree.place(tuple(key.split(".")))
 
     def public(self) -> dict[str, Any]:

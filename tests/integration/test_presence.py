@@ -191,7 +191,7 @@ async def test_it_ends_at_once_though_the_pbx_does_not_say_goodbye(
     async with BridgeProcess.start(full_config(tmp_path, pbx, url, broker.port)) as bridge:
         await online(subscriber)
         await asyncio.wait_for(opened.wait(), limit(5))
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(limit(4)):
             assert await bridge.signal(signal.SIGTERM) == 0
     forever.set()
 

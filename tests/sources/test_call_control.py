@@ -245,10 +245,10 @@ async def test_a_lost_connection_is_reported_and_opened_again(pbx: SimulatedPbx,
 async def test_an_open_socket_outlives_its_token_and_the_time_out_of_requests(
     pbx: SimulatedPbx, url: str, clock: FakeClock
 ) -> None:
-    async with following(url, clock, timeout=0.2) as reports:
+    async with following(url, clock, timeout=limit(0.2)) as reports:
         await reports.next(Calls)
         pbx.tokens.drop()
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(limit(0.5))  # longer than a request may take
         pbx.exchange.ring("0301234567", "101")
         await statuses(reports, "101", RINGING)
         assert not [each for each in reports.reports if isinstance(each, Failure)]

@@ -1,14 +1,17 @@
 """What every row of the table of sources must do, whatever it reads: the rest of the bridge relies on nothing else."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 from voluptuous import Optional, Schema
 
+import bridge
 from bridge.domain.model import Calls, FactKind, Failure, MonitorRow, Round, UserCalls, UserRow
 from bridge.errors import (
     SourceAuthError,
@@ -69,6 +72,15 @@ def answering(status: int) -> object:
         return None if request.path == "/connect/token" else web.json_response({}, status=status)
 
     return answer
+
+
+def test_no_module_outside_the_table_names_a_source() -> None:
+    """But for the demo, which writes a configuration file. `users` is the name of many things, and left out."""
+    folder = Path(bridge.__file__).parent
+    own = {folder / "commands" / "demo.py", *(folder / "sources").rglob("*.py"), *(folder / "simulator").rglob("*.py")}
+    named = re.compile("|".join(sorted(TABLE.keys() - {"users"})))
+    others = set(folder.rglob("*.py")) - own
+    assert not [str(path) for path in sorted(others) if named.search(path.read_text())]
 
 
 def test_its_options_have_defaults_and_descriptions(row: SourceType) -> None:

@@ -15,6 +15,7 @@ from bridge.sources.threecx.readers.users import Users
 from bridge.sources.threecx.settings import QueryOptions
 from bridge.sources.threecx.timing import USUAL, ThreecxTiming
 from tests.support.clock import FakeClock
+from tests.support.limits import limit
 from tests.support.threecx import Reports, at_work, settings, source_settings, tools
 
 BY_NUMBER = QueryOptions(orderby="Number")
@@ -199,19 +200,21 @@ async def test_departments_are_read_again_now_and_then(pbx: SimulatedPbx, url: s
         assert (await reports.next(Departments)).names[1] == "Night shift"
 
 
-@pytest.mark.parametrize("trouble", ["hangs", "fails"])
+@pytest.mark.parametrize("fault", ["hangs", "fails"])
 async def test_departments_that_cannot_be_read_delay_no_round(
-    pbx: SimulatedPbx, url: str, clock: FakeClock, trouble: str
+    pbx: SimulatedPbx, url: str, clock: FakeClock, fault: str
 ) -> None:
-    async def troubled(request: web.Request) -> web.StreamResponse | None:
+    forever = asyncio.Event()
+
+    async def failing(request: web.Request) -> web.StreamResponse | None:
         if not request.path.endswith("/Groups"):
             return None
-        if trouble == "hangs":
-            await asyncio.sleep(1)
+        if fault == "hangs":
+            await forever.wait()
         return web.Response(status=503)
 
-    pbx.intercept = troubled
-    async with polling(url, clock, timing=ThreecxTiming(extras_timeout=0.05)) as reports:
+    pbx.intercept = failing
+    async with polling(url, clock, timing=ThreecxTiming(extras_timeout=limit(0.05))) as reports:
         for _ in range(3):
             assert len((await reports.next(Round)).rows) == 3
             reports.source.refresh()
