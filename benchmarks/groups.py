@@ -5,14 +5,16 @@ from collections.abc import Iterable
 
 from bridge.domain.clock import Clock
 from bridge.domain.message import Message
-from bridge.domain.model import MonitorRow, Round, State
+from bridge.domain.model import FactKind, MonitorRow, Round, SourceDescription, State
 from bridge.domain.presence import DEFAULT_BUSY, DEFAULT_PROFILES, Rules, profile_key
 from bridge.domain.privacy import CallerId
-from bridge.engine.engine import ACTIVE_CALLS, CALL_CONTROL, MONITOR_STATUS, USERS, Engine, Policy
+from bridge.engine.engine import Engine
+from bridge.engine.policy import Policy
 from bridge.engine.settings import UsersSettings
 from bridge.outputs.state import StateOutput
 from bridge.topics import Topics
 
+_SOURCE = "monitor_status"
 _CHANGES = 200
 
 
@@ -60,8 +62,7 @@ def _engine(groups: dict[str, Iterable[str]]) -> Engine:
         ),
         caller_id=CallerId.MASKED,
         groups=groups,
-        sources={MONITOR_STATUS: None, USERS: "off", ACTIVE_CALLS: "off", CALL_CONTROL: "off"},
-        push_required=False,
+        sources=(SourceDescription(_SOURCE, FactKind.PEOPLE, monitor_rows=True),),
         bound=20.0,
     )
     return Engine(policy, [StateOutput(Topics("3cx", "hq", "homeassistant"), {})], _Sink(), Clock())
@@ -72,4 +73,4 @@ def _row(dn: str, state: State) -> MonitorRow:
 
 
 def _round(rows: dict[str, MonitorRow]) -> Round:
-    return Round(MONITOR_STATUS, rows, complete=True, total=None, good_for=20.0)
+    return Round(_SOURCE, rows, complete=True, total=None, good_for=20.0)

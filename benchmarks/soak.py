@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 import psutil
 from aiohttp import web
 
+from bridge.runtime.timing import USUAL
 from bridge.simulator import SimulatedPbx
 from bridge.simulator.life import live
 from tests.support.beside import beside
@@ -286,7 +287,7 @@ async def _day(folder: Path, seed: int) -> AsyncIterator[Day]:
     ):
         path = folder / "bridge.yaml"
         path.write_text(_CONFIG.format(url=to_pbx.url, port=to_broker.port))
-        async with living(path, keepalive=_KEEPALIVE, interval=_INTERVAL):
+        async with living(path, keepalive=_KEEPALIVE, interval=_INTERVAL, timing=USUAL):
             yield Day(pbx, broker, rng, random.Random(seed + 1), to_pbx, to_broker)
 
 

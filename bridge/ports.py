@@ -1,7 +1,7 @@
 """Interfaces between the engine and the edges: sources, outputs, the broker, and readers of the bridge's status."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from bridge.domain.message import Message
 from bridge.domain.model import Bridge, CallEvent, Group, SourceReport, Update, User
@@ -35,13 +35,21 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """The key under `sources:`, such as `monitor_status`."""
+        """The key under `sources:`."""
 
     async def run(self, report: Report) -> None:
         """Read until cancelled. Errors of the PBX are reported as Failure, never raised."""
 
     def refresh(self) -> None:
         """Read now, without waiting for the interval."""
+
+
+@runtime_checkable
+class Relaxable(Protocol):
+    """A source of calls that can be polled less often while the calls of all users are pushed by another."""
+
+    def relax(self, *, relaxed: bool) -> None:
+        """Poll less often, or as configured again."""
 
 
 class Output(Protocol):

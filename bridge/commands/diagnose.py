@@ -84,8 +84,8 @@ def _private_words(config: Config, retained: Iterable[tuple[str, str]]) -> Itera
     yield config.mqtt.username or "", "broker-account"
     yield config.mqtt.client_id, "mqtt-client"
     options = [*config.users.include, *config.users.exclude]
-    for query in (config.monitor_status.query, config.users_source.query):
-        options += [query.search or "", query.filter or ""]
+    for source in config.sources.values():
+        options += [source.query.search or "", source.query.filter or ""]
     members = [member for group in config.groups.values() for member in group]
     members += [member for light in config.lights for member in light.users]
     for kind, found in (

@@ -26,7 +26,8 @@ from bridge.outputs.lights.light import Light
 from bridge.outputs.lights.output import as_message
 from bridge.outputs.lights.settings import LightSettings
 from bridge.outputs.state import documents
-from bridge.runtime.pbx import Intake, policy
+from bridge.runtime.pbx import PbxReader
+from bridge.runtime.policy import policy
 from bridge.runtime.supervision import Pulse
 from bridge.sources.threecx.client.login_backoff import LoginBackoff, state_directory
 from bridge.statistics import Statistics
@@ -288,12 +289,12 @@ def _finding(told: Mapping[str, object]) -> Finding:
 
 
 @asynccontextmanager
-async def _own_intake(config: Config, *, force: bool) -> AsyncIterator[tuple[Engine, Intake]]:
+async def _own_intake(config: Config, *, force: bool) -> AsyncIterator[tuple[Engine, PbxReader]]:
     """Log in to the PBX and read everything once, as the daemon would; `force`: even if it refused that before."""
     clock = Clock()
     engine = Engine(policy(config), (), _Nobody(), clock)
     refusals = LoginBackoff(config.pbx, None if force else state_directory())
-    intake = Intake(
+    intake = PbxReader(
         config,
         engine,
         clock,
@@ -305,7 +306,7 @@ async def _own_intake(config: Config, *, force: bool) -> AsyncIterator[tuple[Eng
     )
     reading = asyncio.create_task(intake.run(), name="pbx")
     try:
-        await wait_for(intake.heard, PATIENCE)
+        await wait_for(intake.reported, PATIENCE)
         yield engine, intake
     finally:
         reading.cancel()

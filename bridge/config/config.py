@@ -8,6 +8,7 @@ from typing import Any
 
 from bridge.config.schema import OPTIONS, is_secret
 from bridge.config.tree import Key, Tree
+from bridge.domain.model import SourceDescription
 from bridge.domain.presence import Rules
 from bridge.domain.privacy import CallerId
 from bridge.engine.commands import CommandsSettings
@@ -16,13 +17,8 @@ from bridge.log import LogSettings
 from bridge.mqtt.settings import MqttSettings
 from bridge.outputs.hass.settings import HassSettings
 from bridge.outputs.lights.settings import LightSettings
-from bridge.sources.threecx.settings import (
-    ActiveCallsSettings,
-    CallControlSettings,
-    MonitorStatusSettings,
-    PbxSettings,
-    UsersSourceSettings,
-)
+from bridge.sources.table import TABLE
+from bridge.sources.threecx.settings import PbxSettings, SourceSettings
 from bridge.topics import Topics
 from bridge.web.settings import WebSettings
 
@@ -34,10 +30,8 @@ class Config:
     """The configuration in force."""
 
     pbx: PbxSettings
-    monitor_status: MonitorStatusSettings
-    users_source: UsersSourceSettings
-    active_calls: ActiveCallsSettings
-    call_control: CallControlSettings
+    sources: Mapping[str, SourceSettings]
+    """By name, in the order of the table of sources."""
     users: UsersSettings
     groups: Mapping[str, tuple[str, ...]]
     rules: Rules
@@ -55,12 +49,17 @@ class Config:
     tree: Tree = field(repr=False)
 
     @property
+    def source_descriptions(self) -> tuple[SourceDescription, ...]:
+        """What the engine needs to know about the sources."""
+        return tuple(TABLE[name].description(settings) for name, settings in self.sources.items())
+
+    @property
     def topics(self) -> Topics:
         """The topics of this bridge."""
         return Topics(self.mqtt.base_topic, self.pbx.name, self.homeassistant.discovery_prefix)
 
     def place(self, key: str) -> str:
-        """Where the option (`sources.monitor_status.filter`) was written: `config.yaml:14`, or a variable's name."""
+        """Where the option (`users.include`) was written: `config.yaml:14`, or a variable's name."""
         return self.tree.place(tuple(key.split(".")))
 
     def public(self) -> dict[str, Any]:

@@ -17,15 +17,8 @@ from bridge.log import LogSettings
 from bridge.mqtt.settings import contradictions, mqtt_settings
 from bridge.outputs.hass.settings import HassSettings
 from bridge.outputs.lights import settings as lights
-from bridge.sources.threecx.settings import (
-    PBX_SCHEMA,
-    ActiveCallsSettings,
-    CallControlSettings,
-    Enabled,
-    monitor_status_settings,
-    pbx_settings,
-    users_source_settings,
-)
+from bridge.sources.table import TABLE
+from bridge.sources.threecx.settings import PBX_SCHEMA, pbx_settings
 from bridge.web.settings import WebSettings
 
 
@@ -38,20 +31,18 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
         check_files(tree, options)
         for key, message in contradictions(options["mqtt"]):
             tree.complain(("mqtt", *key.split(".")), message)
-        if all(source["enabled"] in {False, Enabled.FALSE} for source in options["sources"].values()):
+        sources = {name: source.settings(options["sources"][name]) for name, source in TABLE.items()}
+        if not any(source.on for source in sources.values()):
             tree.complain(("sources",), "all sources are disabled, so there is nothing to publish: enable one")
         for key, message in lights.contradictions(options["lights"], options["groups"]):
             tree.complain(("lights", *key.split(".")), message)
     if tree.problems or options is None:
         raise ConfigError(sorted(tree.problems, key=_in_file_order))
-    pbx, sources = pbx_settings(options["pbx"]), options["sources"]
+    pbx = pbx_settings(options["pbx"])
     rules, groups = presence_rules(options["presence"]), options["groups"]
     return Config(
         pbx=pbx,
-        monitor_status=monitor_status_settings(sources["monitor_status"]),
-        users_source=users_source_settings(sources["users"]),
-        active_calls=ActiveCallsSettings(**sources["active_calls"]),
-        call_control=CallControlSettings(**sources["call_control"]),
+        sources=sources,
         users=UsersSettings(**options["users"]),
         groups=groups,
         rules=rules,

@@ -15,24 +15,14 @@ from bridge.mqtt.settings import MQTT_SCHEMA
 from bridge.options import JsonSchema, ListOf, MapOf, Nullable, Text
 from bridge.outputs.hass.settings import HASS_SCHEMA
 from bridge.outputs.lights.settings import LIGHTS, PALETTE_OPTION
-from bridge.sources.threecx.settings import (
-    ACTIVE_CALLS_SCHEMA,
-    CALL_CONTROL_SCHEMA,
-    MONITOR_STATUS_SCHEMA,
-    PBX_SCHEMA,
-    USERS_SOURCE_SCHEMA,
-)
+from bridge.sources.table import TABLE
+from bridge.sources.threecx.settings import PBX_SCHEMA
 from bridge.web.settings import WEB_SCHEMA
 
 SCHEMA: dict[Marker, Any] = {
     Required("pbx", description="The 3CX phone system"): PBX_SCHEMA,
     Optional("sources", default={}, description="What is read from the PBX"): {
-        Optional(
-            "monitor_status", default={}, description="GET /xapi/v1/Users/Pbx.GetMonitorStatus()"
-        ): MONITOR_STATUS_SCHEMA,
-        Optional("users", default={}, description="GET /xapi/v1/Users"): USERS_SOURCE_SCHEMA,
-        Optional("active_calls", default={}, description="GET /xapi/v1/ActiveCalls"): ACTIVE_CALLS_SCHEMA,
-        Optional("call_control", default={}, description="Calls by push: wss /callcontrol/ws"): CALL_CONTROL_SCHEMA,
+        Optional(source.name, default={}, description=source.summary): source.schema for source in TABLE.values()
     },
     Optional("users", default={}, description="Who is published"): USERS_SCHEMA,
     Optional("groups", default={}, description="Groups of users: name → DNs or globs"): GROUPS,

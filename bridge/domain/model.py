@@ -8,7 +8,7 @@ from bridge.errors import SourceError
 
 
 class State(StrEnum):
-    """The one word per user that lights and dashboards follow."""
+    """The state of a user that lights and dashboards follow; published as `users/<dn>/state`."""
 
     AVAILABLE = "available"
     AWAY = "away"
@@ -22,7 +22,7 @@ class State(StrEnum):
 
 
 class CallStatus(StrEnum):
-    """How far one call of one user is."""
+    """The stage that one call of one user has reached."""
 
     ON_CALL = "on_call"
     ON_HOLD = "on_hold"
@@ -31,7 +31,7 @@ class CallStatus(StrEnum):
 
 
 class Direction(StrEnum):
-    """Who called, seen from the user; internal calls are internal on both sides."""
+    """Who started the call, as seen by the user; calls between two extensions are internal on both sides."""
 
     INBOUND = "inbound"
     OUTBOUND = "outbound"
@@ -39,7 +39,7 @@ class Direction(StrEnum):
 
 
 class Queue(StrEnum):
-    """Whether a user takes calls of queues; 3CX knows one login for all of a user's queues."""
+    """The queue login. 3CX has one per user, which holds for all queues that the user is an agent of."""
 
     LOGGED_IN = "logged_in"
     LOGGED_OUT = "logged_out"
@@ -53,9 +53,9 @@ class MonitorRow:
     name: str | None
     """The display name, on builds and proxies that add one."""
     state: State | None
-    """What the row's own state word says; None where it carries no word, as official rows do."""
+    """The state that the row itself carries; None where it carries none, as official rows (DN, Expiration) do."""
     json: str
-    """The row as compact JSON, fit to be published: secrets masked, size bounded."""
+    """The row as compact JSON, ready to be published: secrets masked, at most 4 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class UserRow:
 
     dn: str
     id: int | None
-    """XAPI's key, which writing needs."""
+    """XAPI's key of the user, needed to write to it."""
     name: str | None
     registered: bool | None
     """Whether a phone of the user is registered."""
@@ -74,10 +74,11 @@ class UserRow:
     department: int | None
     """The id of the primary department; `Departments` has the names."""
     special: bool
-    """No person, or not in use: API client, fax, AI agent, disabled."""
+    """A non-person or unused extension: API client, fax server, AI agent, disabled user."""
 
 
 Row = MonitorRow | UserRow
+"""What a source of people reports about one DN. The type, not the source, decides how the engine uses it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +88,9 @@ class Leg:
     id: str
     status: CallStatus | None
     keeps: bool = False
-    """`status` is a guess for calls not seen before; a known call keeps the status it had."""
+    """`status` is a guess for new calls only; a call that is known already keeps the status it had."""
     hold_unseen: bool = False
-    """The source takes calls on hold for connected ones."""
+    """The source reports calls on hold as connected."""
     direction: Direction | None = None
     party: str | None = None
     """The other side's number."""
@@ -107,7 +108,7 @@ Legs = tuple[Leg, ...]
 
 @dataclass(frozen=True, slots=True)
 class ShownCall:
-    """A call as it is published: what `privacy.caller_id` hides is gone."""
+    """A call as it is published: without what `privacy.caller_id` hides."""
 
     status: CallStatus
     direction: Direction | None
@@ -129,12 +130,12 @@ class CallEventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallEvent:
-    """Something happened to a call of a user; parties are as `privacy.caller_id` lets them show."""
+    """One event of a call of a user; party and name as `privacy.caller_id` allows."""
 
     event_type: CallEventType
     id: str
     answered: bool
-    """Whether the call was ever connected: `ended`, inbound and not answered is a missed call."""
+    """Whether the call was ever connected. An inbound call that ended and was not answered is a missed call."""
     direction: Direction | None
     party: str | None
     name: str | None
@@ -145,7 +146,7 @@ class CallEvent:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Everything that is published about one user. What is not known is None."""
+    """Everything that is published about one user; None: not known."""
 
     number: str
     name: str | None
@@ -162,25 +163,61 @@ class User:
     calls: int | None
     """How many."""
     department: str | None
-    """Where they belong: Home Assistant's suggestion for an area."""
+    """Name of the primary department; Home Assistant suggests it as the area."""
     monitor: str | None
-    """The row of GetMonitorStatus() as JSON; `{}` when the PBX says it has none for this user."""
+    """The monitor row as JSON; `{}` when a complete round had none for this user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A group of users: who is in which state, and whether anybody is busy."""
+    """A group of users: who is in which state, and whether any of them is busy."""
 
     name: str
     busy: bool | None
-    """None while nothing is known about anybody in it."""
+    """None while the state of no member is known."""
     members: tuple[tuple[str, State, bool | None], ...]
     """(number, state, busy) of every published member, by number."""
 
 
+class FactKind(StrEnum):
+    """What a source reports. The engine treats all sources of one kind alike."""
+
+    PEOPLE = "people"
+    """Rounds of rows: who exists, with name, profile, registration, queue login or a monitor row."""
+    CALLS = "calls"
+    """The calls of users, polled or pushed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDescription:
+    """What the engine needs to know about a source, so that it depends on kinds and capabilities and not on names."""
+
+    name: str
+    """The key under `sources:`; updates carry it."""
+    kind: FactKind
+    why_off: str | None = None
+    """Why the configuration does not use the source; None: it is on."""
+    required: bool = True
+    """Calls: without this source, states are unknown, even where the PBX denies access to it (`enabled: true`)."""
+    monitor_rows: bool = False
+    """People: the rows are MonitorRows. They are published as they are, and a state in them counts only while no
+    source of UserRows is on."""
+    pushes: bool = False
+    """Calls: changes are pushed as they happen, for the DNs that the source covers."""
+    introduces_users: bool = False
+    """Calls: the DNs that it covers are the users, where every source of people is off."""
+    uncovered_advice: str = ""
+    """Calls: what an administrator can do about users that the source does not cover."""
+
+    @property
+    def on(self) -> bool:
+        """Whether the configuration uses the source."""
+        return self.why_off is None
+
+
 @dataclass(frozen=True, slots=True)
 class SourceReport:
-    """Whether a source is in use, and if not, why; `reason` may also name what is missing in one that is."""
+    """Whether a source is in use. `reason`: why it is not, or what is missing although it is."""
 
     name: str
     in_use: bool
@@ -203,17 +240,17 @@ class Bridge:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """A source read everything that its options let through."""
+    """A source of people has read everything that its options select."""
 
     source: str
     rows: Mapping[str, Row]
     """By DN."""
     complete: bool
-    """True when no option narrowed it and it was read to its short last page: who is missing is really gone."""
+    """No option narrowed the round and it was read to its short last page: a DN that is missing does not exist."""
     total: int | None
     """`@odata.count`, when asked for."""
     good_for: float
-    """Seconds for which its facts are to be trusted."""
+    """Seconds for which its facts may be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,11 +259,11 @@ class Calls:
 
     source: str
     legs: Mapping[str, Legs]
-    """By the number of one side; it need not be a user's."""
+    """By the number of one side of the call, which need not be a user's."""
     covered: frozenset[str] | None
-    """The DNs that the source tells about; None: everybody's."""
+    """The DNs whose calls the source reports; None: all DNs."""
     as_of: float
-    """When it was asked (monotonic): what happened later is not in it."""
+    """When the request was sent (monotonic seconds): later events are not included."""
     good_for: float
     live: bool = False
     """Whether changes are pushed as they happen, as UserCalls."""
@@ -236,7 +273,7 @@ class Calls:
 
 @dataclass(frozen=True, slots=True)
 class UserCalls:
-    """A live source pushes that the calls of one user changed; these are all of them."""
+    """A source that pushes reports a change of one user's calls; `legs` are all calls of that user."""
 
     source: str
     dn: str
@@ -249,20 +286,21 @@ class Failure:
 
     source: str
     error: SourceError
+    """Its class decides how the engine reacts."""
     reason: str
-    """For people: what is wrong, where, and what to do."""
+    """For an administrator: what is wrong, where, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The PBX answered a probe, and perhaps told its version, such as `20.0.8.1109`."""
+    """The PBX answered a probe. `version` is its build, such as `20.0.8.1109`; None: the answer did not name it."""
 
     version: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What this PBX calls the custom profiles: the profile's name → the label that people see."""
+    """The labels of custom profiles: 3CX's own name (`Custom 1`) → the label that people see."""
 
     labels: Mapping[str, str]
 
@@ -279,7 +317,7 @@ Update = Round | Calls | UserCalls | Failure | Answered | Labels | Departments
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What the broker retained about a user from before this process started."""
+    """What is retained on the broker about a user, published by an earlier process."""
 
     name: str | None
     state: State
@@ -289,7 +327,7 @@ class Remembered:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A wish to change a user in the PBX; what is None stays as it is."""
+    """A request to change a user in the PBX; a field that is None stays as it is."""
 
     dn: str
     profile: str | None = None

@@ -1,11 +1,11 @@
-"""From everything known about a user to what is published about them."""
+"""Derives what is published about a user from the facts of all sources."""
 
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
 from bridge.domain.calls import Call, follow, most_important, shown
-from bridge.domain.model import CallStatus, Leg, Legs, State, User, UserRow
+from bridge.domain.model import CallStatus, Leg, Legs, MonitorRow, State, User, UserRow
 from bridge.domain.presence import (
     NO_NEWS,
     NO_PRESENCE,
@@ -19,121 +19,123 @@ from bridge.domain.presence import (
     profile_state,
 )
 from bridge.domain.privacy import CallerId
-from bridge.engine.source_state import Feeds, Known
+from bridge.engine.source_state import PeopleSourceState, SourceStates
+from bridge.engine.user_record import UserRecord
 
 _logger = logging.getLogger(__name__)
 
 
-class Derivation:
+class UserDerivation:
     """Reduces the facts of all sources to one User."""
 
-    def __init__(self, rules: Rules, caller_id: CallerId, feeds: Feeds) -> None:
+    def __init__(self, rules: Rules, caller_id: CallerId, states: SourceStates) -> None:
         self._rules = rules
         self._caller_id = caller_id
-        self._feeds = feeds
+        self._states = states
         self._profiles: dict[str, State | None] = {}
+        """Profile names met so far → what they stand for, so that an unknown one is logged once."""
 
     def forget_profiles(self) -> None:
-        """The PBX's labels of profiles changed."""
+        """The PBX's labels of profiles have changed."""
         self._profiles.clear()
 
-    def follow_calls(self, dn: str, known: Known, now: int) -> None:
-        """Bring `known.calls` up to date; `now` is in Unix seconds."""
-        feed = next((feed for feed in self._feeds.in_charge if feed.covers(dn)), None)
-        if feed is None:
-            known.calls, known.calls_from = None, None
+    def follow_calls(self, dn: str, record: UserRecord, now: int) -> None:
+        """Update `record.calls` from the source that is preferred for this user; `now` is in Unix seconds."""
+        source = next((each for each in self._states.preferred if each.covers(dn)), None)
+        if source is None:
+            record.calls, record.calls_from = None, None
             return
-        legs = feed.legs.get(dn, ())
-        control = self._feeds.control
-        if known.calls and feed is not control and control.fresh and control.covers(dn):
-            legs = _with_unseen(legs, known.calls)
-        if legs or known.calls or known.calls is None:
-            known.calls = follow(known.calls or (), legs, now, other_source=known.calls_from is not feed)
-        known.calls_from = feed
+        legs = source.legs.get(dn, ())
+        if record.calls and not source.description.pushes and self._push_was_lost(dn):
+            legs = _with_unseen(legs, record.calls)
+        if legs or record.calls or record.calls is None:
+            record.calls = follow(record.calls or (), legs, now, other_source=record.calls_from is not source)
+        record.calls_from = source
 
-    def user(self, dn: str, known: Known, now: int) -> User:
-        """What is to be published about the user; `since` holds while the state holds, silence left out."""
-        profile = known.profile if self._feeds.users.fresh else None
-        presence = derive(self._facts(known, profile))
-        call = most_important(known.calls) if known.calls else None
+    def user(self, dn: str, record: UserRecord, now: int) -> User:
+        """What is to be published. `since` is kept while the state is the same, also across a time without news."""
+        fresh = self._states.fresh_people()
+        profile, row = record.profile(fresh), record.monitor(fresh)
+        presence = derive(self._facts(record, profile, row))
+        call = most_important(record.calls) if record.calls else None
         return User(
             number=dn,
-            name=known.name,
+            name=record.name,
             state=presence.state,
             busy=is_busy(presence.state, self._rules.busy),
-            since=_since(known, presence.state, call, now),
-            reason=self._why_unknown(known) if presence.reason == NO_NEWS else presence.reason,
+            since=_since(record, presence.state, call, now),
+            reason=self._why_unknown(record) if presence.reason == NO_NEWS else presence.reason,
             profile=profile.profile if profile else None,
             registered=profile.registered if profile else None,
             queue=profile.queue if profile else None,
             call=shown(call, self._caller_id) if call else None,
-            calls=None if known.calls is None else len(known.calls),
-            department=self._department(known),
-            monitor=self._monitor(known),
+            calls=None if record.calls is None else len(record.calls),
+            department=self._department(record),
+            monitor=_monitor(row, fresh),
         )
 
-    def _facts(self, known: Known, profile: UserRow | None) -> Facts:
-        """A monitor row's state word counts where no source is on that would know better."""
-        call_word, name, registered = self._words(known)
-        if self._feeds.users.on:
+    def _push_was_lost(self, dn: str) -> bool:
+        """Whether a source that pushed this user's calls lost its connection a moment ago."""
+        return any(each.description.pushes and each.fresh and each.covers(dn) for each in self._states.calls.values())
+
+    def _facts(self, record: UserRecord, profile: UserRow | None, row: MonitorRow | None) -> Facts:
+        """The state in a monitor row counts only for what no other source is on to report."""
+        call_status, name, registered = (
+            (None, None, None) if row is None or row.state is None else from_monitor_state(row.state)
+        )
+        if self._states.profiles_expected:
             name, registered = (profile.profile, profile.registered) if profile else (None, None)
         calls: frozenset[CallStatus] | None
-        if any(feed.on for feed in self._feeds.calls):
-            calls = None if known.calls is None else frozenset(call.status for call in known.calls)
+        if self._states.calls_read:
+            calls = None if record.calls is None else frozenset(call.status for call in record.calls)
         else:
-            calls = None if call_word is None else frozenset({call_word})
+            calls = None if call_status is None else frozenset({call_status})
         return Facts(
             calls=calls,
-            calls_expected=self._feeds.calls_expected,
+            calls_expected=self._states.calls_expected,
             profile=name,
             profile_state=None if name is None else self._profile_state(name),
             registered=None if self._rules.ignore_unregistered else registered,
         )
 
-    def _words(self, known: Known) -> tuple[CallStatus | None, str | None, bool | None]:
-        row = known.monitor
-        if row is None or row.state is None or not self._feeds.monitor.fresh:
-            return None, None, None
-        return from_monitor_state(row.state)
-
     def _profile_state(self, profile: str) -> State | None:
         if profile not in self._profiles:
-            found = profile_state(profile, self._rules.profiles, self._feeds.labels)
+            found = profile_state(profile, self._rules.profiles, self._states.labels)
             if found is None:
                 _logger.warning("the profile %r is not in presence.profiles: its users are unknown", profile)
             self._profiles[profile] = found
         return self._profiles[profile]
 
-    def _why_unknown(self, known: Known) -> str:
-        if not any(feed.fresh for feed in self._feeds.rows):
+    def _why_unknown(self, record: UserRecord) -> str:
+        if not self._states.fresh_people():
             return NO_NEWS
-        if known.monitor is None and known.profile is None:
+        if not record.rows:
             return NOT_REPORTED
-        if self._feeds.users.on or known.monitor is None:
+        row = record.monitor(self._states.people.values())
+        if self._states.profiles_expected or row is None:
             return NO_NEWS
-        return NO_PRESENCE if known.monitor.state is None else UNKNOWN_WORD
+        return NO_PRESENCE if row.state is None else UNKNOWN_WORD
 
-    def _department(self, known: Known) -> str | None:
-        """The last one that was known: nobody moves because the PBX is silent."""
-        if known.profile is not None and self._feeds.departments is not None:
-            number = known.profile.department
-            known.department = None if number is None else self._feeds.departments.get(number)
-        return known.department
+    def _department(self, record: UserRecord) -> str | None:
+        """The last one that was known: no user changes departments because the PBX does not answer."""
+        row = record.profile(self._states.people.values())
+        if row is not None and self._states.departments is not None:
+            record.department = None if row.department is None else self._states.departments.get(row.department)
+        return record.department
 
-    def _monitor(self, known: Known) -> str | None:
-        feed = self._feeds.monitor
-        if not feed.fresh:
-            return None
-        if known.monitor is not None:
-            return known.monitor.json
-        return "{}" if feed.complete else None
+
+def _monitor(row: MonitorRow | None, fresh: Sequence[PeopleSourceState]) -> str | None:
+    """The row as it is published; `{}` where a complete round had none for the user."""
+    if row is not None:
+        return row.json
+    return "{}" if any(each.complete for each in fresh if each.description.monitor_rows) else None
 
 
 def _with_unseen(legs: Legs, calls: tuple[Call, ...]) -> Legs:
-    """What is polled, and what only Call Control knew, which was lost a moment ago and may be back in another.
+    """The polled calls, completed by what a pushing source reported until it lost its connection a moment ago.
 
-    ActiveCalls takes held calls for connected ones and does not see phones that ring because of a queue: what was known
-    of these stays.
+    3CX's list of active calls shows held calls as connected, and no phones that ring because of a queue. Until the
+    connection is back or the grace is over, what is known about these is kept.
     """
     known = {call.key: call for call in calls}
     polled = {leg.id for leg in legs}
@@ -144,14 +146,14 @@ def _with_unseen(legs: Legs, calls: tuple[Call, ...]) -> Legs:
 
 
 def _still_held(leg: Leg, calls: Sequence[Call]) -> Leg:
-    """`calls` are those that it may be; of several the one with the same party."""
+    """The leg, keeping the status `on_hold` if one of `calls` had it; those with the same party count first."""
     alike = [call for call in calls if call.party == leg.party] or calls
     held = leg.status is CallStatus.ON_CALL and any(call.status is CallStatus.ON_HOLD for call in alike)
     return replace(leg, keeps=True) if held else leg
 
 
-def _since(known: Known, state: State, call: Call | None, now: int) -> int:
-    before, held = known.user, known.before_silence
+def _since(record: UserRecord, state: State, call: Call | None, now: int) -> int:
+    before, held = record.user, record.before_silence
     if held is not None and held[0] is state:
         since = held[1]
     elif before is not None and before.state is state:
@@ -161,7 +163,7 @@ def _since(known: Known, state: State, call: Call | None, now: int) -> int:
     else:
         since = now
     if state is not State.UNKNOWN:
-        known.before_silence = None
+        record.before_silence = None
     elif before is not None and before.state is not State.UNKNOWN:
-        known.before_silence = (before.state, before.since)
+        record.before_silence = (before.state, before.since)
     return since

@@ -7,11 +7,14 @@ from bridge.domain.clock import Clock
 from bridge.domain.model import Remembered, Row, State, UserRow
 from bridge.engine.admission import Admission
 from bridge.engine.settings import UsersSettings
-from bridge.engine.source_state import Feed, Feeds, Known
+from bridge.engine.source_state import PeopleSourceState, SourceStates
+from bridge.engine.user_record import UserRecord
 from bridge.log import Recurring
 
 _FEW = 3
 """So many users may disappear at once without asking, however small the PBX is."""
+_INTRODUCED = "pushed extensions"
+"""Stands for the source of users where only Call Control reports extensions; no source has this name."""
 
 _logger = logging.getLogger(__name__)
 
@@ -23,18 +26,19 @@ class Roster:
     collected in `gone` until the caller has cleared what is published of them.
     """
 
-    def __init__(self, settings: UsersSettings, feeds: Feeds, clock: Clock) -> None:
+    def __init__(self, settings: UsersSettings, states: SourceStates, clock: Clock) -> None:
         self._settings = settings
-        self._feeds = feeds
+        self._states = states
+        self._introduced: frozenset[str] = frozenset()
         self._clock = clock
         self._admission = Admission(settings)
         self._specials: set[str] = set()
         self._drop_unreported = False
-        self._unguarded: set[Feed] = set()
+        self._unguarded: set[str] = set()
         """Sources whose next complete round may remove any number of users, because a refresh was requested."""
         self._mass_removal = Recurring(_logger)
-        self.known: dict[str, Known] = {}
-        self.gone: list[Known] = []
+        self.known: dict[str, UserRecord] = {}
+        self.gone: list[UserRecord] = []
 
     def __len__(self) -> int:
         return len(self.known)
@@ -49,14 +53,14 @@ class Roster:
         source to answer that decides. With one permission for all, a user who refreshes after deleting extensions
         would lose it to the first source, while the others' last rounds still have the extensions.
         """
-        self._unguarded = set(self._feeds.rows)
+        self._unguarded = {*self._states.people, _INTRODUCED}
 
-    def take(self, feed: Feed, rows: Mapping[str, Row], *, complete: bool) -> set[str]:
-        """Merge a round of `feed`; returns the DNs that are new or whose facts changed.
+    def take(self, source: PeopleSourceState, rows: Mapping[str, Row], *, complete: bool) -> set[str]:
+        """Merge a round of `source`; returns the DNs that are new or whose facts changed.
 
         Only a complete round (read to its end, narrowed by no option) says that a user is missing.
         """
-        feed.rows, feed.complete = rows, complete
+        source.rows, source.complete = rows, complete
         changed = set()
         for dn, row in rows.items():
             if isinstance(row, UserRow):
@@ -66,37 +70,35 @@ class Roster:
                 continue
             known = self.known.get(dn)
             if known is None:
-                known = self.known[dn] = Known()
-            known.missing_since = None
-            if _replaced(known, row):
+                known = self.known[dn] = UserRecord()
+            if known.take(source.name, row, self._states.people.values()):
                 changed.add(dn)
         absent = [dn for dn in self.known if dn not in rows]
         if complete:
-            self._forget_missing(feed, absent)
-        changed |= self._without(feed, absent)
+            self._forget_missing(source.name, absent)
+        changed |= self._without(source, absent)
         self.drop_unreported()
         return changed & self.known.keys()
 
     def introduce(self, dns: Iterable[str]) -> None:
-        """Where no source reports users, the extensions whose calls Call Control pushes are the users.
+        """Where no source reports users, the extensions whose calls are pushed are the users.
 
-        Their list counts as a round of the source `users`, which is off then. Like an empty answer of other sources, a
-        list without extensions is not a complete round: more likely the API client lost a right than all users left.
+        Their list counts as a round of a source of people. Like an empty answer of other sources, a list without
+        extensions is not a complete round: more likely the API client lost a right than all users left.
         """
-        feed = self._feeds.users
-        feed.rows = dict.fromkeys(dns)  # no facts but that they exist
-        for dn in feed.rows:
+        self._introduced = frozenset(dns)
+        for dn in sorted(self._introduced):
             if self._admits(dn):
-                self.known.setdefault(dn, Known()).missing_since = None
-        if feed.rows:
-            self._forget_missing(feed, [dn for dn in self.known if dn not in feed.rows])
+                self.known.setdefault(dn, UserRecord()).missing_since = None
+        if self._introduced:
+            self._forget_missing(_INTRODUCED, [dn for dn in self.known if dn not in self._introduced])
 
     def adopt(self, remembered: Mapping[str, Remembered], *, same_options: bool) -> None:
         """Add the users that an earlier run had published; see Engine.adopt."""
         self._drop_unreported = not same_options
         for dn, past in remembered.items():
             if self._admits(dn):  # what is retained of others is cleared by comparing with the snapshot
-                known = self.known.setdefault(dn, Known())
+                known = self.known.setdefault(dn, UserRecord())
                 known.name, known.department = known.name or past.name, known.department or past.department
                 if known.user is None or known.user.state in {past.state, State.UNKNOWN}:
                     known.before_silence = (past.state, past.since)
@@ -107,8 +109,8 @@ class Roster:
 
         The guard does not apply: options that admit fewer users are meant to remove many at once.
         """
-        feeds = [feed for feed in self._feeds.rows if feed.on]
-        if self._drop_unreported and all(feed.spoken for feed in feeds) and any(feed.fresh for feed in feeds):
+        people = [source for source in self._states.people.values() if source.on]
+        if self._drop_unreported and all(each.reported for each in people) and any(each.fresh for each in people):
             self._drop_unreported = False
             self._remove([dn for dn in self.known if not self._reported(dn)])
 
@@ -122,30 +124,26 @@ class Roster:
             self._specials.discard(row.dn)
 
     def _reported(self, dn: str) -> bool:
-        return any(dn in feed.rows for feed in self._feeds.rows)
+        return dn in self._introduced or any(dn in source.rows for source in self._states.people.values())
 
-    def _without(self, feed: Feed, absent: Iterable[str]) -> set[str]:
-        """Drop what `feed` said earlier about users that it does not report now; returns the DNs that this changes."""
+    def _without(self, source: PeopleSourceState, absent: Iterable[str]) -> set[str]:
+        """Drop what `source` said earlier about users that it does not report now; returns the DNs that changed."""
         changed = set()
         for dn in absent:
             known = self.known.get(dn)
-            if known is None:
+            if known is None or source.name not in known.rows:
                 continue
-            if feed is self._feeds.monitor and known.monitor is not None:
-                known.monitor = None
-                changed.add(dn)
-            elif feed is self._feeds.users and known.profile is not None:
-                if feed.complete and not known.doubted:
-                    known.doubted = True
-                    continue
-                known.profile = None
-                changed.add(dn)
+            if isinstance(known.rows[source.name], UserRow) and source.complete and source.name not in known.doubted:
+                known.doubted |= {source.name}
+                continue
+            del known.rows[source.name]
+            changed.add(dn)
         return changed
 
-    def _forget_missing(self, feed: Feed, absent: Iterable[str]) -> None:
-        """After a complete round of `feed`: remove the users that no source has reported for `forget_after`."""
-        guarded = feed not in self._unguarded
-        self._unguarded.discard(feed)
+    def _forget_missing(self, source: str, absent: Iterable[str]) -> None:
+        """After a complete round of `source`: remove the users that no source has reported for `forget_after`."""
+        guarded = source not in self._unguarded
+        self._unguarded.discard(source)
         overdue = self._overdue(absent)
         if guarded and len(overdue) > _FEW and len(overdue) * 2 > len(self.known):
             self._mass_removal.failed(
@@ -172,19 +170,3 @@ class Roster:
 
     def _remove(self, dns: Iterable[str]) -> None:
         self.gone += [self.known.pop(dn) for dn in dns if dn in self.known]
-
-
-def _replaced(known: Known, row: Row) -> bool:
-    """Store `row` in place of the previous one; returns whether they differ."""
-    if isinstance(row, UserRow):
-        known.doubted = False
-        if known.profile is row:
-            return False
-        known.profile, known.name = row, row.name or known.name
-        return True
-    if known.monitor is row:
-        return False
-    known.monitor = row
-    if known.profile is None or known.profile.name is None:
-        known.name = row.name or known.name
-    return True

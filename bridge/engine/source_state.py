@@ -1,34 +1,49 @@
-"""What each source said last, how far it is to be trusted, and what is known about one user."""
+"""What each source reported last, and for how long that may be used."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from bridge.domain.calls import Call
-from bridge.domain.model import Calls, Legs, MonitorRow, Row, State, User, UserRow
+from bridge.domain.model import Calls, FactKind, Legs, Row, SourceDescription
+from bridge.errors import SourceError, SourceMissing, SourcePermissionError
 
 
 @dataclass(slots=True, eq=False)
-class Feed:
-    """A source of users: rows by DN."""
+class PeopleSourceState:
+    """A source of people: rows by DN."""
 
-    name: str
-    on: bool
-    """Whether the configuration wants it."""
-    rows: Mapping[str, Row | None] = field(default_factory=dict)
+    description: SourceDescription
+    rows: Mapping[str, Row] = field(default_factory=dict)
     complete: bool = False
+    """Whether the last round was complete; see Round."""
     fresh: bool = False
-    """Whether its rows may be believed."""
-    spoken: bool = False
-    """Whether it has told all that it will for now: a first round, or why there will be none."""
+    """Whether its rows may be used."""
+    reported: bool = False
+    """The first poll has finished, or the source has reported why it cannot."""
     _until: float = 0.0
 
-    def heard(self, now: float, good_for: float) -> None:
-        """Its facts were read just now."""
-        self.fresh = self.spoken = True
+    @property
+    def name(self) -> str:
+        """The source's name."""
+        return self.description.name
+
+    @property
+    def on(self) -> bool:
+        """Whether the configuration uses it."""
+        return self.description.on
+
+    def received(self, now: float, good_for: float) -> None:
+        """A round was read just now; its facts may be used for `good_for` seconds."""
+        self.fresh = self.reported = True
         self._until = now + good_for
 
+    def failed(self, *, access_denied: bool) -> None:
+        """The round failed. Without access its last rows no longer prove that anybody exists."""
+        self.reported = True
+        if access_denied:
+            self.rows = {}
+
     def expired(self, now: float) -> bool:
-        """Whether its facts, believed so far, are too old by now; asked once they are, it says no again."""
+        """Whether its facts have become too old just now: True once, at the first call after that."""
         if self.fresh and now > self._until:
             self.fresh = False
             return True
@@ -36,36 +51,50 @@ class Feed:
 
 
 @dataclass(slots=True, eq=False)
-class CallFeed:
+class CallSourceState:
     """A source of calls."""
 
-    name: str
-    on: bool
-    required: bool = True
-    """Whether it counts as a source even while it cannot be used."""
-    kept_out: bool = False
-    """Whether the PBX does not let this API client in."""
+    description: SourceDescription
     legs: dict[str, Legs] = field(default_factory=dict)
     covered: frozenset[str] | None = frozenset()
+    """The DNs whose calls it reports; None: all."""
     fresh: bool = False
-    spoken: bool = False
+    reported: bool = False
+    """The first poll has finished, or the source has reported why it cannot."""
+    access_denied: bool = False
+    """The PBX has no such function or does not allow it to this API client."""
     live: bool = False
-    """A live feed is up to date at any moment; others are as of `as_of`."""
+    """Changes are being pushed, so its calls are up to date now; otherwise they are as of `as_of`."""
     as_of: float = 0.0
     _until: float = 0.0
 
+    @property
+    def name(self) -> str:
+        """The source's name."""
+        return self.description.name
+
+    @property
+    def on(self) -> bool:
+        """Whether the configuration uses it."""
+        return self.description.on
+
+    @property
+    def expected(self) -> bool:
+        """Whether it should report calls: an optional source is not waited for where the PBX denies access to it."""
+        return self.on and (self.description.required or not self.access_denied)
+
     def replace(self, update: Calls) -> set[str]:
-        """Take in everything anew; returns the numbers whose calls changed."""
+        """Store all calls; returns the numbers whose calls changed."""
         legs = dict(update.legs)
         changed = {dn for dn in self.legs.keys() | legs.keys() if self.legs.get(dn) != legs.get(dn)}
         self.legs, self.covered = legs, update.covered
         self.live, self.as_of, self._until = update.live, update.as_of, update.as_of + update.good_for
-        self.fresh = self.spoken = True
-        self.kept_out = False
+        self.fresh = self.reported = True
+        self.access_denied = False
         return changed
 
     def change(self, dn: str, legs: Legs) -> bool:
-        """Take in the calls of one user; says whether anything changed."""
+        """Store the calls of one user; says whether anything changed."""
         if self.legs.get(dn, ()) == legs:
             return False
         if legs:
@@ -74,91 +103,114 @@ class CallFeed:
             del self.legs[dn]
         return True
 
-    def lost(self, now: float, good_for: float) -> None:
-        """The connection broke: what it said holds a little longer, unless another source knows later."""
-        self.live, self.as_of, self._until = False, now, now + good_for
+    def failed(self, *, access_denied: bool) -> None:
+        """The round failed, or the connection was lost."""
+        self.reported = True
+        self.access_denied = access_denied
 
-    def doubt(self, now: float, good_for: float) -> None:
-        """Believe what it said for so long at most: it was asked seldom while another source knew better."""
-        self._until = min(self._until, now + good_for)
+    def lose_push(self, now: float, grace: float) -> None:
+        """The connection was lost: its calls are used for `grace` seconds more, unless another source is newer."""
+        self.live, self.as_of, self._until = False, now, now + grace
+
+    def shorten(self, now: float, grace: float) -> None:
+        """Use its calls for `grace` seconds at most: they are old, as it was polled seldom while others pushed."""
+        self._until = min(self._until, now + grace)
 
     def expired(self, now: float) -> bool:
-        """As for Feed."""
+        """As for PeopleSourceState."""
         if self.fresh and now > self._until:
             self.fresh = self.live = False
             return True
         return False
 
     def covers(self, dn: str) -> bool:
-        """Whether it tells about this user."""
+        """Whether it reports the calls of this DN."""
         return self.covered is None or dn in self.covered
 
 
-@dataclass(slots=True)
-class Feeds:
-    """The four sources, by what they tell."""
+class SourceStates:
+    """The states of all sources, by kind and name."""
 
-    monitor: Feed
-    users: Feed
-    active: CallFeed
-    control: CallFeed
-    labels: Mapping[str, str] = field(default_factory=dict)
-    """Of the PBX's custom profiles."""
-    departments: Mapping[int, str] | None = None
-    """Names by id; None while nobody has told."""
-    in_charge: tuple[CallFeed, ...] = ()
-    """The sources of calls to ask about a user, one after the other until one covers the user: the latest first."""
+    def __init__(self, descriptions: Iterable[SourceDescription]) -> None:
+        described = tuple(descriptions)
+        people = [each for each in described if each.kind is FactKind.PEOPLE]
+        calls = [each for each in described if each.kind is FactKind.CALLS]
+        # Order is preference: names of users count more than those in monitor rows; of two sources of calls that are
+        # equally new, the one that pushes knows more.
+        people.sort(key=lambda each: each.monitor_rows)
+        calls.sort(key=lambda each: not each.pushes)
+        self.people = {each.name: PeopleSourceState(each) for each in people}
+        self.calls = {each.name: CallSourceState(each) for each in calls}
+        self.profiles_expected = any(each.on and not each.monitor_rows for each in people)
+        """Whether a source is on that reports profile and registration."""
+        self.calls_read = any(each.on for each in calls)
+        """Whether a source of calls is on."""
+        self.labels: Mapping[str, str] = {}
+        """Of the PBX's custom profiles."""
+        self.departments: Mapping[int, str] | None = None
+        """Names by id; None while no source has reported them."""
+        self.preferred: tuple[CallSourceState, ...] = ()
+        """The fresh sources of calls, newest first. For each user, the first one that covers the user counts."""
 
     @property
-    def rows(self) -> tuple[Feed, Feed]:
-        """Those that tell who the users are."""
-        return self.monitor, self.users
-
-    @property
-    def calls(self) -> tuple[CallFeed, CallFeed]:
-        """Those that tell of calls."""
-        return self.control, self.active
-
-    @property
-    def all(self) -> tuple[Feed | CallFeed, ...]:
-        """All of them."""
-        return (*self.rows, *self.calls)
+    def settled(self) -> bool:
+        """Whether every source that is on has reported: its first poll has finished, or it reported why it cannot."""
+        return all(state.reported for state in self._all() if state.on)
 
     @property
     def calls_expected(self) -> bool:
-        """Whether some source should tell of calls; Call Control on `auto` does unless the PBX keeps the bridge out."""
-        control = self.control
-        return self.active.on or (control.on and (control.required or not control.kept_out))
+        """Whether some source should report calls, so that users without news about calls are unknown."""
+        return any(state.expected for state in self.calls.values())
+
+    def fresh_people(self) -> list[PeopleSourceState]:
+        """The sources of people whose rows may be used, preferred ones first."""
+        return [state for state in self.people.values() if state.fresh]
+
+    def introduces(self, source: CallSourceState) -> bool:
+        """Whether the DNs that this source of calls covers are the users, as no source of people is on."""
+        return source.description.introduces_users and not any(state.on for state in self.people.values())
+
+    def introduced(self) -> list[str]:
+        """The DNs that sources of calls introduce as users, where `introduces` holds."""
+        introducing = [state for state in self.calls.values() if state.description.introduces_users]
+        return sorted({dn for state in introducing for dn in state.covered or ()})
+
+    def push_covers(self, dns: Iterable[str]) -> bool:
+        """Whether changes of the calls of all these users are being pushed."""
+        live = [state for state in self.calls.values() if state.live]
+        if not live or any(state.covered is None for state in live):
+            return bool(live)
+        return frozenset[str]().union(*(state.covered or () for state in live)).issuperset(dns)
 
     def rank(self) -> bool:
-        """Put the sources of calls in order again; says whether that changed who is in charge."""
-        before = self.in_charge
-        fresh = (feed for feed in self.calls if feed.fresh)
-        self.in_charge = tuple(sorted(fresh, key=lambda feed: (feed.live, feed.as_of), reverse=True))
-        return self.in_charge != before
+        """Sort the sources of calls; says whether another one is preferred now."""
+        before = self.preferred
+        fresh = (state for state in self.calls.values() if state.fresh)
+        self.preferred = tuple(sorted(fresh, key=lambda state: (state.live, state.as_of), reverse=True))
+        return self.preferred != before
 
     def expire(self, now: float) -> bool:
-        """Stop believing what is too old by now (monotonic); says whether anything was."""
-        expired = [feed.expired(now) for feed in self.all]
+        """Stop using facts that are too old at `now` (monotonic); says whether there were any."""
+        expired = [state.expired(now) for state in self._all()]
         return any(expired)
 
+    def note_failure(self, source: str, error: SourceError, now: float, grace: float) -> bool:
+        """A source failed; says whether that changes what is known about calls. Unknown names, as the probe's, pass."""
+        expected = self.calls_expected
+        access_denied = isinstance(error, SourceMissing | SourcePermissionError)
+        if source in self.people:
+            self.people[source].failed(access_denied=access_denied)
+        failed = self.calls.get(source)
+        if failed is None:
+            return False
+        failed.failed(access_denied=access_denied)
+        if failed.live:
+            failed.lose_push(now, grace)
+            for other in self.calls.values():
+                if other is not failed and not other.live:
+                    other.shorten(now, grace)
+        return self.rank() or self.calls_expected is not expected
 
-@dataclass(slots=True)
-class Known:
-    """What is known about one user."""
-
-    name: str | None = None
-    department: str | None = None
-    monitor: MonitorRow | None = None
-    profile: UserRow | None = None
-    doubted: bool = False
-    """Missing from one complete round of Users: while pages are read, users may slip from one to another unseen."""
-    calls: tuple[Call, ...] | None = None
-    """None: not known, so that what comes next happened nobody knows when."""
-    calls_from: CallFeed | None = None
-    user: User | None = None
-    """As published last."""
-    missing_since: float | None = None
-    """When the first complete round came without this user (monotonic)."""
-    before_silence: tuple[State, int] | None = None
-    """State and `since` from before the news stopped: the state holds if it is the same afterwards."""
+    def _all(self) -> Iterator[PeopleSourceState | CallSourceState]:
+        yield from self.people.values()
+        yield from self.calls.values()

@@ -3,8 +3,10 @@
 from urllib.parse import urlsplit
 
 from bridge.config import Config
-from bridge.sources.threecx import monitor_status, users
-from bridge.sources.threecx.settings import QueryOptions
+from bridge.domain.model import FactKind
+
+_SELECTING = ("enabled", "top", "skip", "search", "filter")
+"""Options that decide which users a source reports, in the order in which `bridge/info` has them."""
 
 
 def about(config: Config) -> dict[str, object]:
@@ -22,15 +24,15 @@ def options_in_force(config: Config) -> dict[str, object]:
 
     The next run compares them with its own: if they differ, users who are no longer reported are removed at once.
     """
+    options = config.options["sources"]
     who = config.users
     return {
-        monitor_status.NAME: {"enabled": config.monitor_status.enabled.value} | _query(config.monitor_status.query),
-        users.NAME: {"enabled": config.users_source.enabled} | _query(config.users_source.query),
+        **{
+            each.name: {name: options[each.name][name] for name in _SELECTING if name in options[each.name]}
+            for each in config.source_descriptions
+            if each.kind is FactKind.PEOPLE
+        },
         "include": list(who.include),
         "exclude": list(who.exclude),
         "special": who.special,
     }
-
-
-def _query(query: QueryOptions) -> dict[str, object]:
-    return {"top": query.top, "skip": query.skip, "search": query.search, "filter": query.filter}

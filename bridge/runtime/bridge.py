@@ -18,8 +18,9 @@ from bridge.outputs.hass.throttle import DiscoveryThrottle
 from bridge.outputs.lights.output import LightsOutput
 from bridge.runtime import lights, outputs
 from bridge.runtime.homeassistant import DiscoveryRepublisher, both
-from bridge.runtime.pbx import Intake, policy
+from bridge.runtime.pbx import PbxReader
 from bridge.runtime.periodic import every_tick
+from bridge.runtime.policy import policy
 from bridge.runtime.refresh import Refresh
 from bridge.runtime.requests import Requests
 from bridge.runtime.status import status_line
@@ -57,17 +58,15 @@ class Bridge:
         self._lights = LightsOutput(topics, config.lights, outbox, clock)
         discovery = outputs.discovery(config)
         rendering = (self._lights, outputs.states(config), *discovery)  # lights first: they are the most urgent
-        self._engine = engine = Engine(policy(config), rendering, self._throttle, clock)
+        self._engine = engine = Engine(policy(config, timing.threecx), rendering, self._throttle, clock)
         self._republisher = DiscoveryRepublisher(
             config.homeassistant, lambda: engine.snapshot(discovery), self._throttle, rng
         )
         refusals = refusals or LoginBackoff(config.pbx, None, clock.wall)
-        self._intake = Intake(config, engine, clock, rng, self._statistics, self._pulse, refusals, timing.threecx)
-        actions = (engine.refresh, self._republisher.restore, self._intake.refresh)
+        self._pbx = PbxReader(config, engine, clock, rng, self._statistics, self._pulse, refusals, timing.threecx)
+        actions = (engine.refresh, self._republisher.restore, self._pbx.refresh)
         self._refresh = Refresh(clock.monotonic, timing.tick, actions)
-        self._requests = Requests(
-            topics, outbox, engine, self._statistics, self._refresh.request, self._intake.findings
-        )
+        self._requests = Requests(topics, outbox, engine, self._statistics, self._refresh.request, self._pbx.findings)
         self._synchronisation = Synchronisation(config, engine, self._lights, self._throttle, self._requests)
         commands = tuple(self._command_topics())
         self._router = Router(
@@ -113,7 +112,7 @@ class Bridge:
         config, pulse = self._config, self._pulse
         each_tick = (self._engine.tick, self._throttle.tick, self._refresh.tick)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._intake.run(), name="pbx")
+            tasks.create_task(self._pbx.run(), name="pbx")
             tasks.create_task(every_tick(pulse, self._timing, each_tick), name="clock")
             tasks.create_task(self._requests.publish_health(self._timing.health_interval), name="health")
             if config.homeassistant.enabled:
@@ -130,7 +129,7 @@ class Bridge:
         return status_line(
             self._engine.population,
             pbx_online=self._engine.pbx_online,
-            pbx_problem=self._intake.trouble,
+            pbx_problem=self._pbx.trouble,
             broker_lost=self.session.why_not,
             broker_denial=self.session.denial,
         )
@@ -149,12 +148,12 @@ class Bridge:
 
     async def _ready(self) -> None:
         self._lights.reconnected()
-        await wait_for(self._intake.settled, self._timing.first_answer)
+        await wait_for(self._pbx.settled, self._timing.first_answer)
 
     def _command_topics(self) -> Iterable[CommandTopic]:
         topics = self._topics
         if self._config.commands.any:
-            desk = CommandDesk(self._config.commands, lambda dn: self._engine.row(dn) is not None, self._intake.write)
+            desk = CommandDesk(self._config.commands, lambda dn: self._engine.row(dn) is not None, self._pbx.write)
             yield CommandTopic((topics.user_set("+"),), topics.user_of_set, desk.receive)
         if self._config.lights:
             yield CommandTopic((topics.light_set("+"), topics.lights_set), topics.light_of_set, self._lights.receive)
@@ -171,5 +170,5 @@ class Bridge:
         from bridge.web.metrics import Metrics  # noqa: PLC0415
         from bridge.web.server import Web  # noqa: PLC0415
 
-        metrics = Metrics(self._engine, self._outbox, self._statistics, self._intake.findings)
+        metrics = Metrics(self._engine, self._outbox, self._statistics, self._pbx.findings)
         await Web(self._config.web, self._engine, self._outbox, metrics, self._rng).run()

@@ -7,12 +7,12 @@ from bridge.outputs.hass.discovery import DiscoveryOutput
 from bridge.outputs.state import StateOutput
 from bridge.ports import Output
 from bridge.runtime.about import about
-from bridge.sources.threecx.settings import Enabled
+from bridge.runtime.policy import publishes_monitor_rows
 
 
 def states(config: Config) -> Output:
     """The bridge's own topics."""
-    return StateOutput(config.topics, about(config), monitor=_has_monitor(config))
+    return StateOutput(config.topics, about(config), monitor=publishes_monitor_rows(config))
 
 
 def discovery(config: Config) -> tuple[Output, ...]:
@@ -24,12 +24,8 @@ def discovery(config: Config) -> tuple[Output, ...]:
         config.pbx.url,
         profiles=tuple(DEFAULT_PROFILES) if config.commands.profile else (),
         queue=config.commands.queue,
-        monitor=_has_monitor(config),
+        monitor=publishes_monitor_rows(config),
         lights=[light.name for light in config.lights],
         callers_in_clear=config.caller_id is CallerId.FULL,
     )
     return (output,)
-
-
-def _has_monitor(config: Config) -> bool:
-    return config.monitor_status.enabled is not Enabled.FALSE

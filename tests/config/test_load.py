@@ -28,16 +28,16 @@ def test_the_sections_of_presence_are_read(tmp_path: Path) -> None:
     assert (config.rules.busy, config.rules.ignore_unregistered) == (frozenset({State.AWAY}), True)
     assert config.caller_id is CallerId.FULL
     assert (config.commands.queue, config.commands.profile) == (True, False)
-    assert (config.users_source.interval, config.users_source.query.orderby) == (10.0, "Id")
-    assert (config.active_calls.enabled, config.call_control.resync) == (False, 60.0)
+    assert (config.sources["users"].interval, config.sources["users"].query.orderby) == (10.0, "Id")
+    assert (config.sources["active_calls"].on, config.sources["call_control"].interval) == (False, 60.0)
     assert json.dumps(config.public())
 
 
 def test_defaults(tmp_path: Path) -> None:
     config = loaded(tmp_path, MINIMAL)
     assert (config.pbx.name, config.pbx.verify_tls, config.pbx.timeout) == ("3cx", True, 10.0)
-    assert (config.monitor_status.enabled, config.monitor_status.interval) == (Enabled.AUTO, 5.0)
-    assert config.monitor_status.query == QueryOptions(None, 0, None, None, count=True)
+    assert (config.sources["monitor_status"].enabled, config.sources["monitor_status"].interval) == (Enabled.AUTO, 5.0)
+    assert config.sources["monitor_status"].query == QueryOptions(None, 0, None, None, count=True)
     assert (config.mqtt.host, config.mqtt.port, config.mqtt.client_id) == ("localhost", 1883, "3cx2mqtt-3cx")
     assert (config.mqtt.keepalive, config.mqtt.qos, config.mqtt.max_rate) == (30, 1, 1000)
     assert (config.users.include, config.users.forget_after) == ((), 600.0)
@@ -59,8 +59,8 @@ mqtt: {username: yes, password: 0x10, protocol: 3.1.1}
 """,
     )
     assert config.pbx.name == "007"
-    assert config.monitor_status.enabled is Enabled.FALSE
-    assert config.monitor_status.query == QueryOptions(250, 0, "off", "DN eq '101'", count=True)
+    assert config.sources["monitor_status"].enabled is Enabled.FALSE
+    assert config.sources["monitor_status"].query == QueryOptions(250, 0, "off", "DN eq '101'", count=True)
     assert config.users.include == ("0100", "1*", "on", "08:00")
     assert (config.users.forget_after, config.mqtt.username, config.mqtt.password) == (120.0, "yes", "0x10")
 

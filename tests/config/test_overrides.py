@@ -50,7 +50,7 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
         THREECX2MQTT_CONFIG="x",
     )
     assert (config.mqtt.host, config.mqtt.port, config.mqtt.password) == ("b", 8883, "from-file")
-    assert config.monitor_status.interval == 60.0
+    assert config.sources["monitor_status"].interval == 60.0
     assert config.place("mqtt.host") == "THREECX2MQTT_MQTT__HOST"
     assert config.warnings == ()
     beaten = MINIMAL.replace("client_secret: s3cret-key", "client_secret_file: nowhere")

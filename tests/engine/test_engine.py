@@ -1,4 +1,4 @@
-"""The engine by itself: what it publishes for what it is told, second by second."""
+"""The engine by itself: what it publishes for what sources report, second by second."""
 
 from collections.abc import Iterable
 
@@ -19,7 +19,7 @@ def everybody(count: int) -> dict[str, State | None]:
     return {str(100 + number): State.AVAILABLE for number in range(count)}
 
 
-def test_pbx_is_offline_until_it_answers_and_after_20_seconds_of_silence(world: World) -> None:
+def test_pbx_is_offline_until_it_answers_and_after_20_seconds_without_answers(world: World) -> None:
     assert not [topic for topic in world.wire.order if "pbx" in topic]
     world.round({})
     assert world.wire.retained["3cx/bridge/pbx"] == "online"
@@ -47,7 +47,7 @@ def test_a_long_interval_stretches_the_bound(clock: FakeClock) -> None:
         (Failure("monitor_status", SourceUnavailable("502"), "502"), False),
     ],
 )
-def test_whatever_the_pbx_says_itself_is_an_answer(world: World, update: Update, online: bool) -> None:
+def test_every_well_formed_answer_counts_as_an_answer(world: World, update: Update, online: bool) -> None:
     world.round({})
     for _ in range(6):
         world.wait(5)
@@ -77,7 +77,7 @@ def test_a_failed_round_changes_nothing_until_the_bound(world: World) -> None:
     assert world.wire.retained["3cx/bridge/users_busy"] == "0"
 
 
-def test_since_holds_while_the_state_holds_and_over_an_outage(world: World) -> None:
+def test_since_is_kept_while_the_state_is_and_across_an_outage(world: World) -> None:
     world.round({"101": State.AVAILABLE, "102": State.AVAILABLE})
     began = world.since("101")
     world.wait(5)
@@ -109,7 +109,7 @@ def test_a_row_that_options_hide_leaves_the_user_and_no_monitor(world: World) ->
     assert world.wire.dns() == {"101", "102"}
 
 
-def test_a_user_missing_from_complete_rounds_goes_after_forget_after(world: World) -> None:
+def test_a_user_missing_from_complete_rounds_is_removed_after_forget_after(world: World) -> None:
     world.round(everybody(4))
     world.wait(5)
     world.round(everybody(3))
@@ -205,7 +205,7 @@ def test_other_options_than_last_time_let_unreported_users_go_at_once(world: Wor
     assert world.wire.dns() == {"100"}
 
 
-def test_the_roster_is_published_when_somebody_comes_goes_or_is_renamed(world: World) -> None:
+def test_the_roster_is_published_when_a_user_is_added_removed_or_renamed(world: World) -> None:
     def named(name: str) -> Iterable[Update]:
         rows = {"101": MonitorRow("101", name, None, "{}")}
         return [Round("monitor_status", rows, complete=True, total=None, good_for=20.0)]

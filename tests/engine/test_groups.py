@@ -9,11 +9,12 @@ from bridge.domain.message import Message
 from bridge.domain.model import Bridge, CallEvent, Group, MonitorRow, Remembered, Round, State, User
 from bridge.domain.presence import DEFAULT_BUSY, is_busy
 from bridge.domain.privacy import CallerId
-from bridge.engine.engine import MONITOR_STATUS, Engine, Policy
+from bridge.engine.engine import Engine
 from bridge.engine.groups import Groups
+from bridge.engine.policy import Policy
 from bridge.engine.settings import UsersSettings
 from tests.support.clock import FakeClock
-from tests.support.world import ALL, RULES, Wire
+from tests.support.world import MONITOR_STATUS, RULES, Wire, described
 
 
 def a_user(dn: str, state: State) -> User:
@@ -131,8 +132,7 @@ def engine(clock: FakeClock, rendered: Rendered) -> Engine:
         rules=RULES,
         caller_id=CallerId.FULL,
         groups={"all": ["*"], "sales": ["10*"]},
-        sources={name: None if name == MONITOR_STATUS else "off" for name in ALL},
-        push_required=False,
+        sources=described([MONITOR_STATUS]),
         bound=20.0,
     )
     return Engine(policy, [rendered], Wire(), clock.clock)

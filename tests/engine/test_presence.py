@@ -1,4 +1,4 @@
-"""The engine with all sources: facts are merged, the freshest word on calls counts, nothing sticks or is guessed."""
+"""The engine with all sources: facts are merged, the newest news about calls counts, nothing sticks or is guessed."""
 
 import json
 from dataclasses import replace
@@ -9,17 +9,16 @@ import pytest
 from bridge.domain.model import CallStatus, Departments, Direction, Labels, Remembered, State
 from bridge.domain.presence import profile_key
 from bridge.domain.privacy import CallerId
-from bridge.engine.engine import ACTIVE_CALLS, CALL_CONTROL, MONITOR_STATUS, USERS
 from bridge.errors import SourceMissing, SourcePermissionError, SourceUnavailable
 from tests.support.clock import FakeClock
-from tests.support.world import ALL, RULES, World, leg, user
+from tests.support.world import ACTIVE_CALLS, ALL, CALL_CONTROL, MONITOR_STATUS, RULES, USERS, World, leg, user
 
 ON_CALL, ON_HOLD, RINGING = CallStatus.ON_CALL, CallStatus.ON_HOLD, CallStatus.RINGING
 
 
 @pytest.fixture
 def world(clock: FakeClock) -> World:
-    """Everything on, 101 and 102 known, no calls, Call Control not yet heard of."""
+    """Everything on, 101 and 102 known, no calls; Call Control has not reported yet."""
     made = World(clock, sources=ALL)
     made.users(user("101", name="Ada"), user("102", name="Bob"))
     made.polled()
@@ -27,7 +26,7 @@ def world(clock: FakeClock) -> World:
 
 
 def events(world: World, dn: str = "101") -> list[dict[str, Any]]:
-    return [json.loads(payload) for topic, payload in world.wire.moments if topic == f"3cx/users/{dn}/call"]
+    return [json.loads(payload) for topic, payload in world.wire.events if topic == f"3cx/users/{dn}/call"]
 
 
 def kinds(world: World, dn: str = "101") -> list[str]:
@@ -38,7 +37,7 @@ def document(world: World, dn: str = "101") -> dict[str, Any]:
     return dict(json.loads(world.wire.retained[f"3cx/users/{dn}"]))
 
 
-def test_the_document_holds_what_all_sources_tell(world: World) -> None:
+def test_the_document_has_the_facts_of_all_sources(world: World) -> None:
     world.snapshot({"101", "102"})
     world.round({"101": None, "102": None})
     call = leg(RINGING, "7", direction=Direction.INBOUND, party="0301234567", name="Bob", via="8000")
@@ -65,7 +64,7 @@ def test_the_document_holds_what_all_sources_tell(world: World) -> None:
     }
 
 
-def test_available_needs_a_word_on_calls(clock: FakeClock) -> None:
+def test_available_needs_news_about_calls(clock: FakeClock) -> None:
     world = World(clock, sources=(USERS, ACTIVE_CALLS))
     world.users(user("101"))
     assert (world.user("101").state, world.user("101").reason) == (State.UNKNOWN, "no news about calls")
@@ -93,7 +92,7 @@ def test_a_call_never_sticks_and_green_is_never_shown_blindly(world: World) -> N
     assert world.user("101").state is State.AVAILABLE
 
 
-def test_a_source_that_is_down_does_not_erase_what_others_tell(world: World) -> None:
+def test_a_source_that_is_down_does_not_erase_facts_of_others(world: World) -> None:
     world.wait(15)
     world.polled({"101": (leg(ON_CALL),)})
     world.wait(10)
@@ -110,10 +109,10 @@ def test_pushed_calls_beat_polled_ones_while_the_connection_stands(world: World)
     assert world.user("101").state is State.RINGING
     world.polled({"101": (leg(ON_CALL),), "102": (leg(ON_CALL),)})
     assert world.user("101").state is State.RINGING
-    assert world.user("102").state is State.ON_CALL  # not covered: polling tells
+    assert world.user("102").state is State.ON_CALL  # not covered, so polling counts
 
 
-def test_after_a_loss_the_last_push_holds_until_a_later_poll(world: World) -> None:
+def test_after_a_lost_connection_the_last_push_counts_until_a_later_poll(world: World) -> None:
     world.snapshot({"101", "102"})
     world.pushed("101", leg(ON_CALL))
     world.wait(1)
@@ -124,7 +123,7 @@ def test_after_a_loss_the_last_push_holds_until_a_later_poll(world: World) -> No
     assert world.user("101").state is State.AVAILABLE
 
 
-def test_without_polling_the_last_push_holds_for_20_seconds_at_most(clock: FakeClock) -> None:
+def test_without_polling_the_last_push_counts_for_20_seconds_at_most(clock: FakeClock) -> None:
     world = World(clock, sources=(USERS, CALL_CONTROL), interval=60)
     world.users(user("101"))
     world.snapshot({"101"}, {"101": (leg(ON_CALL),)})
@@ -191,7 +190,7 @@ def test_a_pbx_whose_clock_is_wrong_dates_by_its_own(world: World) -> None:
     assert world.since("101") == FakeClock.START + 3600
 
 
-def test_a_pbx_whose_clock_is_in_another_age_is_not_believed(world: World) -> None:
+def test_a_pbx_clock_that_is_years_off_is_ignored(world: World) -> None:
     world.polled(now=253402300799)
     world.snapshot({"101", "102"})
     world.wait(1)
@@ -204,7 +203,7 @@ def test_since_survives_a_restart_through_the_retained_document(world: World) ->
     assert world.since("101") == 1_700_000_000
 
 
-def test_what_happens_to_calls_is_told_once_each(world: World) -> None:
+def test_each_call_event_is_published_once(world: World) -> None:
     world.snapshot({"101", "102"})
     for legs in ((leg(RINGING),), (leg(RINGING),), (leg(ON_CALL),), (leg(ON_HOLD),), (leg(ON_CALL),), ()):
         world.pushed("101", *legs)
@@ -222,7 +221,7 @@ def test_what_happens_to_calls_is_told_once_each(world: World) -> None:
     }
 
 
-def test_a_missed_call_can_be_told(world: World) -> None:
+def test_a_missed_call_can_be_recognised(world: World) -> None:
     world.snapshot({"101", "102"})
     world.pushed("101", leg(RINGING, direction=Direction.INBOUND))
     world.pushed("101")
@@ -232,17 +231,17 @@ def test_a_missed_call_can_be_told(world: World) -> None:
     ]
 
 
-def test_nothing_is_made_up_at_the_start(clock: FakeClock) -> None:
+def test_no_call_event_is_invented_at_the_start(clock: FakeClock) -> None:
     world = World(clock, sources=ALL)
     world.polled({"101": (leg(ON_CALL),)})
     world.users(user("101"))
     world.snapshot({"101"}, {"101": (leg(ON_CALL),)})
-    assert world.wire.moments == []
+    assert world.wire.events == []
     world.pushed("101")
     assert kinds(world) == ["ended"]
 
 
-def test_nothing_is_made_up_after_an_outage(world: World) -> None:
+def test_no_call_event_is_invented_after_an_outage(world: World) -> None:
     world.polled({"101": (leg(ON_CALL, "1"),)})
     assert kinds(world) == ["answered"]
     world.wait(60)
@@ -251,15 +250,15 @@ def test_nothing_is_made_up_after_an_outage(world: World) -> None:
     assert kinds(world) == ["answered"]
 
 
-def test_nobody_is_told_of_moments_while_the_broker_is_away(world: World) -> None:
+def test_no_call_event_is_published_while_the_broker_is_away(world: World) -> None:
     world.wire.in_step = False
     world.polled({"101": (leg(ON_CALL),)})
     world.wire.in_step = True
     world.polled({"101": (leg(ON_CALL),)})
-    assert world.wire.moments == []
+    assert world.wire.events == []
 
 
-def test_the_state_goes_out_before_the_event(world: World) -> None:
+def test_the_state_is_published_before_the_event(world: World) -> None:
     world.polled({"101": (leg(RINGING),)})
     order = [topic for topic in world.wire.order if topic.startswith("3cx/users/101")][-4:]
     assert order == ["3cx/users/101/state", "3cx/users/101/busy", "3cx/users/101", "3cx/users/101/call"]
@@ -283,7 +282,7 @@ def test_profiles_and_registration_decide_where_there_are_no_calls(world: World)
     assert [each.state for each in world.engine.users()] == [State.AWAY, State.OFFLINE]
 
 
-def test_an_unknown_profile_is_told_once_and_unknown(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unknown_profile_is_logged_once_and_unknown(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.users(user("101", profile="Siesta"), user("102", profile="Siesta"))
     assert world.user("101").reason == "profile: Siesta is not in presence.profiles"
     assert caplog.text.count("'Siesta' is not in presence.profiles") == 1
@@ -321,14 +320,14 @@ def test_special_users_are_hidden_unless_asked_for(clock: FakeClock) -> None:
         assert [each.number for each in world.engine.users()] == published
 
 
-def test_a_user_who_is_disabled_goes_and_comes_back(world: World) -> None:
+def test_a_disabled_user_is_removed_and_comes_back(world: World) -> None:
     world.users(user("101"), user("102", special=True))
     assert world.wire.dns() == {"101"}
     world.users(user("101"), user("102"))
     assert world.wire.dns() == {"101", "102"}
 
 
-def test_a_user_who_slips_between_two_pages_keeps_the_profile_for_one_round(world: World) -> None:
+def test_a_user_missed_between_two_pages_keeps_the_profile_for_one_round(world: World) -> None:
     world.users(user("101"))
     assert world.user("102").state is State.AVAILABLE
     world.users(user("101"))
@@ -350,7 +349,7 @@ def test_a_user_whom_one_source_reports_stays(clock: FakeClock) -> None:
     assert world.wire.dns() == {"101"}
 
 
-def test_a_state_word_counts_only_where_no_better_source_is_on(clock: FakeClock) -> None:
+def test_the_state_of_a_monitor_row_counts_only_where_no_better_source_is_on(clock: FakeClock) -> None:
     world = World(clock, sources=(MONITOR_STATUS, USERS, ACTIVE_CALLS))
     world.users(user("101"))
     world.polled()
@@ -446,7 +445,7 @@ def test_a_call_source_that_is_not_reached_yet_is_no_reason_for_green(clock: Fak
     assert world.user("101").state is State.AVAILABLE
 
 
-def test_a_source_that_is_gone_for_good_keeps_nobody(clock: FakeClock) -> None:
+def test_a_source_that_is_denied_for_good_keeps_no_user(clock: FakeClock) -> None:
     world = World(clock, sources=(USERS, MONITOR_STATUS), forget_after=60)
     world.round({"101": None, "102": None})
     world.users(user("101"), user("102"))
@@ -457,7 +456,7 @@ def test_a_source_that_is_gone_for_good_keeps_nobody(clock: FakeClock) -> None:
     assert world.wire.dns() == {"101"}
 
 
-def test_a_source_that_is_silent_for_long_keeps_its_users(clock: FakeClock) -> None:
+def test_a_source_that_fails_for_long_keeps_its_users(clock: FakeClock) -> None:
     world = World(clock, sources=(USERS, MONITOR_STATUS), forget_after=60)
     world.users(user("101"), user("102"))
     for _ in range(60):
@@ -467,7 +466,7 @@ def test_a_source_that_is_silent_for_long_keeps_its_users(clock: FakeClock) -> N
     assert world.wire.dns() == {"101", "102"}
 
 
-def test_an_extension_that_is_back_starts_anew(clock: FakeClock) -> None:
+def test_an_extension_that_is_back_starts_again(clock: FakeClock) -> None:
     world = World(clock, sources=(CALL_CONTROL,), forget_after=600)
     world.snapshot({"101", "102"})
     world.snapshot({"101"})
@@ -478,7 +477,7 @@ def test_an_extension_that_is_back_starts_anew(clock: FakeClock) -> None:
     assert world.wire.dns() == {"101", "102"}
 
 
-def test_a_department_holds_while_nobody_tells_and_across_a_restart(world: World) -> None:
+def test_a_department_is_kept_while_none_is_reported_and_across_a_restart(world: World) -> None:
     assert world.user("101").department is None
     world.users(user("101", department=1), user("102", department=9))
     world.engine.apply(Departments({1: "Sales"}))
@@ -503,3 +502,13 @@ def test_what_an_earlier_run_knew_fills_what_a_partial_outage_leaves_open(clock:
     assert (world.user("101").name, world.user("101").department) == ("Ada Lovelace", "Sales")
     world.engine.apply(Departments({2: "Support"}))
     assert world.user("101").department == "Support"
+
+
+def test_two_calls_in_a_row_with_the_same_party_stay_two_calls(world: World) -> None:
+    """As long as one source reports them, an id that is new is another call, however alike the two are."""
+    first = leg(ON_CALL, "7", direction=Direction.INBOUND, party="0301234567")
+    world.polled({"101": (first,)})
+    world.wait(2)
+    world.polled({"101": (replace(first, id="8"),)})
+    assert kinds(world) == ["answered", "ended", "answered"]
+    assert [event["id"] for event in events(world)] == ["7", "7", "8"]

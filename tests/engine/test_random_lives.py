@@ -10,9 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from bridge.domain.model import CallStatus, Direction, Legs, State
 from bridge.domain.presence import DEFAULT_PROFILES
-from bridge.engine.engine import ACTIVE_CALLS, CALL_CONTROL, USERS
 from tests.support.clock import FakeClock
-from tests.support.world import World, leg, user
+from tests.support.world import ACTIVE_CALLS, CALL_CONTROL, USERS, World, leg, user
 
 DNS = ("101", "102", "103")
 BOUND = 20.0
@@ -57,12 +56,12 @@ class Lives(RuleBasedStateMachine):
         self.connected = False
         self.numbers = 0
         self.heard_users = self.heard_calls = float("-inf")
-        self.told: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        self.published: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         self.read = 0
         self.users_are_polled()
         if polling:
             self.calls_are_polled()
-        self.call_control_connects_or_reads_anew()
+        self.call_control_connects_or_reads_again()
 
     def legs(self, dn: str, shift: int = 0) -> Legs:
         return tuple(
@@ -112,7 +111,7 @@ class Lives(RuleBasedStateMachine):
         self.heard_calls = self.clock.now
 
     @rule()
-    def call_control_connects_or_reads_anew(self) -> None:
+    def call_control_connects_or_reads_again(self) -> None:
         self.connected = True
         self.world.snapshot(self.covered, {dn: self.legs(dn) for dn in self.covered if self.people[dn].calls})
 
@@ -146,17 +145,17 @@ class Lives(RuleBasedStateMachine):
         self.world.restart()
 
     @invariant()
-    def nothing_is_told_twice_or_made_up(self) -> None:
-        for topic, payload in self.world.wire.moments[self.read :]:
+    def no_event_is_repeated_or_invented(self) -> None:
+        for topic, payload in self.world.wire.events[self.read :]:
             event = json.loads(payload)
-            seen = self.told[topic, event["id"]]
+            seen = self.published[topic, event["id"]]
             assert "ended" not in seen, (topic, event)
             if event["event_type"] in {"ringing", "dialing", "answered"}:
                 assert event["event_type"] not in seen, (topic, event, seen)
             if event["event_type"] == "ended":
                 assert int(event["party"][-4:]) not in self.people[topic.split("/")[2]].calls
             seen.append(event["event_type"])
-        self.read = len(self.world.wire.moments)
+        self.read = len(self.world.wire.events)
 
     @invariant()
     def good_news_is_fresh(self) -> None:
@@ -182,11 +181,11 @@ class Lives(RuleBasedStateMachine):
         if self.polling:
             self.calls_are_polled()
         if self.connected or not self.polling:
-            self.call_control_connects_or_reads_anew()
+            self.call_control_connects_or_reads_again()
         for dn, truth in self.people.items():
             assert self.world.wire.state(dn) == truth.state
             assert self.world.user(dn).calls == len(truth.calls)
-        self.nothing_is_told_twice_or_made_up()
+        self.no_event_is_repeated_or_invented()
 
 
 TestLives = Lives.TestCase

@@ -5,9 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from bridge.engine.engine import CALL_CONTROL, MONITOR_STATUS, USERS
 from tests.support.clock import FakeClock
-from tests.support.world import World, user
+from tests.support.world import CALL_CONTROL, MONITOR_STATUS, USERS, World, user
 
 
 def dns(count: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""A PBX with everything but monitor status, a link in front of it that can be spoiled, and what the bridge logs."""
+"""A PBX without monitor status, a link in front of it that can be disturbed, and what the bridge logs."""
 
 import random
 import socket
@@ -46,15 +46,6 @@ async def log() -> AsyncIterator[Log]:
 def note(request: pytest.FixtureRequest) -> Note:
     """Keeps what was measured with the test's report."""
     return lambda name, value: request.node.user_properties.append((name, value))
-
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The probe looks every half second whether a PBX that was away is back, instead of every 5 s; and a lost socket is
-    opened again after a fifth of the usual pauses."""
-    monkeypatch.setattr("bridge.sources.threecx.probe.SILENCE", 1.0)
-    monkeypatch.setattr("bridge.sources.threecx.call_control._FIRST_PAUSE", 0.2)
-    monkeypatch.setattr("bridge.sources.threecx.call_control._LONGEST_PAUSE", 6.0)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from bridge.simulator import SimulatedPbx
-from tests.faults.calls import told
+from tests.faults.calls import call_events as told
 from tests.faults.conftest import Configure, NameServer, Note
 from tests.support.faults import (
     BLACK_HOLE,

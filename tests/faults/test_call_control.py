@@ -14,28 +14,26 @@ import pytest
 from aiohttp import web
 
 from bridge.domain.model import CallStatus, State
-from bridge.engine.engine import ACTIVE_CALLS, CALL_CONTROL, USERS
 from bridge.simulator import SimulatedPbx
 from bridge.simulator.pbx import Intercept
 from bridge.sources.threecx.client.http import MAX_BODY
-from tests.faults.calls import told
+from tests.faults.calls import call_events
 from tests.faults.conftest import Configure, Note
 from tests.support.clock import FakeClock
-from tests.support.faults import SILENCE, Link, Log, living, published, right, truth, until
+from tests.support.faults import SILENCE, Link, Log, living, published, quicker, right, truth, until
+from tests.support.limits import limit
 from tests.support.subscriber import Subscriber
-from tests.support.world import World, leg, user
+from tests.support.world import ACTIVE_CALLS, CALL_CONTROL, USERS, World, leg, user
 
 RIGHT_WITHIN = 5.0
-"""Seconds: the loss is noticed (1.5 heartbeats at most), the socket is opened anew (0.2 s, 0.4 s); a busy machine."""
+"""Seconds: the loss is noticed (1.5 heartbeats at most), the socket is opened again (0.2 s, 0.4 s); a busy machine."""
 
 MEMORY = 32 * 2**20
 """Bytes that one message may cost, whatever its length."""
 
 
-@pytest.fixture(autouse=True)
-def quick_heart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A ping every half second instead of every 10 s."""
-    monkeypatch.setattr("bridge.sources.threecx.client.call_control.HEARTBEAT", 0.5)
+HEART = quicker(heartbeat=0.5)
+"""A ping of the websocket every half second, not every 10 s."""
 
 
 class Agents:
@@ -51,9 +49,9 @@ class Agents:
         self.talk = pbx.exchange.ring("102", "0301234563")
         pbx.exchange.answer(self.talk)
 
-    async def are_told_of_what_follows(self, subscriber: Subscriber) -> None:
-        """Nothing was told since it began; from here on every event is, once."""
-        assert {dn: told(subscriber, dn) for dn in ("100", "101", "102", "103")} == {
+    async def have_later_events(self, subscriber: Subscriber) -> None:
+        """No event was published since it began; from here on each is, once."""
+        assert {dn: call_events(subscriber, dn) for dn in ("100", "101", "102", "103")} == {
             dn: [] for dn in ("100", "101", "102", "103")
         }
         exchange = self._pbx.exchange
@@ -62,9 +60,9 @@ class Agents:
         exchange.end(self.talk)
         expected = {"100": ["resumed"], "101": ["answered"], "102": ["ended"], "103": []}
         await until(
-            lambda: {dn: told(subscriber, dn) for dn in expected} == expected,
+            lambda: {dn: call_events(subscriber, dn) for dn in expected} == expected,
             10,
-            lambda: {dn: told(subscriber, dn) for dn in expected},
+            lambda: {dn: call_events(subscriber, dn) for dn in expected},
         )
 
 
@@ -77,7 +75,7 @@ async def covered(subscriber: Subscriber, pbx: SimulatedPbx) -> None:
 
 
 @pytest.mark.parametrize("code", [1000, 1001, None, 1008, 1011, 1012, 4401])
-async def test_a_socket_that_is_closed_is_opened_again_and_no_call_is_made_up(
+async def test_a_closed_websocket_is_opened_again_and_no_call_is_invented(
     pbx: SimulatedPbx,
     link: Link,
     configure: Configure,
@@ -88,7 +86,7 @@ async def test_a_socket_that_is_closed_is_opened_again_and_no_call_is_made_up(
 ) -> None:
     """`code` None: no close at all, the connection is reset (1006)."""
     agents = Agents(pbx)
-    async with living(configure(call_control="")):
+    async with living(configure(call_control=""), timing=HEART):
         await covered(subscriber, pbx)
         states = len(subscriber.log)
         if code is None:
@@ -103,13 +101,13 @@ async def test_a_socket_that_is_closed_is_opened_again_and_no_call_is_made_up(
         await until(lambda: len(pbx.requests_to("/Users")) >= rounds + 2)
         assert published(subscriber, pbx) == truth(pbx)
         assert not [topic for topic, _, _ in subscriber.log[states:] if topic.endswith("/state")]
-        await agents.are_told_of_what_follows(subscriber)
+        await agents.have_later_events(subscriber)
     assert log.levels(f"the connection was lost (code {code or 1006})") == [logging.WARNING]
     assert sum(log.loud().values()) == 1, log.loud()
     assert log.levels("call_control: reading again") == [logging.INFO]
 
 
-async def test_a_socket_that_falls_silent_is_given_up_and_opened_again(
+async def test_a_websocket_without_pongs_is_given_up_and_opened_again(
     pbx: SimulatedPbx,
     link: Link,
     configure: Configure,
@@ -118,18 +116,18 @@ async def test_a_socket_that_falls_silent_is_given_up_and_opened_again(
     note: Note,
 ) -> None:
     agents = Agents(pbx)
-    async with living(configure(call_control="")):
+    async with living(configure(call_control=""), timing=HEART):
         await covered(subscriber, pbx)
         link.strike_open(SILENCE)
         note("noticed_after", await until(lambda: bool(log.levels("the connection was lost")), RIGHT_WITHIN))
         sockets = len(pbx.requests_to("/callcontrol/ws"))
         await until(lambda: len(pbx.requests_to("/callcontrol/ws")) > sockets, RIGHT_WITHIN)
         await right(subscriber, pbx, RIGHT_WITHIN)
-        await agents.are_told_of_what_follows(subscriber)
+        await agents.have_later_events(subscriber)
     assert len(log.loud()) <= 2, log.loud()  # the socket, and requests over connections that fell silent with it
 
 
-async def test_what_happens_while_the_socket_is_away_is_seen_by_polling_and_told_once(
+async def test_without_the_websocket_polling_sees_calls_and_events_are_published_once(
     pbx: SimulatedPbx,
     configure: Configure,
     subscriber: Subscriber,
@@ -141,7 +139,7 @@ async def test_what_happens_while_the_socket_is_away_is_seen_by_polling_and_told
 
     call = pbx.exchange.ring("0301234561", "101")
     pbx.exchange.answer(call)
-    async with living(configure(call_control="")):
+    async with living(configure(call_control=""), timing=HEART):
         await covered(subscriber, pbx)
         pbx.intercept = no_socket
         await pbx.stream.drop()
@@ -154,15 +152,15 @@ async def test_what_happens_while_the_socket_is_away_is_seen_by_polling_and_told
         pbx.intercept = None
         await until(lambda: len(pbx.stream) == 1, 20)
         pbx.exchange.end(other)
-        await until(lambda: told(subscriber, "102") == ["ringing", "answered", "ended"], RIGHT_WITHIN)
-        assert told(subscriber, "101") == ["ended"]
+        await until(lambda: call_events(subscriber, "102") == ["ringing", "answered", "ended"], RIGHT_WITHIN)
+        assert call_events(subscriber, "101") == ["ended"]
     log.is_told_once("HTTP 503 instead of opening a websocket")
 
 
-async def test_an_event_while_everything_is_read_anew_ends_no_call(
+async def test_an_event_while_everything_is_read_again_ends_no_call(
     pbx: SimulatedPbx, configure: Configure, subscriber: Subscriber, log: Log
 ) -> None:
-    """The socket is back, and tells of a call before the bridge knows of it; the answer to what it asks comes last."""
+    """The websocket is back and reports a call that the bridge does not know; the answer to its request comes last."""
     asked, everything, participant = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def late(request: web.Request) -> web.StreamResponse | None:
@@ -177,11 +175,11 @@ async def test_an_event_while_everything_is_read_anew_ends_no_call(
 
     call = pbx.exchange.ring("0301234561", "100")
     pbx.exchange.answer(call)
-    async with living(configure(call_control="")):
+    async with living(configure(call_control=""), timing=HEART):
         await covered(subscriber, pbx)
         pbx.intercept = late
         await pbx.stream.drop()
-        await asyncio.wait_for(asked.wait(), 10)
+        await asyncio.wait_for(asked.wait(), limit(10))
         await until(lambda: len(pbx.stream) == 1)
         fetched = len(pbx.requests)
         pbx.exchange.hold(call, "100")
@@ -190,10 +188,10 @@ async def test_an_event_while_everything_is_read_anew_ends_no_call(
         await until(lambda: bool(log.levels("call_control: reading again")))
         participant.set()
         await right(subscriber, pbx, RIGHT_WITHIN)
-        await until(lambda: told(subscriber, "100") == ["held"])
+        await until(lambda: call_events(subscriber, "100") == ["held"])
 
 
-def test_what_polling_cannot_see_is_believed_for_20_seconds_after_the_socket_was_lost(clock: FakeClock) -> None:
+def test_facts_that_polling_cannot_see_are_kept_for_20_seconds_after_a_loss(clock: FakeClock) -> None:
     """ActiveCalls knows neither held calls nor phones that ring because of a queue."""
     world = World(clock, sources=(USERS, ACTIVE_CALLS, CALL_CONTROL))
     world.users(user("100"), user("101"), user("102"))
@@ -212,7 +210,8 @@ def test_what_polling_cannot_see_is_believed_for_20_seconds_after_the_socket_was
         assert states == [State.ON_HOLD, State.RINGING, State.AVAILABLE]
     world.wait(3)
     assert [world.user(dn).state for dn in ("100", "101", "102")] == [State.ON_CALL, State.AVAILABLE, State.AVAILABLE]
-    assert "3cx/users/100/call" not in [topic for topic, _ in world.wire.moments]  # nobody knows that it was resumed
+    published = [topic for topic, _ in world.wire.events]
+    assert "3cx/users/100/call" not in published  # the bridge cannot know that the call was resumed
 
 
 def test_a_phone_that_rang_because_of_a_queue_and_was_answered_is_followed_by_polling(clock: FakeClock) -> None:
@@ -224,10 +223,10 @@ def test_a_phone_that_rang_because_of_a_queue_and_was_answered_is_followed_by_po
         world.lost()
         world.wait(1)
         world.polled({"101": (leg(CallStatus.ON_CALL, number, party="0301234562"),)})
-        assert [json.loads(payload)["event_type"] for _, payload in world.wire.moments] == ["answered"]
+        assert [json.loads(payload)["event_type"] for _, payload in world.wire.events] == ["answered"]
         world.wait(1)
         world.polled()
-        assert [json.loads(payload)["event_type"] for _, payload in world.wire.moments] == ["answered", "ended"]
+        assert [json.loads(payload)["event_type"] for _, payload in world.wire.events] == ["answered", "ended"]
 
 
 async def no_answer(request: web.Request) -> None:
@@ -261,18 +260,18 @@ async def test_a_socket_that_does_not_open_leaves_calls_to_polling(
             await upgrade(request)
         return None if request.path != "/callcontrol/ws" else web.Response()
 
-    async with living(configure(call_control="")):
+    async with living(configure(call_control=""), timing=HEART):
         await covered(subscriber, pbx)
         pbx.intercept = spoil
         await pbx.stream.drop()
         await until(lambda: len(pbx.requests_to("/callcontrol/ws")) >= 2, 20)
         pbx.exchange.ring("0301234561", "100")
-        await until(lambda: told(subscriber, "100") == ["ringing"], 20)
+        await until(lambda: call_events(subscriber, "100") == ["ringing"], 20)
         await until(lambda: len(pbx.requests_to("/callcontrol/ws")) >= 3, 20)
         pbx.intercept = None
         await until(lambda: len(pbx.stream) == 1, 20)
         await right(subscriber, pbx, RIGHT_WITHIN)
-        assert told(subscriber, "100") == ["ringing"]
+        assert call_events(subscriber, "100") == ["ringing"]
     assert all(times == 1 for times in log.loud().values()), log.loud()
     assert sum(log.loud().values()) == 2, log.loud()
 
@@ -317,14 +316,14 @@ async def test_frames_that_break_the_protocol_cost_the_connection_and_nothing_el
         yield frame
 
     agents = Agents(pbx)
-    async with living(configure(call_control="")):
+    async with living(configure(call_control=""), timing=HEART):
         await covered(subscriber, pbx)
         pbx.intercept = spoiling(frames, over)
         await pbx.stream.drop()
-        await asyncio.wait_for(over.wait(), 10)
+        await asyncio.wait_for(over.wait(), limit(10))
         await until(lambda: len(pbx.requests_to("/callcontrol/ws")) == 3, RIGHT_WITHIN)
         await covered(subscriber, pbx)
-        await agents.are_told_of_what_follows(subscriber)
+        await agents.have_later_events(subscriber)
     assert all(times == 1 for times in log.loud().values()), log.loud()
     assert sum(log.loud().values()) == 2, log.loud()
 
@@ -342,13 +341,13 @@ async def test_a_message_without_an_end_is_taken_in_no_further_than_8_mib(
             yield b"\x00" + piece
             sent += len(piece)
 
-    async with living(configure(call_control="")):
+    async with living(configure(call_control=""), timing=HEART):
         await covered(subscriber, pbx)
         pbx.intercept = spoiling(frames, over)
         tracemalloc.start()
         try:
             await pbx.stream.drop()
-            await asyncio.wait_for(over.wait(), 20)
+            await asyncio.wait_for(over.wait(), limit(20))
             assert tracemalloc.get_traced_memory()[1] < MEMORY
         finally:
             tracemalloc.stop()
@@ -356,18 +355,18 @@ async def test_a_message_without_an_end_is_taken_in_no_further_than_8_mib(
         await until(lambda: len(pbx.requests_to("/callcontrol/ws")) == 3, 20)
         await covered(subscriber, pbx)
         pbx.exchange.ring("0301234561", "100")
-        await until(lambda: told(subscriber, "100") == ["ringing"], RIGHT_WITHIN)
+        await until(lambda: call_events(subscriber, "100") == ["ringing"], RIGHT_WITHIN)
     assert sum(log.loud().values()) == 2, log.loud()
 
 
-async def test_a_flood_of_nonsense_is_told_in_one_line_and_holds_up_nobody(
+async def test_a_flood_of_malformed_events_is_logged_once_and_delays_nothing(
     pbx: SimulatedPbx, configure: Configure, subscriber: Subscriber, log: Log
 ) -> None:
-    async with living(configure(call_control="")):
+    async with living(configure(call_control=""), timing=HEART):
         await covered(subscriber, pbx)
         for number in range(3000):
             pbx.stream.raw(f"nonsense {number}")
         pbx.exchange.ring("0301234561", "100")
-        await until(lambda: told(subscriber, "100") == ["ringing"], RIGHT_WITHIN)
-    assert log.levels("it is passed over").count(logging.WARNING) == 1
-    assert len(log.levels("it is passed over")) == 3000
+        await until(lambda: call_events(subscriber, "100") == ["ringing"], RIGHT_WITHIN)
+    assert log.levels("it is ignored").count(logging.WARNING) == 1
+    assert len(log.levels("it is ignored")) == 3000

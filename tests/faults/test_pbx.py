@@ -22,7 +22,7 @@ from aiohttp import web
 from bridge.domain.clock import Clock
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx.client.http import MAX_BODY
-from tests.faults.calls import Office, told
+from tests.faults.calls import Office, call_events
 from tests.faults.conftest import Configure, NameServer, Note
 from tests.support.faults import (
     BLACK_HOLE,
@@ -35,6 +35,7 @@ from tests.support.faults import (
     cut,
     living,
     published,
+    quicker,
     reset,
     right,
     truth,
@@ -70,7 +71,7 @@ async def settled(subscriber: Subscriber, pbx: SimulatedPbx) -> None:
         pytest.param(TRICKLE, "no answer from", id="a byte a second"),
     ],
 )
-async def test_after_the_network_failed_all_is_right_and_nothing_is_made_up(
+async def test_after_a_network_failure_states_are_right_and_no_event_is_invented(
     pbx: SimulatedPbx,
     link: Link,
     configure: Configure,
@@ -90,9 +91,9 @@ async def test_after_the_network_failed_all_is_right_and_nothing_is_made_up(
         assert published(subscriber, pbx) == before
         await link.heal()
         note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
-        await office.is_told_right(subscriber)
+        await office.has_right_events(subscriber)
         await until(lambda: logging.INFO in log.levels("reading again"))
-        await office.goes_on_being_told(subscriber)
+        await office.has_later_events(subscriber)
         note("loud", dict(log.loud()))
     log.is_told_once(words)
     assert sum(log.loud().values()) <= 2, log.loud()
@@ -115,17 +116,19 @@ def raw(body: bytes, content_type: str = "application/json", **headers: str) -> 
         pytest.param(html(502), "HTTP 502", id="502"),
         pytest.param(html(503), "HTTP 503", id="503"),
         pytest.param(html(504), "HTTP 504", id="504"),
-        pytest.param(html(200), "a web page came", id="a web page"),
-        pytest.param(raw(b'{"value":[]}', "text/plain"), "a web page came", id="wrong content type"),
-        pytest.param(lambda: web.Response(status=302, headers=NOWHERE), "address that is none", id="to nowhere"),
+        pytest.param(html(200), "the answer is a web page", id="a web page"),
+        pytest.param(raw(b'{"value":[]}', "text/plain"), "the answer is a web page", id="wrong content type"),
+        pytest.param(lambda: web.Response(status=302, headers=NOWHERE), "an invalid address", id="to nowhere"),
         pytest.param(raw(b""), "is not JSON", id="nothing"),
         pytest.param(raw(b'{"value":[{"Number":"100"'), "is not JSON", id="half of it"),
         pytest.param(raw(b'{"value":[{"Number":"\xff\xfe"}]}'), "is not JSON", id="invalid UTF-8"),
-        pytest.param(raw(b"\x1f\x8b broken", **{"Content-Encoding": "gzip"}), "cannot be unpacked", id="broken gzip"),
+        pytest.param(
+            raw(b"\x1f\x8b broken", **{"Content-Encoding": "gzip"}), "cannot be decompressed", id="broken gzip"
+        ),
         pytest.param(raw(b"[" * 200_000), "is not JSON", id="nested beyond measure"),
     ],
 )
-async def test_answers_that_are_none_change_nothing_and_are_told_once(
+async def test_malformed_answers_change_nothing_and_are_logged_once(
     pbx: SimulatedPbx,
     configure: Configure,
     subscriber: Subscriber,
@@ -145,18 +148,18 @@ async def test_answers_that_are_none_change_nothing_and_are_told_once(
         assert subscriber.latest["3cx/bridge/pbx"] == "online"
         pbx.intercept = None
         note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
-        await office.is_told_right(subscriber)
-        await office.goes_on_being_told(subscriber)
+        await office.has_right_events(subscriber)
+        await office.has_later_events(subscriber)
         note("loud", dict(log.loud()))
     assert sum(log.loud().values()) <= 2, log.loud()
     assert all(times == 1 for times in log.loud().values()), log.loud()
     assert log.levels("reading again")
 
 
-async def test_answers_of_every_other_kind_each_time_are_told_once_each(
+async def test_alternating_failures_are_logged_once_each(
     pbx: SimulatedPbx, link: Link, configure: Configure, subscriber: Subscriber, log: Log
 ) -> None:
-    """A connection that breaks here and there is one trouble, wherever it breaks."""
+    """A connection that breaks in different places is one failure, logged once."""
     async with living(configure()):
         await settled(subscriber, pbx)
         for number in range(8):
@@ -168,7 +171,7 @@ async def test_answers_of_every_other_kind_each_time_are_told_once_each(
     assert sum(log.loud().values()) <= 3, log.loud()
 
 
-async def test_an_empty_list_of_users_is_not_believed(
+async def test_an_empty_list_of_users_is_taken_for_a_fault(
     pbx: SimulatedPbx, configure: Configure, subscriber: Subscriber, log: Log
 ) -> None:
     """A PBX that is starting may know nobody yet."""
@@ -194,11 +197,9 @@ async def test_lists_that_were_closed_or_missing_for_a_while_are_read_again_soon
     subscriber: Subscriber,
     log: Log,
     note: Note,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What starts up answers so, too; where nothing changes, it is asked less and less often."""
-    monkeypatch.setattr("bridge.sources.threecx.poll._FIRST_LOOK", 0.3)  # 5 s
-    async with living(configure()):
+    async with living(configure(), timing=quicker(first_recheck=0.3)):
         await settled(subscriber, pbx)
         for status in (401, 403, 404):
             pbx.intercept = answering(html(status), "/Users", "/ActiveCalls")
@@ -225,15 +226,15 @@ async def test_too_many_requests_are_not_made_worse(
         asked, began = len(pbx.requests), time.monotonic()
         office.goes_on()
         await until(lambda: time.monotonic() - began > wish - 0.5)
-        assert len(pbx.requests) - asked <= 2, list(pbx.requests)[asked:]  # sources that had not heard of it by then
+        assert len(pbx.requests) - asked <= 2, list(pbx.requests)[asked:]  # sources that had not received it by then
         assert subscriber.latest["3cx/bridge/pbx"] == "online"
         pbx.intercept = None
         note("right_after", await right(subscriber, pbx, wish + RIGHT_WITHIN))
-        await office.is_told_right(subscriber)
+        await office.has_right_events(subscriber)
     log.is_told_once("fewer requests")
 
 
-async def test_a_token_that_is_refused_between_two_pages_costs_one_login_and_no_user(
+async def test_a_token_refused_between_two_pages_needs_one_login_and_loses_no_user(
     configure: Configure, link: Link, pbx: SimulatedPbx, subscriber: Subscriber, log: Log
 ) -> None:
     for number in range(200, 350):
@@ -297,7 +298,7 @@ async def test_a_token_that_ends_while_none_can_be_had_is_replaced_once_one_can(
         pbx.intercept = None
         forever.set()
         note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
-        await office.is_told_right(subscriber)
+        await office.has_right_events(subscriber)
     log.is_told_once(words)
     assert pbx.tokens.refused == 0
 
@@ -383,7 +384,7 @@ async def elsewhere(seen: list[str]) -> AsyncIterator[str]:
     ("status", "path"),
     [(307, "/connect/token"), (302, "/Users"), (301, "/callcontrol/ws"), (303, "/callcontrol/ws")],
 )
-async def test_nobody_is_followed_to_another_server(
+async def test_redirects_to_another_server_are_not_followed(
     pbx: SimulatedPbx, configure: Configure, subscriber: Subscriber, log: Log, status: int, path: str
 ) -> None:
     seen: list[str] = []
@@ -420,7 +421,7 @@ async def test_a_name_that_cannot_be_resolved_is_tried_again_until_it_can(
         await right(subscriber, pbx, RIGHT_WITHIN)  # the address is remembered for a while
         names.fails = False
     log.is_told_once("cannot be resolved")
-    assert [told(subscriber, dn) for dn in pbx.users] == [[], [], [], []]
+    assert [call_events(subscriber, dn) for dn in pbx.users] == [[], [], [], []]
 
 
 class TurnedClock:
@@ -458,7 +459,7 @@ async def test_a_clock_that_jumps_changes_no_state_and_makes_up_no_call(
     async with living(configure(call_control=""), clock=hands.clock):
         await settled(subscriber, pbx)
         since = {dn: subscriber.json(f"3cx/users/{dn}")["since"] for dn in pbx.users}
-        if monotonic:  # what was known is too old before anything new is heard
+        if monotonic:  # what was known is too old before anything new is received
             link.strike(SILENCE)
             hands.wall, hands.monotonic = wall, monotonic
             await subscriber.until(lambda: set(published(subscriber, pbx).values()) == {"unknown"})
@@ -468,29 +469,27 @@ async def test_a_clock_that_jumps_changes_no_state_and_makes_up_no_call(
         await until(lambda: len(pbx.requests_to("/Users")) >= rounds + 3)
         note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
         assert {dn: subscriber.json(f"3cx/users/{dn}")["since"] for dn in pbx.users} == since
-        assert [told(subscriber, dn) for dn in pbx.users] == [[], [], [], []]
+        assert [call_events(subscriber, dn) for dn in pbx.users] == [[], [], [], []]
         office.goes_on()
         await right(subscriber, pbx, RIGHT_WITHIN)
-        await until(lambda: told(subscriber, "101") == ["ended"])
-        assert "ringing" not in told(subscriber, "101") + told(subscriber, "102")
+        await until(lambda: call_events(subscriber, "101") == ["ended"])
+        assert "ringing" not in call_events(subscriber, "101") + call_events(subscriber, "102")
     seen = {state for dn in pbx.users for state in subscriber.payloads(f"3cx/users/{dn}/state")}
     assert monotonic or "unknown" not in seen
     assert not [message for message in log.loud() if "has not answered" not in message]
 
 
-async def test_an_upgrade_that_takes_a_function_away_is_lived_with(
+async def test_after_an_upgrade_that_removes_a_function_the_others_are_used(
     pbx: SimulatedPbx,
     link: Link,
     configure: Configure,
     subscriber: Subscriber,
     log: Log,
-    monkeypatch: pytest.MonkeyPatch,
     note: Note,
 ) -> None:
-    monkeypatch.setattr("bridge.sources.threecx.probe._LONGEST", 2.0)  # 60 s
     pbx.version = "20.0.8.1109"
     office = Office(pbx)
-    async with living(configure(source="interval: 500ms", call_control="")):
+    async with living(configure(source="interval: 500ms", call_control=""), timing=quicker(probe_interval=2.0)):
         await right(subscriber, pbx, 10)
         await subscriber.until(lambda: subscriber.json("3cx/bridge/info")["sources"]["monitor_status"]["in_use"])
         link.refuse()
@@ -502,9 +501,9 @@ async def test_an_upgrade_that_takes_a_function_away_is_lived_with(
         note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
         await subscriber.until(lambda: not subscriber.json("3cx/bridge/info")["sources"]["monitor_status"]["in_use"])
         await subscriber.until(lambda: subscriber.json("3cx/bridge/info")["pbx_version"] == "20.0.10.51")
-        await office.is_told_right(subscriber)
+        await office.has_right_events(subscriber)
         asked = len(pbx.requests_to("GetMonitorStatus()"))
-        await office.goes_on_being_told(subscriber)
+        await office.has_later_events(subscriber)
         assert len(pbx.requests_to("GetMonitorStatus()")) <= asked + 1
     assert log.levels("has no GetMonitorStatus()").count(logging.INFO) == 1
     log.is_told_once("connection refused")

@@ -14,7 +14,9 @@ from bridge.commands import running_bridge
 from bridge.domain.message import Message
 from bridge.errors import BridgeError
 from bridge.mqtt.outbox import Outbox
+from bridge.runtime.timing import Timing
 from bridge.simulator import SimulatedPbx
+from bridge.sources.threecx.timing import ThreecxTiming
 from tests.support.bridges import BridgeProcess, read_config, running, write_config
 from tests.support.lights import SimulatedLight
 from tests.support.limits import limit
@@ -126,11 +128,13 @@ async def test_after_a_restart_of_the_broker_lights_get_their_commands_again(
 
 
 async def test_when_the_pbx_does_not_answer_no_light_stays_green(
-    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
 ) -> None:
-    for bound in ("bridge.engine.engine.SHORTEST_BOUND", "bridge.sources.threecx.poll._LEAST_TRUST"):
-        monkeypatch.setattr(bound, 0.5)
-    async with SimulatedLight(broker.port, "wled") as hall, bridge(tmp_path, pbx, url, broker):
+    timing = Timing(threecx=ThreecxTiming(shortest_trust=0.5))
+    async with (
+        SimulatedLight(broker.port, "wled") as hall,
+        running(config(tmp_path, pbx, url, broker), timing=timing),
+    ):
         await hall.until(on=True, color=GREEN)
         pbx.may_read_users = pbx.may_read_calls = pbx.may_control_calls = False
         await pbx.stream.drop()

@@ -14,7 +14,7 @@ from tests.support.mosquitto import Mosquitto
 from tests.support.subscriber import Subscriber
 
 
-async def test_a_wrong_key_is_tried_once_and_told_once(
+async def test_a_wrong_key_is_tried_once_and_logged_once(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     config = write_config(tmp_path, pbx, url, broker.port, client_secret="wrong-key")
@@ -46,7 +46,7 @@ async def test_a_refusal_is_remembered_over_restarts_until_the_key_changes(
     assert pbx.tokens.granted == 1
 
 
-async def test_a_bad_filter_shows_the_pbx_s_own_words_and_the_line(
+async def test_a_bad_filter_shows_the_pbx_s_own_message_and_the_line(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     config = write_config(tmp_path, pbx, url, broker.port, source='filter: "Nope eq 1"')

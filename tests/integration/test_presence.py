@@ -11,9 +11,12 @@ from aiohttp import web
 
 from bridge import __version__
 from bridge.commands import running_bridge
+from bridge.runtime.timing import Timing
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx.parse import active_call
+from bridge.sources.threecx.timing import ThreecxTiming
 from tests.support.bridges import BridgeProcess, read_config, running, write_config
+from tests.support.limits import limit
 from tests.support.mosquitto import Mosquitto
 from tests.support.subscriber import Subscriber
 
@@ -96,7 +99,7 @@ async def test_without_the_right_to_call_control_polling_does_it(
         await subscriber.until(lambda: kinds(subscriber, "101") == ["ringing", "answered", "ended"])
 
 
-async def test_who_is_not_covered_by_call_control_is_polled_and_named(
+async def test_users_that_call_control_does_not_cover_are_polled_and_named(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     pbx.peers = {"100"}
@@ -109,7 +112,7 @@ async def test_who_is_not_covered_by_call_control_is_polled_and_named(
         await subscriber.until_latest("3cx/users/101/state", "ringing")
 
 
-async def test_while_everybody_s_calls_are_pushed_polling_relaxes(
+async def test_while_all_calls_are_pushed_polling_is_relaxed(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     async with running(full_config(tmp_path, pbx, url, broker.port)):
@@ -124,7 +127,7 @@ async def test_while_everybody_s_calls_are_pushed_polling_relaxes(
             await asyncio.sleep(0.01)
 
 
-async def test_after_an_outage_of_the_pbx_all_is_right_and_no_call_is_made_up(
+async def test_after_an_outage_of_the_pbx_states_are_right_and_no_call_is_invented(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     first = pbx.exchange.ring("0301234567", "101")
@@ -175,7 +178,7 @@ async def test_it_ends_at_once_though_the_pbx_does_not_say_goodbye(
 ) -> None:
     forever, opened = asyncio.Event(), asyncio.Event()
 
-    async def deaf(request: web.Request) -> web.StreamResponse | None:
+    async def silent(request: web.Request) -> web.StreamResponse | None:
         if request.path != "/callcontrol/ws":
             return None
         socket = web.WebSocketResponse()
@@ -184,11 +187,11 @@ async def test_it_ends_at_once_though_the_pbx_does_not_say_goodbye(
         await forever.wait()
         return socket
 
-    pbx.intercept = deaf
+    pbx.intercept = silent
     async with BridgeProcess.start(full_config(tmp_path, pbx, url, broker.port)) as bridge:
         await online(subscriber)
-        await asyncio.wait_for(opened.wait(), 5)
-        async with asyncio.timeout(4):
+        await asyncio.wait_for(opened.wait(), limit(5))
+        async with asyncio.timeout(limit(4)):
             assert await bridge.signal(signal.SIGTERM) == 0
     forever.set()
 
@@ -209,13 +212,15 @@ async def test_a_fault_of_the_bridge_itself_does_not_end_it(
             raise faults.pop()
         return active_call(raw)
 
-    monkeypatch.setattr("bridge.runtime.pbx.RESTART", 0.01)
     monkeypatch.setattr("bridge.sources.threecx.parse.active_call", faulty)
     pbx.exchange.answer(pbx.exchange.ring("0301234567", "101"))
-    async with running(full_config(tmp_path, pbx, url, broker.port, call_control="enabled: false")):
+    async with running(
+        full_config(tmp_path, pbx, url, broker.port, call_control="enabled: false"),
+        timing=Timing(threecx=ThreecxTiming(restart=0.01)),
+    ):
         await online(subscriber)
         await subscriber.until_latest("3cx/users/101/state", "on_call")
-    assert "active_calls failed in a way that should not happen" in caplog.text
+    assert "active_calls: internal error, please report it" in caplog.text
 
 
 async def test_an_upgrade_while_running_is_noticed(
@@ -250,7 +255,7 @@ async def test_groups_are_published_and_go_with_the_configuration(
         assert not [topic for topic in subscriber.latest if "groups" in topic or "/group_" in topic]
 
 
-async def test_commands_change_the_pbx_and_the_truth_is_what_it_says(
+async def test_commands_change_the_pbx_and_its_answer_is_published(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     commands = "commands: {profile: true, queue: true}"
@@ -262,7 +267,7 @@ async def test_commands_change_the_pbx_and_the_truth_is_what_it_says(
         assert (pbx.users["101"].profile, pbx.users["101"].queue) == ("Away", "LoggedIn")
 
 
-async def test_commands_that_are_off_retained_or_nonsense_are_refused(
+async def test_commands_that_are_off_retained_or_malformed_are_refused(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     await subscriber.publish("3cx/users/102/set", '{"queue": "logged_in"}', retain=True)
@@ -281,7 +286,7 @@ async def test_commands_that_are_off_retained_or_nonsense_are_refused(
     assert not [request for request in pbx.requests if request.method == "PATCH"]
 
 
-async def test_the_sources_in_use_are_told_in_one_line(
+async def test_the_sources_in_use_are_logged_in_one_line(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     async with BridgeProcess.start(full_config(tmp_path, pbx, url, broker.port)) as bridge:
@@ -291,14 +296,14 @@ async def test_the_sources_in_use_are_told_in_one_line(
         assert f"3cx2mqtt {__version__}, with {tmp_path}/config.yaml" in bridge.log()
 
 
-async def test_when_nobody_is_let_through_it_is_said(
+async def test_options_that_admit_no_user_are_reported(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     sources = {"source": "enabled: false", "users_source": "interval: 500ms"}
     path = write_config(tmp_path, pbx, url, broker.port, users='include: ["9*"]', **sources)
     async with BridgeProcess.start(path) as bridge:
         await online(subscriber)
-        nobody = f"{path}:7 users: of 3 users that the PBX reports, include, exclude and special let through none"
+        nobody = f"{path}:7 users: of 3 users that the PBX reports, include, exclude and special admit none"
         await bridge.says(nobody)
         findings = [finding async for finding in running_bridge.check(read_config(path))]
         assert nobody in [finding.message for finding in findings]

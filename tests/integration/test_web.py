@@ -10,7 +10,9 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bridge.runtime.timing import Timing
 from bridge.simulator import SimulatedPbx
+from bridge.sources.threecx.timing import ThreecxTiming
 from tests.support.bridges import BridgeProcess, running, write_config
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.subscriber import Subscriber
@@ -70,12 +72,11 @@ def pages() -> Pages:
 
 
 async def test_it_is_ready_once_the_broker_is_there_and_the_pbx_answers(
-    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, pages: Pages, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, pages: Pages
 ) -> None:
-    for bound in ("bridge.engine.engine.SHORTEST_BOUND", "bridge.sources.threecx.poll._LEAST_TRUST"):
-        monkeypatch.setattr(bound, 1.5)
+    timing = Timing(threecx=ThreecxTiming(shortest_trust=1.5))
     await broker.stop()
-    async with running(write_config(tmp_path, pbx, url, broker.port, more=pages.option)):
+    async with running(write_config(tmp_path, pbx, url, broker.port, more=pages.option), timing=timing):
         await pages.until_missing("broker")
         assert await pages.get("/healthz") == (200, "ok\n")
         await broker.start()

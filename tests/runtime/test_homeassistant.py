@@ -9,7 +9,8 @@ import pytest_asyncio
 from bridge.domain.message import Message
 from bridge.domain.model import Round, User, UserRow
 from bridge.domain.privacy import CallerId
-from bridge.engine.engine import USERS, Engine, Policy
+from bridge.engine.engine import Engine
+from bridge.engine.policy import Policy
 from bridge.engine.settings import UsersSettings
 from bridge.outputs.hass.discovery import DiscoveryOutput
 from bridge.outputs.hass.settings import HassSettings
@@ -20,7 +21,7 @@ from tests.support.beside import beside
 from tests.support.bridges import Hasty
 from tests.support.clock import FakeClock
 from tests.support.limits import limit
-from tests.support.world import ALL, RULES, TOPICS, Wire, user
+from tests.support.world import RULES, TOPICS, USERS, Wire, described, user
 
 SETTINGS = HassSettings(True, "homeassistant", "homeassistant/status", "online")
 COUNT = 500
@@ -59,8 +60,7 @@ class Setup:
             rules=RULES,
             caller_id=CallerId.FULL,
             groups={"all": ["*"]},
-            sources={name: None if name == USERS else "off" for name in ALL},
-            push_required=False,
+            sources=described([USERS]),
             bound=20.0,
         )
         outputs = (StateOutput(TOPICS, {}), self.discovery)

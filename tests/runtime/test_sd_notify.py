@@ -14,9 +14,10 @@ from bridge.domain.clock import Clock
 from bridge.runtime.bridge import Bridge
 from bridge.runtime.sd_notify import Notify
 from bridge.runtime.supervision import Pulse, Supervision
+from bridge.runtime.timing import USUAL, Timing
 from bridge.simulator import SimulatedPbx
-from bridge.sources.threecx import poll
 from bridge.sources.threecx.client.xapi import Xapi
+from bridge.sources.threecx.timing import ThreecxTiming
 from tests.support.beside import beside
 from tests.support.bridges import Hasty, read_config, write_config
 from tests.support.clock import FakeClock
@@ -163,8 +164,8 @@ class Counted(Supervision):
 
 
 @asynccontextmanager
-async def supervised(config: Path, supervision: Supervision) -> AsyncIterator[None]:
-    async with beside(Bridge(read_config(config), rng=Hasty(), supervision=supervision).run()):
+async def supervised(config: Path, supervision: Supervision, timing: Timing = USUAL) -> AsyncIterator[None]:
+    async with beside(Bridge(read_config(config), rng=Hasty(), supervision=supervision, timing=timing).run()):
         yield
 
 
@@ -232,10 +233,10 @@ async def test_a_source_that_waits_for_ever_stops_the_watchdog_notifications(
         return b""
 
     monkeypatch.setattr(Xapi, "users", for_ever)
-    monkeypatch.setattr(poll, "_LONGEST_ROUND", 0.5)
+    timing = Timing(threecx=ThreecxTiming(longest_round=0.5))
     config = write_config(tmp_path, pbx, url, broker.port, users_source="enabled: true")
     supervision = Counted(systemd.environ | QUICK)
-    async with supervised(config, supervision):
+    async with supervised(config, supervision, timing):
         await systemd.until_line("WATCHDOG=1")
         await systemd.until(lambda new: any(line.startswith("STATUS=stuck: users; ") for line in new))
         await supervision.passes.more(10)

@@ -7,10 +7,9 @@ from bridge.domain.model import Calls, CallStatus, Direction, Leg
 from bridge.errors import SourceProtocolError
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx import parse
-from bridge.sources.threecx.active_calls import ActiveCalls, _by_number
-from bridge.sources.threecx.settings import ActiveCallsSettings
+from bridge.sources.threecx.readers.active_calls import ActiveCalls, _by_number
 from tests.support.clock import FakeClock
-from tests.support.threecx import at_work, settings, tools
+from tests.support.threecx import at_work, settings, source_settings, tools
 
 RINGING, DIALING, ON_CALL, ON_HOLD = CallStatus.RINGING, CallStatus.DIALING, CallStatus.ON_CALL, CallStatus.ON_HOLD
 TRUNK = "10001 SIP-Trunk (0301234567)"
@@ -81,12 +80,12 @@ def test_the_caller_s_bare_number_is_an_outside_one() -> None:
 
 
 @pytest.mark.parametrize("nobody", [None, "", " ", 7])
-def test_a_side_that_is_not_told_is_left_out(nobody: str | None) -> None:
+def test_an_empty_side_is_left_out(nobody: str | None) -> None:
     assert "101" in sides("101 Ada", nobody)
 
 
 @pytest.mark.parametrize("raw", [None, [], {}, {"Id": None}, {"Id": "x"}, {"Id": True}])
-def test_what_is_no_call_is_refused(raw: object) -> None:
+def test_rows_that_are_no_call_are_refused(raw: object) -> None:
     with pytest.raises(SourceProtocolError):
         parse.active_call(raw)
 
@@ -116,7 +115,7 @@ async def test_a_round_holds_all_calls_of_all_pages(pbx: SimulatedPbx, url: str,
         pbx.exchange.ring(f"030{number:07}", "101")
     pbx.exchange.answer(pbx.exchange.ring("100", "102"))
     async with tools(settings(url), clock) as (found, _):
-        async with at_work(ActiveCalls(found, ActiveCallsSettings(True, 3600.0))) as reports:
+        async with at_work(ActiveCalls(found, source_settings())) as reports:
             calls = await reports.next(Calls)
     assert len(calls.legs["101"]) == 150
     assert [leg.status for leg in calls.legs["102"]] == [ON_CALL]
@@ -127,14 +126,14 @@ async def test_a_caller_in_a_queue_is_no_call_of_a_user(pbx: SimulatedPbx, url: 
     pbx.change("101", queue="LoggedIn")
     pbx.exchange.ring("0301234567", "8000")
     async with tools(settings(url), clock) as (found, _):
-        async with at_work(ActiveCalls(found, ActiveCallsSettings(True, 3600.0))) as reports:
+        async with at_work(ActiveCalls(found, source_settings())) as reports:
             calls = await reports.next(Calls)
     assert not calls.legs.keys() & pbx.users.keys()
 
 
 async def test_it_relaxes_and_is_back_at_once(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     async with tools(settings(url), clock) as (found, _):
-        source = ActiveCalls(found, ActiveCallsSettings(True, 2.0))
+        source = ActiveCalls(found, source_settings(2.0))
         source.relax(relaxed=True)
         async with at_work(source) as reports:
             assert (await reports.next(Calls)).good_for == 45.0
@@ -142,7 +141,7 @@ async def test_it_relaxes_and_is_back_at_once(pbx: SimulatedPbx, url: str, clock
             assert (await reports.next(Calls)).good_for == 20.0
 
 
-async def test_a_call_that_slips_between_two_pages_is_not_over(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+async def test_a_call_missed_between_two_pages_is_not_over(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     calls = [pbx.exchange.ring(f"030{number:07}", "101") for number in range(150)]
 
     async def ends_meanwhile(request: web.Request) -> web.StreamResponse | None:
@@ -151,7 +150,7 @@ async def test_a_call_that_slips_between_two_pages_is_not_over(pbx: SimulatedPbx
         return None
 
     async with tools(settings(url), clock) as (found, _):
-        async with at_work(ActiveCalls(found, ActiveCallsSettings(True, 3600.0))) as reports:
+        async with at_work(ActiveCalls(found, source_settings())) as reports:
             await reports.next(Calls)
             pbx.intercept = ends_meanwhile
             numbers = []

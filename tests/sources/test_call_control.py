@@ -13,22 +13,33 @@ from aiohttp import web
 from bridge.domain.model import Calls, CallStatus, Failure, UserCalls
 from bridge.errors import SourcePermissionError, SourceUnavailable
 from bridge.simulator import SimulatedPbx
-from bridge.sources.threecx import call_control, parse
-from bridge.sources.threecx.call_control import CallControl
+from bridge.sources.table import TABLE
+from bridge.sources.threecx import parse
 from bridge.sources.threecx.client.call_control import CallControlApi
-from bridge.sources.threecx.settings import CallControlSettings, Enabled
+from bridge.sources.threecx.readers.call_control import CallControl
+from bridge.sources.threecx.settings import Enabled
+from bridge.sources.threecx.timing import USUAL, ThreecxTiming
 from tests.support.clock import FakeClock
-from tests.support.threecx import Reports, at_work, settings, tools
+from tests.support.limits import limit
+from tests.support.threecx import Reports, at_work, settings, source_settings, tools
+
+QUICK = ThreecxTiming(resync_pause=0.01)
 
 RINGING, ON_CALL, ON_HOLD, DIALING = CallStatus.RINGING, CallStatus.ON_CALL, CallStatus.ON_HOLD, CallStatus.DIALING
 
 
 @asynccontextmanager
 async def following(
-    url: str, clock: FakeClock, *, resync: float = 3600.0, timeout: float = 2.0, enabled: Enabled = Enabled.AUTO
+    url: str,
+    clock: FakeClock,
+    *,
+    resync: float = 3600.0,
+    timeout: float = 2.0,
+    enabled: Enabled = Enabled.AUTO,
+    timing: ThreecxTiming = USUAL,
 ) -> AsyncIterator[Reports]:
-    async with tools(settings(url, timeout=timeout), clock) as (found, access):
-        source = CallControl(found, CallControlApi(access), CallControlSettings(enabled, resync))
+    async with tools(settings(url, timeout=timeout), clock, timing=timing) as (found, _):
+        source = TABLE["call_control"].factory(found, source_settings(resync, enabled=enabled))
         async with at_work(source) as reports:
             yield reports
 
@@ -107,7 +118,7 @@ async def test_only_listed_extensions_are_covered(pbx: SimulatedPbx, url: str, c
         assert (await reports.next(UserCalls)).dn == "101"
 
 
-async def test_events_that_come_twice_change_nothing(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+async def test_events_that_are_sent_twice_change_nothing(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     pbx.stream.doubling = True
     async with following(url, clock) as reports:
         await reports.next(Calls)
@@ -121,11 +132,10 @@ async def test_events_that_come_twice_change_nothing(pbx: SimulatedPbx, url: str
         assert len(pbx.requests_to("/callcontrol")) == 1
 
 
-async def test_a_gap_in_the_numbers_has_everything_read_anew(
-    pbx: SimulatedPbx, url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+async def test_a_gap_in_the_sequence_numbers_has_everything_read_again(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
 ) -> None:
-    monkeypatch.setattr(call_control, "_LEAST_PAUSE", 0.01)
-    async with following(url, clock) as reports:
+    async with following(url, clock, timing=QUICK) as reports:
         await reports.next(Calls)
         pbx.exchange.ring("0301234560", "100")
         await statuses(reports, "100", RINGING)
@@ -152,7 +162,7 @@ async def test_an_answer_that_comes_after_the_end_does_not_bring_the_call_back(
     async with following(url, clock) as reports:
         await reports.next(Calls)
         call = pbx.exchange.ring("0301234567", "101")
-        await asyncio.wait_for(asked.wait(), 5)
+        await asyncio.wait_for(asked.wait(), limit(5))
         pbx.exchange.end(call)
         await statuses(reports, "101")
         answer.set()
@@ -161,7 +171,9 @@ async def test_an_answer_that_comes_after_the_end_does_not_bring_the_call_back(
         assert not [each for each in reports.reports if isinstance(each, UserCalls) and each.dn == "101" and each.legs]
 
 
-async def test_an_end_while_everything_is_being_read_holds(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+async def test_a_call_that_ends_while_everything_is_read_stays_ended(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
+) -> None:
     asked, answer = asyncio.Event(), asyncio.Event()
     call = pbx.exchange.ring("0301234567", "101")
 
@@ -177,7 +189,7 @@ async def test_an_end_while_everything_is_being_read_holds(pbx: SimulatedPbx, ur
 
     pbx.intercept = late
     async with following(url, clock) as reports:
-        await asyncio.wait_for(asked.wait(), 5)
+        await asyncio.wait_for(asked.wait(), limit(5))
         pbx.exchange.end(call)
         other = pbx.exchange.ring("0301234567", "101")
         while not pbx.requests_to(f"/participants/{next(iter(pbx.exchange.calls[other].devices))}"):
@@ -204,7 +216,7 @@ async def test_builds_that_send_the_participant_along_are_not_asked_for_it(
         assert not [request for request in pbx.requests if "/participants/" in request.path]
 
 
-async def test_what_is_of_no_interest_is_passed_over(
+async def test_events_that_make_no_sense_are_ignored(
     pbx: SimulatedPbx, url: str, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with following(url, clock) as reports:
@@ -215,10 +227,10 @@ async def test_what_is_of_no_interest_is_passed_over(
         pbx.stream.raw(json.dumps({"event": {"event_type": 0, "entity": "/callcontrol/101/devices/x"}}))
         pbx.exchange.ring("0301234567", "101")
         await statuses(reports, "101", RINGING)
-    assert "it is passed over" in caplog.text
+    assert "it is ignored" in caplog.text
 
 
-async def test_a_lost_connection_is_told_and_made_again(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+async def test_a_lost_connection_is_reported_and_opened_again(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     async with following(url, clock) as reports:
         await reports.next(Calls)
         await pbx.stream.drop()
@@ -233,10 +245,10 @@ async def test_a_lost_connection_is_told_and_made_again(pbx: SimulatedPbx, url: 
 async def test_an_open_socket_outlives_its_token_and_the_time_out_of_requests(
     pbx: SimulatedPbx, url: str, clock: FakeClock
 ) -> None:
-    async with following(url, clock, timeout=0.2) as reports:
+    async with following(url, clock, timeout=limit(0.2)) as reports:
         await reports.next(Calls)
         pbx.tokens.drop()
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(limit(0.5))  # longer than a request may take
         pbx.exchange.ring("0301234567", "101")
         await statuses(reports, "101", RINGING)
         assert not [each for each in reports.reports if isinstance(each, Failure)]
@@ -255,7 +267,7 @@ async def test_a_void_token_is_renewed_for_the_socket_too(pbx: SimulatedPbx, url
 
 
 @pytest.mark.parametrize(("enabled", "level"), [(Enabled.AUTO, logging.WARNING), (Enabled.TRUE, logging.ERROR)])
-async def test_a_missing_right_is_told_with_what_to_tick_and_looked_for_again(
+async def test_a_missing_right_is_reported_with_what_to_tick_and_tried_again(
     pbx: SimulatedPbx, url: str, clock: FakeClock, caplog: pytest.LogCaptureFixture, enabled: Enabled, level: int
 ) -> None:
     pbx.may_control_calls = False
@@ -270,15 +282,13 @@ async def test_a_missing_right_is_told_with_what_to_tick_and_looked_for_again(
         await reports.next(Calls)
 
 
-async def test_a_participant_that_cannot_be_read_has_everything_read_anew(
-    pbx: SimulatedPbx, url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+async def test_a_participant_that_cannot_be_read_has_everything_read_again(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
 ) -> None:
-    monkeypatch.setattr(call_control, "_LEAST_PAUSE", 0.01)
-
     async def broken(request: web.Request) -> web.StreamResponse | None:
         return web.Response(status=502) if "/participants/" in request.path else None
 
-    async with following(url, clock) as reports:
+    async with following(url, clock, timing=QUICK) as reports:
         await reports.next(Calls)
         pbx.intercept = broken
         pbx.exchange.ring("0301234567", "101")
@@ -286,10 +296,7 @@ async def test_a_participant_that_cannot_be_read_has_everything_read_anew(
         assert [leg.status for leg in snapshot.legs["101"]] == [RINGING]
 
 
-async def test_a_failed_reading_of_everything_is_tried_again(
-    pbx: SimulatedPbx, url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(call_control, "_LEAST_PAUSE", 0.01)
+async def test_a_failed_reading_of_everything_is_tried_again(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     failed = asyncio.Event()
 
     async def broken(request: web.Request) -> web.StreamResponse | None:
@@ -299,8 +306,8 @@ async def test_a_failed_reading_of_everything_is_tried_again(
         return web.Response(status=503)
 
     pbx.intercept = broken
-    async with following(url, clock) as reports:
-        await asyncio.wait_for(failed.wait(), 5)
+    async with following(url, clock, timing=QUICK) as reports:
+        await asyncio.wait_for(failed.wait(), limit(5))
         pbx.intercept = None
         await reports.next(Calls)
 
@@ -341,22 +348,22 @@ def test_a_participant_is_read(fields: dict[str, object], expected: tuple[object
     assert (found.status, found.direction, found.party, found.internal, found.via) == expected
 
 
-async def test_a_failure_that_lasts_is_told_and_backed_off_from(
-    pbx: SimulatedPbx, url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+async def test_repeated_failures_to_read_everything_end_the_connection(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
 ) -> None:
-    monkeypatch.setattr(call_control, "_LEAST_PAUSE", 0.01)
-
     async def broken(request: web.Request) -> web.StreamResponse | None:
         return web.Response(status=500) if request.path == "/callcontrol" else None
 
     pbx.intercept = broken
-    async with following(url, clock) as reports:
+    async with following(url, clock, timing=QUICK) as reports:
         failure = await reports.next(Failure)
         assert isinstance(failure.error, SourceUnavailable)
         assert len(pbx.requests_to("/callcontrol")) == 3
 
 
-async def test_a_401_at_the_door_is_a_missing_right(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+async def test_a_401_when_the_websocket_is_opened_is_a_missing_right(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
+) -> None:
     async def closed(request: web.Request) -> web.StreamResponse | None:
         return web.Response(status=401) if request.path == "/callcontrol/ws" else None
 
@@ -376,7 +383,7 @@ def test_events_with_absurd_numbers_are_of_no_interest() -> None:
 
 
 class Brittle:
-    """Call Control in name only: opens at once, knows of no call, and breaks when it is told to."""
+    """A stand-in for Call Control: opens at once, has no calls, and breaks when `over` is set."""
 
     close_code = 1006
 
@@ -407,9 +414,9 @@ async def test_the_end_is_not_missed_when_the_connection_is_lost_at_the_same_tim
 ) -> None:
     api = Brittle()
     async with tools(settings(url), clock) as (found, _):
-        source = CallControl(found, cast("CallControlApi", api), CallControlSettings(Enabled.AUTO, 3600.0))
+        source = CallControl(found, source_settings(enabled=Enabled.AUTO), cast("CallControlApi", api))
         work = asyncio.create_task(source.run(lambda _: None))
-        await asyncio.wait_for(api.opened.wait(), 5)
+        await asyncio.wait_for(api.opened.wait(), limit(5))
         await asyncio.sleep(0.01)
         api.over.set()
         for _ in range(turns):
@@ -431,12 +438,12 @@ async def test_a_connection_that_never_lasts_is_opened_less_and_less_often(
         pauses.append(seconds)
         await asyncio.sleep(0)
 
-    monkeypatch.setattr("bridge.sources.threecx.poll.Tools.rest", rest)
+    monkeypatch.setattr("bridge.sources.threecx.tools.Tools.rest", rest)
     async with tools(settings(url), clock) as (found, _):
-        source = CallControl(found, cast("CallControlApi", api), CallControlSettings(Enabled.AUTO, 3600.0))
+        source = CallControl(found, source_settings(enabled=Enabled.AUTO), cast("CallControlApi", api))
         async with at_work(source):
             for number in range(1, 10):
-                await asyncio.wait_for(api.opened.wait(), 5)
+                await asyncio.wait_for(api.opened.wait(), limit(5))
                 api.opened.clear()
                 if number == 8:
                     clock.turn(31)
@@ -447,17 +454,15 @@ async def test_a_connection_that_never_lasts_is_opened_less_and_less_often(
 
 
 @pytest.mark.parametrize("status", [401, 403, 429])
-async def test_a_participant_that_cannot_be_had_costs_no_connection(
-    pbx: SimulatedPbx, url: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, status: int
+async def test_a_participant_that_cannot_be_read_does_not_end_the_connection(
+    pbx: SimulatedPbx, url: str, clock: FakeClock, status: int
 ) -> None:
-    monkeypatch.setattr(call_control, "_LEAST_PAUSE", 0.01)
-
     async def closed(request: web.Request) -> web.StreamResponse | None:
         refused = request.path.startswith("/callcontrol/100/participants/")
         return web.Response(status=status, headers={"Retry-After": "1"}) if refused else None
 
     pbx.intercept = closed
-    async with following(url, clock) as reports:
+    async with following(url, clock, timing=QUICK) as reports:
         await reports.next(Calls)
         pbx.exchange.ring("0301234567", "100")
         pbx.exchange.ring("0301234568", "101")

@@ -10,11 +10,10 @@ from aiohttp import web
 from bridge.domain.model import Failure, Round
 from bridge.errors import SourceMissing, SourceProtocolError
 from bridge.simulator import SimulatedPbx
-from bridge.sources.threecx import parse
-from bridge.sources.threecx.monitor_status import MonitorStatus
-from bridge.sources.threecx.settings import Enabled, MonitorStatusSettings, QueryOptions
+from bridge.sources.threecx.readers.monitor_status import MonitorStatus
+from bridge.sources.threecx.settings import Enabled, QueryOptions
 from tests.support.clock import FakeClock
-from tests.support.threecx import Reports, at_work, settings, tools
+from tests.support.threecx import Reports, at_work, settings, source_settings, tools
 
 HOUR = 3600.0
 EVERYTHING = QueryOptions()
@@ -25,12 +24,12 @@ async def polling(
     url: str, clock: FakeClock, query: QueryOptions = EVERYTHING, *, interval: float = HOUR
 ) -> AsyncIterator[Reports]:
     async with tools(settings(url), clock) as (found, _):
-        options = MonitorStatusSettings(Enabled.AUTO, interval, query)
-        async with at_work(MonitorStatus(found, options, parse.monitor_row)) as reports:
+        options = source_settings(interval, query, Enabled.AUTO)
+        async with at_work(MonitorStatus(found, options)) as reports:
             yield reports
 
 
-async def test_a_round_holds_every_page(clock: FakeClock) -> None:
+async def test_a_round_has_the_rows_of_every_page(clock: FakeClock) -> None:
     pbx = SimulatedPbx(users=250)
     async with pbx.serve() as url, polling(url, clock) as poll:
         found = await poll.next(Round)
@@ -45,7 +44,7 @@ async def test_a_round_holds_every_page(clock: FakeClock) -> None:
     [QueryOptions(top=2), QueryOptions(skip=1), QueryOptions(filter="DN ne '100'"), QueryOptions(search="100")],
     ids=["top", "skip", "filter", "search"],
 )
-async def test_a_narrowed_round_does_not_say_who_is_gone(
+async def test_a_narrowed_round_is_not_complete(
     pbx: SimulatedPbx, url: str, clock: FakeClock, query: QueryOptions
 ) -> None:
     async with polling(url, clock, query) as poll:
@@ -54,7 +53,7 @@ async def test_a_narrowed_round_does_not_say_who_is_gone(
         assert not found.complete
 
 
-async def test_an_empty_round_does_not_say_who_is_gone(clock: FakeClock) -> None:
+async def test_an_empty_round_is_not_complete(clock: FakeClock) -> None:
     async with SimulatedPbx(users=0).serve() as url, polling(url, clock) as poll:
         found = await poll.next(Round)
         assert not found.rows
@@ -101,7 +100,7 @@ async def test_an_upgrade_is_noticed_while_the_function_is_missed(
         assert (await poll.next(Round)).rows
 
 
-async def test_the_pbx_s_wish_to_be_left_alone_is_heard(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+async def test_retry_after_is_obeyed(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     async def too_many(_: web.Request) -> web.Response:
         return web.Response(status=429, headers={"Retry-After": "3000"})
 

@@ -58,7 +58,7 @@ def test_state_words(words: str, state: State) -> None:
 
 
 @pytest.mark.parametrize("raw", [7, None, "101", [], {}, {"Name": "Ada"}, {"DN": None}, {"DN": True}, {"DN": []}])
-def test_what_is_no_row_is_refused(raw: object) -> None:
+def test_malformed_rows_are_refused(raw: object) -> None:
     with pytest.raises(SourceProtocolError, match="a row"):
         parse.monitor_row(raw)
 
@@ -125,7 +125,7 @@ def test_deeply_nested_json_is_refused_and_not_crashed_on() -> None:
         (b"[]", None),
     ],
 )
-def test_the_pbx_s_own_words_are_found(body: bytes, message: str | None) -> None:
+def test_the_pbx_s_own_message_is_found(body: bytes, message: str | None) -> None:
     assert parse.error_message(body) == message
 
 

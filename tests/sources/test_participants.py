@@ -21,7 +21,7 @@ def device(number: int, status: CallStatus | None, call: str = "1", party: str =
 def known(*devices: Participant) -> Participants:
     participants = Participants()
     for each in devices:
-        participants.told(("101", each.id), each)
+        participants.store(("101", each.id), each)
     return participants
 
 
@@ -32,47 +32,47 @@ def statuses(participants: Participants, dn: str = "101") -> list[tuple[str, Cal
 def test_an_answer_that_comes_after_the_end_does_not_bring_the_call_back() -> None:
     participants = Participants()
     participants.changed(("101", 7))
-    ticket = participants.asking(("101", 7))
+    ticket = participants.requesting(("101", 7))
     assert ticket is not None
-    participants.told(("101", 7), None)
-    assert not participants.answered(("101", 7), ticket, device(7, RINGING))
+    participants.store(("101", 7), None)
+    assert not participants.received(("101", 7), ticket, device(7, RINGING))
     assert participants.legs("101") == ()
 
 
 def test_an_answer_to_an_older_event_is_asked_for_again() -> None:
     participants = Participants()
     participants.changed(("101", 7))
-    first = participants.asking(("101", 7))
+    first = participants.requesting(("101", 7))
     participants.changed(("101", 7))
     assert first is not None
-    assert not participants.answered(("101", 7), first, device(7, RINGING))
-    second = participants.asking(("101", 7))
+    assert not participants.received(("101", 7), first, device(7, RINGING))
+    second = participants.requesting(("101", 7))
     assert second is not None
-    assert participants.answered(("101", 7), second, device(7, ON_CALL))
-    assert participants.asking(("101", 7)) is None
+    assert participants.received(("101", 7), second, device(7, ON_CALL))
+    assert participants.requesting(("101", 7)) is None
     assert statuses(participants) == [("1", ON_CALL)]
 
 
-def test_an_end_before_the_list_of_everything_holds() -> None:
+def test_an_end_newer_than_the_request_for_all_stays() -> None:
     participants = known(device(7, RINGING))
-    participants.asking_for_all()
-    participants.told(("101", 7), None)
-    participants.all_answered([Extension("101", (device(7, RINGING),))])
+    participants.requesting_all()
+    participants.store(("101", 7), None)
+    participants.all_received([Extension("101", (device(7, RINGING),))])
     assert participants.legs("101") == ()
 
 
-def test_a_beginning_before_the_list_of_everything_holds() -> None:
+def test_a_beginning_newer_than_the_request_for_all_stays() -> None:
     participants = Participants()
-    participants.asking_for_all()
-    participants.told(("101", 7), device(7, RINGING))
-    participants.all_answered([Extension("101", ())])
+    participants.requesting_all()
+    participants.store(("101", 7), device(7, RINGING))
+    participants.all_received([Extension("101", ())])
     assert statuses(participants) == [("1", RINGING)]
 
 
-def test_what_events_did_not_tell_the_list_of_everything_does() -> None:
+def test_the_answer_for_all_adds_what_events_have_missed() -> None:
     participants = known(device(7, RINGING))
-    participants.asking_for_all()
-    participants.all_answered([Extension("101", (device(8, ON_CALL, "2"),))])
+    participants.requesting_all()
+    participants.all_received([Extension("101", (device(8, ON_CALL, "2"),))])
     assert statuses(participants) == [("2", ON_CALL)]
     assert participants.all_legs().keys() == {"101"}
 
@@ -80,16 +80,16 @@ def test_what_events_did_not_tell_the_list_of_everything_does() -> None:
 def test_two_phones_in_one_call_are_one_call_as_far_on_as_the_furthest() -> None:
     participants = known(device(7, RINGING), device(8, RINGING))
     assert statuses(participants) == [("1", RINGING)]
-    participants.told(("101", 8), device(8, ON_CALL))
+    participants.store(("101", 8), device(8, ON_CALL))
     (leg,) = participants.legs("101")
     assert (leg.status, leg.direction) == (ON_CALL, Direction.INBOUND)
-    participants.told(("101", 7), None)
+    participants.store(("101", 7), None)
     assert statuses(participants) == [("1", ON_CALL)]
-    participants.told(("101", 8), None)
+    participants.store(("101", 8), None)
     assert participants.all_legs() == {}
 
 
-def test_a_status_nobody_knows_is_no_call() -> None:
+def test_an_unknown_status_is_no_call() -> None:
     assert known(device(7, None)).legs("101") == ()
 
 
@@ -131,20 +131,20 @@ class Overtaking(RuleBasedStateMachine):
     def an_event_arrives(self) -> None:
         key, gone = self.events.pop(0)
         if gone:
-            self.participants.told(key, None)
+            self.participants.store(key, None)
         else:
             self.participants.changed(key)
             self.ask(key)
 
     def ask(self, key: Key) -> None:
-        ticket = self.participants.asking(key)
+        ticket = self.participants.requesting(key)
         if ticket is not None and all(question.key != key for question in self.questions):
             self.questions.append(Question(key, ticket))
 
     @precondition(lambda self: all(question.key is not None for question in self.questions))
     @rule()
     def everything_is_asked_for(self) -> None:
-        self.participants.asking_for_all()
+        self.participants.requesting_all()
         self.questions.append(Question(None))
 
     @rule(pick=st.integers(0, 5))
@@ -166,11 +166,11 @@ class Overtaking(RuleBasedStateMachine):
             assert isinstance(question.answer, dict)
             found = [(key, each) for key, each in question.answer.items()]
             dns = ("101", "102")
-            self.participants.all_answered(
+            self.participants.all_received(
                 [Extension(dn, tuple(each for key, each in found if key[0] == dn)) for dn in dns]
             )
         elif isinstance(question.answer, Participant | None):
-            self.participants.answered(question.key, question.ticket, question.answer)
+            self.participants.received(question.key, question.ticket, question.answer)
             self.ask(question.key)
 
     def teardown(self) -> None:

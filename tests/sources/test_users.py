@@ -11,18 +11,22 @@ from bridge.domain.model import Departments, Failure, Labels, Queue, Round, User
 from bridge.errors import SourceProtocolError, SourceQueryError
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx import parse
-from bridge.sources.threecx.settings import QueryOptions, UsersSourceSettings
-from bridge.sources.threecx.users import Users
+from bridge.sources.threecx.readers.users import Users
+from bridge.sources.threecx.settings import QueryOptions
+from bridge.sources.threecx.timing import USUAL, ThreecxTiming
 from tests.support.clock import FakeClock
-from tests.support.threecx import Reports, at_work, settings, tools
+from tests.support.limits import limit
+from tests.support.threecx import Reports, at_work, settings, source_settings, tools
 
 BY_NUMBER = QueryOptions(orderby="Number")
 
 
 @asynccontextmanager
-async def polling(url: str, clock: FakeClock, query: QueryOptions = BY_NUMBER) -> AsyncIterator[Reports]:
-    async with tools(settings(url), clock) as (found, _):
-        async with at_work(Users(found, UsersSourceSettings(True, 3600.0, query))) as reports:
+async def polling(
+    url: str, clock: FakeClock, query: QueryOptions = BY_NUMBER, timing: ThreecxTiming = USUAL
+) -> AsyncIterator[Reports]:
+    async with tools(settings(url), clock, timing=timing) as (found, _):
+        async with at_work(Users(found, source_settings(query=query))) as reports:
             yield reports
 
 
@@ -32,7 +36,7 @@ def row(update: Round, dn: str) -> UserRow:
     return found
 
 
-async def test_a_round_holds_everybody_and_no_secret(clock: FakeClock) -> None:
+async def test_a_round_has_all_users_and_requests_no_secret(clock: FakeClock) -> None:
     pbx = SimulatedPbx(users=230, version="20.0.10")
     pbx.change("105", profile="Away", registered=False, queue="LoggedIn")
     async with pbx.serve() as url, polling(url, clock) as reports:
@@ -66,7 +70,7 @@ async def test_a_field_that_the_build_does_not_know_is_left_out_from_then_on(
 
 async def test_after_an_upgrade_all_fields_are_tried_again(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     async with tools(settings(url), clock) as (found, _):
-        async with at_work(Users(found, UsersSourceSettings(True, 3600.0, BY_NUMBER))) as reports:
+        async with at_work(Users(found, source_settings(query=BY_NUMBER))) as reports:
             await reports.next(Round)
             pbx.version = "20.0.10.1"
             await found.xapi.version()
@@ -75,7 +79,9 @@ async def test_after_an_upgrade_all_fields_are_tried_again(pbx: SimulatedPbx, ur
             assert "AIAgent" in pbx.requests_to("/Users")[-1].query["$select"]
 
 
-async def test_a_bad_filter_is_told_and_not_mistaken_for_a_field(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+async def test_a_bad_filter_is_reported_and_not_mistaken_for_a_field(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
+) -> None:
     async with polling(url, clock, QueryOptions(filter="Nope eq 1", orderby="Number")) as reports:
         failure = await reports.next(Failure)
         assert isinstance(failure.error, SourceQueryError)
@@ -112,7 +118,7 @@ async def test_labels_of_custom_profiles_are_read_where_the_pbx_gives_them(
         assert (await reports.next(Labels)).labels == {"Custom 1": "Lunch"}
 
 
-async def test_who_may_not_read_the_labels_does_without(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+async def test_users_are_read_without_the_right_to_read_labels(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     async def closed(request: web.Request) -> web.StreamResponse | None:
         return web.Response(status=403) if request.path.endswith("GetSystemParameters()") else None
 
@@ -138,11 +144,11 @@ async def test_who_may_not_read_the_labels_does_without(pbx: SimulatedPbx, url: 
         ({"Enabled": None, "Tags": None}, False),
     ],
 )
-def test_who_is_no_person_is_known_by_tags(fields: dict[str, object], special: bool) -> None:
+def test_tags_mark_non_person_extensions(fields: dict[str, object], special: bool) -> None:
     assert parse.user_row({"Number": "101"} | fields).special is special
 
 
-def test_what_is_not_told_is_not_known() -> None:
+def test_fields_that_are_missing_are_unknown() -> None:
     assert parse.user_row({"Number": 101}) == UserRow("101", *6 * (None,), special=False)
     odd = {"Number": "101", "IsRegistered": "yes", "QueueStatus": "Perhaps", "Id": True, "CurrentProfileName": " "}
     assert parse.user_row(odd) == UserRow("101", *6 * (None,), special=False)
@@ -155,7 +161,7 @@ def test_what_is_no_user_is_refused(raw: object) -> None:
         parse.user_row(raw)
 
 
-async def test_labels_that_fail_for_a_while_hold_nobody_up(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+async def test_labels_that_fail_for_a_while_delay_no_round(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     async def failing(request: web.Request) -> web.StreamResponse | None:
         return web.Response(status=500) if request.path.endswith("GetSystemParameters()") else None
 
@@ -194,21 +200,21 @@ async def test_departments_are_read_again_now_and_then(pbx: SimulatedPbx, url: s
         assert (await reports.next(Departments)).names[1] == "Night shift"
 
 
-@pytest.mark.parametrize("trouble", ["hangs", "fails"])
-async def test_departments_that_are_not_to_be_had_hold_nobody_up(
-    pbx: SimulatedPbx, url: str, clock: FakeClock, trouble: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("fault", ["hangs", "fails"])
+async def test_departments_that_cannot_be_read_delay_no_round(
+    pbx: SimulatedPbx, url: str, clock: FakeClock, fault: str
 ) -> None:
-    monkeypatch.setattr("bridge.sources.threecx.users._PATIENCE", 0.05)
+    forever = asyncio.Event()
 
-    async def troubled(request: web.Request) -> web.StreamResponse | None:
+    async def failing(request: web.Request) -> web.StreamResponse | None:
         if not request.path.endswith("/Groups"):
             return None
-        if trouble == "hangs":
-            await asyncio.sleep(1)
+        if fault == "hangs":
+            await forever.wait()
         return web.Response(status=503)
 
-    pbx.intercept = troubled
-    async with polling(url, clock) as reports:
+    pbx.intercept = failing
+    async with polling(url, clock, timing=ThreecxTiming(extras_timeout=limit(0.05))) as reports:
         for _ in range(3):
             assert len((await reports.next(Round)).rows) == 3
             reports.source.refresh()
@@ -221,7 +227,9 @@ async def test_departments_that_are_not_to_be_had_hold_nobody_up(
         assert (await reports.next(Departments)).names == {1: "Sales", 2: "Support"}
 
 
-async def test_who_may_not_read_departments_does_without(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+async def test_users_are_read_without_the_right_to_read_departments(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
+) -> None:
     pbx.may_read_departments = False
     async with polling(url, clock) as reports:
         found = await reports.next(Round)

@@ -17,9 +17,12 @@ from aiohttp import web
 
 from bridge.domain.clock import Clock
 from bridge.runtime.bridge import Bridge
+from bridge.runtime.timing import Timing
 from bridge.simulator import SimulatedPbx
 from bridge.simulator.pbx import Intercept
+from bridge.sources.table import TABLE
 from bridge.sources.threecx.client.login_backoff import LoginBackoff
+from bridge.sources.threecx.timing import ThreecxTiming
 from tests.support.beside import beside
 from tests.support.bridges import Hasty, read_config
 from tests.support.mosquitto import free_port
@@ -256,9 +259,23 @@ def answering(response: Callable[[], web.StreamResponse], *paths: str) -> Interc
     return injected
 
 
+QUICK = Timing(threecx=ThreecxTiming(probe_after=1.0, reconnect_first=0.2, reconnect_longest=6.0))
+"""A PBX that was away is probed every half second, not every 5 s; a lost websocket is opened again after 0.2 s."""
+
+
+def quicker(**times: Any) -> Timing:
+    """As QUICK, with other times of the sources."""
+    return replace(QUICK, threecx=replace(QUICK.threecx, **times))
+
+
 @asynccontextmanager
 async def living(
-    path: Path, *, clock: Clock | None = None, keepalive: int | None = None, interval: float = 0.1
+    path: Path,
+    *,
+    clock: Clock | None = None,
+    keepalive: int | None = None,
+    interval: float = 0.1,
+    timing: Timing = QUICK,
 ) -> AsyncIterator[None]:
     """The bridge in this loop, for the length of the block; afterwards nothing of it is left running.
 
@@ -268,12 +285,13 @@ async def living(
     config = replace(
         config,
         mqtt=replace(config.mqtt, keepalive=keepalive or config.mqtt.keepalive),
-        monitor_status=replace(config.monitor_status, interval=interval),
-        users_source=replace(config.users_source, interval=interval),
-        active_calls=replace(config.active_calls, interval=interval),
+        sources={
+            name: settings if TABLE[name].pushes else replace(settings, interval=interval)
+            for name, settings in config.sources.items()
+        },
     )
     before = asyncio.all_tasks()
-    life = Bridge(config, clock=clock, rng=Hasty(), refusals=LoginBackoff(config.pbx, None))
+    life = Bridge(config, clock=clock, rng=Hasty(), refusals=LoginBackoff(config.pbx, None), timing=timing)
     async with beside(life.run()) as task:
         yield
         assert not task.done(), "the bridge has ended by itself"

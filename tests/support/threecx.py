@@ -16,12 +16,14 @@ from bridge.sources.threecx.client.authorised import AuthorisedClient
 from bridge.sources.threecx.client.http import Http
 from bridge.sources.threecx.client.login_backoff import LoginBackoff
 from bridge.sources.threecx.client.xapi import Xapi
-from bridge.sources.threecx.poll import Tools
-from bridge.sources.threecx.settings import PbxSettings
+from bridge.sources.threecx.settings import Enabled, PbxSettings, QueryOptions, SourceSettings
+from bridge.sources.threecx.timing import USUAL, ThreecxTiming
+from bridge.sources.threecx.tools import Tools
 from bridge.statistics import Statistics
 from tests.support.beside import beside
 from tests.support.bridges import Hasty
 from tests.support.clock import FakeClock
+from tests.support.limits import limit
 
 T = TypeVar("T", bound=Update)
 
@@ -30,21 +32,34 @@ def settings(url: str, client_secret: str = "simulated-key", timeout: float = 2.
     return PbxSettings("hq", url, "busylights", client_secret, verify_tls=True, timeout=timeout)
 
 
+def source_settings(
+    interval: float = 3600.0, query: QueryOptions | None = None, enabled: Enabled = Enabled.TRUE
+) -> SourceSettings:
+    """Of a source that reads once, unless it is refreshed."""
+    return SourceSettings(enabled, interval, query or QueryOptions())
+
+
 @asynccontextmanager
 async def tools(
-    pbx_settings: PbxSettings, clock: FakeClock, directory: Path | None = None
+    pbx_settings: PbxSettings, clock: FakeClock, directory: Path | None = None, timing: ThreecxTiming = USUAL
 ) -> AsyncIterator[tuple[Tools, AuthorisedClient]]:
+    """What a source works with, and the client that it reads with."""
     async with Http(pbx_settings) as http:
         refusals = LoginBackoff(pbx_settings, directory, clock.clock.wall)
         access = AuthorisedClient(http, TokenAuth(http, pbx_settings, refusals, clock.clock), clock.clock)
         troubles = Troubles(logging.getLogger("bridge.test"))
-        statistics = Statistics(clock.clock)
-        yield (
-            Tools(
-                Xapi(access), lambda key: f"file:{key}", troubles, clock.clock, Hasty(), statistics, Pulse(clock.clock)
-            ),
-            access,
+        found = Tools(
+            client=access,
+            xapi=Xapi(access),
+            place=lambda key: f"file:{key}",
+            troubles=troubles,
+            clock=clock.clock,
+            rng=Hasty(),
+            statistics=Statistics(clock.clock),
+            liveness=Pulse(clock.clock),
+            timing=timing,
         )
+        yield found, access
 
 
 @asynccontextmanager
@@ -67,7 +82,7 @@ class Reports:
 
     async def next(self, kind: type[T], matching: Callable[[T], bool] = lambda _: True) -> T:
         """The next report of this kind; those before it are dropped."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(limit(5)):
             while True:
                 while self.reports:
                     update = self.reports.pop(0)

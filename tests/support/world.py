@@ -1,4 +1,4 @@
-"""The engine by itself, with a wire in place of a broker and a clock that the test turns."""
+"""The engine by itself, with a recorder in place of a broker and a clock that the test turns."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -13,6 +13,7 @@ from bridge.domain.model import (
     MonitorRow,
     Queue,
     Round,
+    SourceDescription,
     State,
     User,
     UserCalls,
@@ -20,11 +21,14 @@ from bridge.domain.model import (
 )
 from bridge.domain.presence import DEFAULT_BUSY, DEFAULT_PROFILES, Rules, profile_key
 from bridge.domain.privacy import CallerId
-from bridge.engine.engine import ACTIVE_CALLS, CALL_CONTROL, MONITOR_STATUS, USERS, Engine, Policy
+from bridge.engine.engine import Engine
+from bridge.engine.policy import Policy
 from bridge.engine.settings import UsersSettings
 from bridge.errors import SourceError, SourceUnavailable
 from bridge.mqtt.retained import RetainedTopics
 from bridge.outputs.state import StateOutput
+from bridge.sources.table import TABLE
+from bridge.sources.threecx.settings import Enabled, SourceSettings
 from bridge.topics import Topics
 from tests.support.clock import FakeClock
 
@@ -34,22 +38,22 @@ RULES = Rules(
     ignore_unregistered=False,
 )
 TOPICS = Topics("3cx", "hq", "homeassistant")
-ALL = (MONITOR_STATUS, USERS, ACTIVE_CALLS, CALL_CONTROL)
+ALL = (MONITOR_STATUS, USERS, ACTIVE_CALLS, CALL_CONTROL) = tuple(TABLE)
 
 
 class Wire:
-    """A broker that is in step unless told otherwise: keeps what is retained, and the order in which all came."""
+    """A broker that is in sync unless `in_step` is False: keeps what is retained, and the order of all topics."""
 
     def __init__(self) -> None:
         self.in_step = True
         self.retained: dict[str, str] = {}
         self.order: list[str] = []
-        self.moments: list[tuple[str, str]] = []
+        self.events: list[tuple[str, str]] = []
 
     def publish(self, message: Message) -> None:
         self.order.append(message.topic)
         if not message.retain:
-            self.moments.append((message.topic, message.payload.decode()))
+            self.events.append((message.topic, message.payload.decode()))
             return
         self.retained[message.topic] = message.payload.decode()
         if not message.payload:
@@ -62,8 +66,18 @@ class Wire:
         return {topic.split("/")[2] for topic in self.retained if topic.startswith("3cx/users/")}
 
 
+def described(sources: Sequence[str], *, push_required: bool = False) -> tuple[SourceDescription, ...]:
+    """The sources of the table, with those on that are named; those that push are optional unless required."""
+    found = []
+    for name, row in TABLE.items():
+        optional = row.pushes and not push_required
+        enabled = Enabled.FALSE if name not in sources else Enabled.AUTO if optional else Enabled.TRUE
+        found.append(row.description(SourceSettings(enabled, 5.0)))
+    return tuple(found)
+
+
 class World:
-    """An engine with the given sources on, and words to tell it things in."""
+    """An engine with the given sources on, and short names for what sources report to it."""
 
     def __init__(
         self,
@@ -77,6 +91,7 @@ class World:
         caller_id: CallerId = CallerId.FULL,
         groups: Mapping[str, Iterable[str]] | None = None,
         push_required: bool = False,
+        more_sources: Iterable[SourceDescription] = (),
     ) -> None:
         self.clock = clock
         self.wire = Wire()
@@ -86,8 +101,7 @@ class World:
             rules=rules,
             caller_id=caller_id,
             groups=groups or {},
-            sources={name: None if name in sources else "off" for name in ALL},
-            push_required=push_required,
+            sources=(*described(sources, push_required=push_required), *more_sources),
             bound=self.good_for,
         )
         self._policy = policy
@@ -97,12 +111,12 @@ class World:
         return Engine(self._policy, [StateOutput(TOPICS, {"pbx": {"name": "hq"}})], self.wire, self.clock.clock)
 
     def restart(self) -> None:
-        """The bridge ends, and another one starts from what the broker retains."""
+        """The bridge ends, and another one starts with what the broker has retained."""
         self.engine = self._new_engine()
         self.wire.in_step = False
 
     def synchronise(self) -> None:
-        """The broker is there again: read back, compare, correct."""
+        """The broker is connected again: read back, compare, publish the difference."""
         readback = RetainedTopics(TOPICS)
         for topic, payload in self.wire.retained.items():
             readback.add(topic, payload.encode())
@@ -112,21 +126,21 @@ class World:
             self.wire.publish(message)
 
     def round(self, states: dict[str, State | None], *, complete: bool = True, total: int | None = None) -> None:
-        """Monitor status tells these."""
+        """A round of monitor status."""
         rows = {dn: MonitorRow(dn, None, state, f'{{"DN":"{dn}"}}') for dn, state in states.items()}
         self.engine.apply(Round(MONITOR_STATUS, rows, complete, total, self.good_for))
 
     def users(self, *rows: UserRow, complete: bool = True) -> None:
-        """Users tells these."""
+        """A round of users."""
         self.engine.apply(Round(USERS, {row.dn: row for row in rows}, complete, None, self.good_for))
 
     def polled(self, legs: Mapping[str, Legs] | None = None, *, now: int | None = None) -> None:
-        """ActiveCalls tells these."""
+        """A round of active calls."""
         asked = self.clock.now
         self.engine.apply(Calls(ACTIVE_CALLS, dict(legs or {}), None, asked, self.good_for, now=now))
 
     def snapshot(self, covered: Iterable[str], legs: Mapping[str, Legs] | None = None) -> None:
-        """Call Control tells these."""
+        """Call Control has read everything."""
         seen = frozenset(covered)
         self.engine.apply(Calls(CALL_CONTROL, dict(legs or {}), seen, self.clock.now, 135.0, live=True))
 

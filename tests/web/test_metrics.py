@@ -7,12 +7,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from bridge import __version__
 from bridge.domain.finding import Finding, fail, ok, warn
 from bridge.domain.model import Answered, State
-from bridge.engine.engine import MONITOR_STATUS, USERS
 from bridge.errors import SourceMissing
 from bridge.statistics import Statistics
 from bridge.web.metrics import Metrics
 from tests.support.clock import FakeClock
-from tests.support.world import World
+from tests.support.world import MONITOR_STATUS, USERS, World
 
 
 class Shown:

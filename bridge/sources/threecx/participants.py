@@ -1,8 +1,8 @@
-"""The participants of all extensions as Call Control's events tell them, and the races between events and answers.
+"""The participants of all extensions as Call Control reports them, and the races between events and answers.
 
-An event only says that something changed: the participant has to be fetched, and the answer may come after a later
-event, or after the call is over. So may the answer to the question for everything. What an event has said since a
-question was asked beats the answer.
+An event only says that something has changed. The participant has to be requested, and the answer may arrive after a
+later event, or after the call has ended; so may the answer to the request for all of them. An event that arrives after
+a request was sent is newer than the answer to it.
 """
 
 import itertools
@@ -14,38 +14,38 @@ from bridge.domain.model import CallStatus, Leg, Legs
 from bridge.sources.threecx.parse import Extension, Participant
 
 Key = tuple[str, int]
-"""A DN and the number of one of its participants."""
+"""A DN and the id of one of its participants."""
 
 
 class Participants:
-    """What is known, by DN; and what is being asked for."""
+    """The known participants, by DN, and the requests that are under way."""
 
     def __init__(self) -> None:
         self._known: dict[str, dict[int, Participant]] = {}
         self._wanted: dict[Key, int] = {}
-        """Participants to ask for → the ticket of the latest event that says so."""
+        """Participants to request → the ticket of the latest event about each."""
         self._touched: set[Key] | None = None
-        """What events told of since everything was asked for; None while nobody asks."""
+        """Participants that events were about since all were requested; None while no such request is under way."""
         self._tickets = itertools.count()
 
     def changed(self, key: Key) -> None:
-        """An event says that the participant is new or other than before, without saying how."""
+        """An event says that the participant is new or has changed, without saying how."""
         self._wanted[key] = next(self._tickets)
         self._touch(key)
 
-    def asking(self, key: Key) -> int | None:
-        """A ticket for the question that is about to be asked; None when there is nothing to ask any more."""
+    def requesting(self, key: Key) -> int | None:
+        """The ticket for a request that is about to be sent; None: the participant need not be requested any more."""
         return self._wanted.get(key)
 
-    def answered(self, key: Key, ticket: int, participant: Participant | None) -> bool:
-        """Take the answer (None: gone) unless something has happened since; says whether it was taken."""
+    def received(self, key: Key, ticket: int, participant: Participant | None) -> bool:
+        """Store the answer (None: gone) unless an event is newer than the request; says whether it was stored."""
         if self._wanted.get(key) != ticket:
             return False
-        self.told(key, participant)
+        self.store(key, participant)
         return True
 
-    def told(self, key: Key, participant: Participant | None) -> None:
-        """The participant is so, or gone (None): nothing needs to be asked."""
+    def store(self, key: Key, participant: Participant | None) -> None:
+        """The participant as it is now, or None: it is gone. It need not be requested."""
         self._wanted.pop(key, None)
         self._touch(key)
         dn, number = key
@@ -56,18 +56,18 @@ class Participants:
             if not self._known[dn]:
                 del self._known[dn]
 
-    def given_up(self, key: Key) -> None:
-        """No answer can be had: what was known holds until everything is read anew."""
+    def give_up(self, key: Key) -> None:
+        """The request failed: what was known about the participant is kept until everything is read again."""
         self._wanted.pop(key, None)
 
-    def asking_for_all(self) -> None:
-        """The question for everything is about to be asked."""
+    def requesting_all(self) -> None:
+        """The request for all participants is about to be sent."""
         self._touched = set(self._wanted)
 
-    def all_answered(self, extensions: Iterable[Extension]) -> None:
-        """Take the answer, but for what events have told since it was asked.
+    def all_received(self, extensions: Iterable[Extension]) -> None:
+        """Store the answer, except for participants that events were about since the request was sent.
 
-        Of a participant that is only known to be another by now, and still asked for, it is better than nothing.
+        One that has changed and is still being requested is stored all the same: an old state is better than none.
         """
         touched, self._touched = self._touched or set(), None
         fresh: dict[str, dict[int, Participant]] = {}
@@ -82,7 +82,7 @@ class Participants:
         self._known = fresh
 
     def legs(self, dn: str) -> Legs:
-        """The calls of one extension: several devices in one call are one call, as far on as the furthest of them."""
+        """The calls of one extension. Several devices in one call are one call, with the status of the furthest one."""
         calls: dict[str, Leg] = {}
         for each in self._known.get(dn, {}).values():
             if each.status is None:
@@ -94,7 +94,7 @@ class Participants:
         return tuple(calls[call] for call in sorted(calls))
 
     def all_legs(self) -> dict[str, Legs]:
-        """The calls of everybody who has one."""
+        """The calls of all extensions that have one."""
         found = {dn: self.legs(dn) for dn in self._known}
         return {dn: legs for dn, legs in found.items() if legs}
 

@@ -1,4 +1,7 @@
-"""Whether the PBX is there at all and which build it is: a cheap probe, where nothing else has asked for a while."""
+"""The probe: a cheap request, sent while no other gets an answer, that shows whether the PBX is there and its build.
+
+It is no row in the table of sources: it reports no facts about users and cannot be switched off.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -7,26 +10,20 @@ from bridge.aio import wait_for
 from bridge.domain.model import Answered, Failure
 from bridge.errors import SourceAuthError, SourceError
 from bridge.ports import Report
-from bridge.sources.threecx.client.authorised import AuthorisedClient
-from bridge.sources.threecx.poll import STEP, Tools, level_of, wish_of
+from bridge.sources.threecx.retry import least_pause, level_of
+from bridge.sources.threecx.tools import Tools
 
 NAME = "the PBX"
 
-SILENCE = 10.0
-"""Seconds without any answer after which the PBX is asked for one."""
-_LONGEST = 60.0
-"""Seconds after which the version is asked for anyway: an upgrade can change what every source may do."""
-
 
 class Probe:
-    """Reports the version, and tells when the PBX is another one or came back."""
+    """Reports the build, and notices when the PBX comes back or has been upgraded."""
 
     name = NAME
 
-    def __init__(self, tools: Tools, access: AuthorisedClient, changed: Callable[[], None]) -> None:
-        """`changed` is called when everything deserves another look at once."""
+    def __init__(self, tools: Tools, changed: Callable[[], None]) -> None:
+        """`changed` is called when all sources should be read again at once."""
         self._tools = tools
-        self._access = access
         self._changed = changed
         self._wake = asyncio.Event()
         self._version: str | None = None
@@ -37,17 +34,17 @@ class Probe:
         self._wake.set()
 
     async def run(self, report: Report) -> None:
-        """Probe for ever."""
+        """Probe until cancelled."""
         while True:
             self._wake.clear()
-            self._tools.liveness.expect(NAME, STEP)
+            self._tools.liveness.expect(NAME, self._tools.timing.step)
             try:
                 version = await self._tools.xapi.version()
             except SourceError as error:
                 report(Failure(NAME, error, str(error)))
                 self._tools.troubles.failed(NAME, str(error), level_of(error))
                 self._down = not error.answered
-                await self._tools.rest(NAME, self._wake, _pause_after(error), wish_of(error))
+                await self._tools.rest(NAME, self._wake, self._pause_after(error), least_pause(error))
             else:
                 self._tools.troubles.recovered(NAME)
                 report(Answered(version))
@@ -57,15 +54,14 @@ class Probe:
                 await self._wait_for_silence()
 
     async def _wait_for_silence(self) -> None:
-        """Until nothing else has had an answer for a while, and for a minute at most."""
-        clock = self._tools.clock
-        end = clock.monotonic() + _LONGEST
-        while (left := min(end, self._access.answered_at + SILENCE) - clock.monotonic()) > 0:
+        """Until no request has been answered for `probe_after` seconds, but for `probe_interval` at most."""
+        clock, timing = self._tools.clock, self._tools.timing
+        end = clock.monotonic() + timing.probe_interval
+        while (left := min(end, self._tools.client.answered_at + timing.probe_after) - clock.monotonic()) > 0:
             if await wait_for(self._wake, left):
                 return
 
-
-def _pause_after(error: SourceError) -> float:
-    if isinstance(error, SourceAuthError):
-        return error.retry_in
-    return max(SILENCE / 2, wish_of(error))
+    def _pause_after(self, error: SourceError) -> float:
+        if isinstance(error, SourceAuthError):
+            return error.retry_in
+        return max(self._tools.timing.probe_after / 2, least_pause(error))

@@ -1,7 +1,7 @@
-"""How to reach the PBX and what to ask it: `pbx:` and `sources.monitor_status:`."""
+"""How to reach the PBX and what to read from it: `pbx:` and the sections of `sources:`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ _MOST_ROWS = 100_000
 
 
 class Enabled(StrEnum):
-    """Whether a source is read; `auto`: where the PBX has it."""
+    """Whether a source is used. `auto`: where the PBX has it and allows it; `true`: that it does not is an error."""
 
     AUTO = "auto"
     TRUE = "true"
@@ -24,7 +24,7 @@ class Enabled(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PbxSettings:
-    """`pbx:`. `url` is `scheme://host[:port]`; `timeout` is that of one request, in seconds."""
+    """`pbx:`. `url` is `scheme://host[:port]`; `timeout` is for one HTTP request, in seconds."""
 
     name: str
     url: str
@@ -47,41 +47,28 @@ class QueryOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class MonitorStatusSettings:
-    """`sources.monitor_status:`. `interval` is from the start of one round to the start of the next, in seconds."""
+class SourceSettings:
+    """A section of `sources:`. A source with options of its own derives a class from this one."""
 
     enabled: Enabled
     interval: float
-    query: QueryOptions
+    """Seconds from the start of one complete reading to the start of the next."""
+    query: QueryOptions = QueryOptions()
+    """The OData options, of sources that have them."""
 
+    @property
+    def on(self) -> bool:
+        """Whether the source is used, if only where the PBX has it."""
+        return self.enabled is not Enabled.FALSE
 
-@dataclass(frozen=True, slots=True)
-class UsersSourceSettings:
-    """`sources.users:`."""
-
-    enabled: bool
-    interval: float
-    query: QueryOptions
-
-
-@dataclass(frozen=True, slots=True)
-class ActiveCallsSettings:
-    """`sources.active_calls:`."""
-
-    enabled: bool
-    interval: float
-
-
-@dataclass(frozen=True, slots=True)
-class CallControlSettings:
-    """`sources.call_control:`. `resync` is from one reading of everything to the next, in seconds."""
-
-    enabled: Enabled
-    resync: float
+    @property
+    def required(self) -> bool:
+        """Whether it is an error that the PBX does not have it, or denies access to it."""
+        return self.enabled is Enabled.TRUE
 
 
 class Url:
-    """The address of the PBX; whatever a browser's address line has behind host and port is dropped."""
+    """The address of the PBX; path, query and fragment, as in a browser's address line, are dropped."""
 
     def __call__(self, value: object) -> str:
         text = Text()(value).strip()
@@ -185,15 +172,22 @@ def pbx_settings(options: Mapping[str, Any]) -> PbxSettings:
     return PbxSettings(**options)
 
 
-def monitor_status_settings(options: Mapping[str, Any]) -> MonitorStatusSettings:
-    """From options that MONITOR_STATUS_SCHEMA has passed."""
-    return MonitorStatusSettings(options["enabled"], options["interval"], _query(options))
+def source_settings(options: Mapping[str, Any]) -> SourceSettings:
+    """From the options of a source that is polled every `interval`."""
+    return SourceSettings(_enabled(options), options["interval"], _query(options))
 
 
-def users_source_settings(options: Mapping[str, Any]) -> UsersSourceSettings:
-    """From options that USERS_SOURCE_SCHEMA has passed."""
-    return UsersSourceSettings(options["enabled"], options["interval"], _query(options))
+def call_control_settings(options: Mapping[str, Any]) -> SourceSettings:
+    """From options that CALL_CONTROL_SCHEMA has passed."""
+    return SourceSettings(_enabled(options), options["resync"])
+
+
+def _enabled(options: Mapping[str, Any]) -> Enabled:
+    """Sources that every build of 3CX has know no `auto`: their option is a boolean."""
+    word = options["enabled"]
+    return Enabled(str(word).lower()) if isinstance(word, bool) else Enabled(word)
 
 
 def _query(options: Mapping[str, Any]) -> QueryOptions:
-    return QueryOptions(**{name: value for name, value in options.items() if name not in {"enabled", "interval"}})
+    names = {each.name for each in fields(QueryOptions)}
+    return QueryOptions(**{name: value for name, value in options.items() if name in names})

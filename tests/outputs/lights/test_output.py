@@ -72,7 +72,7 @@ def test_each_light_follows_its_users_and_nothing_is_published_twice(office: Off
 
 def test_commands_are_never_retained_and_of_qos_1(office: Office) -> None:
     office.user("101", State.ON_CALL)
-    assert ("light", "on_call") in office.wire.moments
+    assert ("light", "on_call") in office.wire.events
     assert set(office.wire.retained) == {TOPICS.light_state("desk"), TOPICS.light_state("hall")}
 
 
@@ -80,14 +80,14 @@ def test_nothing_is_sent_while_disconnected_and_everything_after_the_reconnect(o
     office.user("101", State.AVAILABLE)
     office.wire.in_step = False
     office.user("101", State.ON_CALL)
-    sent = len(office.wire.moments)
+    sent = len(office.wire.events)
     office.tick()
-    assert len(office.wire.moments) == sent
+    assert len(office.wire.events) == sent
     office.output.reconnected()
     list(office.output.user(None, replace(USER, number="101", state=State.AWAY)))
     office.wire.in_step = True
     office.tick()
-    assert office.wire.moments[sent:] == [("light", "away"), ("light", "away")]
+    assert office.wire.events[sent:] == [("light", "away"), ("light", "away")]
 
 
 def test_pauses_and_overrides_are_adopted_from_what_was_retained(office: Office) -> None:

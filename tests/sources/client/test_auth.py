@@ -136,7 +136,7 @@ def test_a_token_s_life_is_found_in_it_or_beside_it(token: str, expires_in: obje
     [
         (lambda: web.Response(status=502, text="<html>"), SourceUnavailable, "HTTP 502"),
         (lambda: web.Response(status=429, headers={"Retry-After": "7"}), SourceUnavailable, "fewer requests"),
-        (lambda: web.Response(status=404), SourceMissing, "is not there"),
+        (lambda: web.Response(status=404), SourceMissing, "does not exist here"),
         (lambda: web.Response(status=403), SourcePermissionError, "HTTP 403"),
         (lambda: web.Response(status=400), SourceQueryError, "HTTP 400 without a reason"),
         (lambda: web.Response(status=418), SourceUnavailable, "unexpected HTTP 418"),
@@ -169,7 +169,7 @@ async def test_every_answer_has_its_class_of_error(
             assert (caught.value.retry_in, caught.value.answered) == (7.0, True)
 
 
-async def test_a_pbx_that_is_not_there_or_silent_is_told_in_words(pbx: SimulatedPbx, clock: FakeClock) -> None:
+async def test_a_pbx_that_does_not_answer_is_reported_in_words(pbx: SimulatedPbx, clock: FakeClock) -> None:
     async with connected(settings(f"http://127.0.0.1:{free_port()}"), clock) as xapi:
         with pytest.raises(SourceUnavailable, match=r"cannot reach http://127\.0\.0\.1:"):
             await xapi.version()
@@ -194,7 +194,7 @@ async def test_a_blocked_address_is_hinted_at(pbx: SimulatedPbx, url: str, clock
             await xapi.version()
 
 
-async def test_something_that_is_no_3cx_is_told_apart(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+async def test_a_server_that_is_no_3cx_is_recognised(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     async def other(_request: web.Request) -> web.Response:
         return web.json_response({"hello": "world"})
 
@@ -209,7 +209,7 @@ async def test_something_that_is_no_3cx_is_told_apart(pbx: SimulatedPbx, url: st
         assert await xapi.version() == "20.0.8.1109"
 
 
-async def test_a_token_that_others_replaced_while_it_was_in_use_tells_nothing_of_a_right(
+async def test_a_token_that_was_replaced_while_in_use_says_nothing_about_a_right(
     pbx: SimulatedPbx, url: str, clock: FakeClock
 ) -> None:
     """Requests to what is closed to the client renew the token for all, several of them crosswise."""
@@ -227,7 +227,7 @@ async def test_a_token_that_others_replaced_while_it_was_in_use_tells_nothing_of
         pbx.intercept = crossing
         assert await found.xapi.version() == "20.0.8.1109"
         assert (replaced, pbx.tokens.granted) == (2, 3)
-        assert not access._closed
+        assert not access._denied
 
 
 async def test_a_pbx_that_refused_everything_while_it_started_is_forgiven_soon_and_later_each_time(
@@ -261,7 +261,7 @@ async def test_a_pbx_that_refused_everything_while_it_started_is_forgiven_soon_a
                 assert pbx.tokens.granted == granted + turn
 
 
-async def test_who_only_looks_logs_in_once(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+async def test_a_client_that_does_not_renew_logs_in_once(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     async with tools(settings(url), clock) as (_, renewing):
         once = AuthorisedClient(renewing._http, renewing._auth, clock.clock, renews=False)
         assert (await once.request("GET", "/xapi/v1/Defs")).status == 200

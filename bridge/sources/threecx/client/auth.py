@@ -1,8 +1,8 @@
-"""The access token: asked for once, shared by all, renewed by one for all, never hammered.
+"""The access token: requested once, shared by all requests, renewed by one of them for all.
 
-Facts (3CX XAPI tutorial and captures): client credentials as form fields to /connect/token; one access token per API
-client is valid at a time; it lives 60 minutes; `expires_in` counts minutes before 20.0.9 and seconds since. A PBX
-blocks the address of a client after a few bad logins, and with it every phone behind the same NAT.
+Source (3CX's XAPI tutorial, and captures): client credentials are sent as form fields to /connect/token. One access
+token per API client is valid at a time; it lives 60 minutes; `expires_in` is in minutes before 20.0.9 and in seconds
+since. A PBX blocks the IP address of a client after a few failed logins, and with it every phone behind the same NAT.
 """
 
 import asyncio
@@ -24,15 +24,17 @@ from bridge.sources.threecx.settings import PbxSettings
 
 TOKEN_PATH = "/connect/token"  # noqa: S105  # a path
 
-_REFUSALS = {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+_REFUSED = {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 _MINUTES_BELOW = 300
+"""An `expires_in` under this is taken for minutes (3CX sends 60), otherwise for seconds (3CX sends 3600)."""
 _LEAST_LIFETIME = 60.0
-_LAST_DAY = 1e12
-"""Unix seconds, and then some: larger numbers are no times."""
+"""Seconds, for tokens that say nothing about their life."""
+_LARGEST_TIME = 1e12
+"""A number over this is no time in seconds, neither a duration nor Unix time."""
 _NO_PBX = 60.0
-"""Seconds for which a server that is no PBX is not sent the API key again."""
-_EARLY = 0.1
-"""The part of a token's life that is given away to be renewed in time."""
+"""Seconds before the API key is sent again to a server whose answer to a login is not that of a PBX."""
+_RENEW_EARLY = 0.1
+"""A token is renewed when this part of its life is left, so that no request meets an expired one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Token:
 
 
 class TokenAuth:
-    """Hands out the current access token."""
+    """The current access token of one API client."""
 
     def __init__(self, http: Http, settings: PbxSettings, refusals: LoginBackoff, clock: Clock) -> None:
         self._http = http
@@ -67,11 +69,11 @@ class TokenAuth:
         return self._token is not None and self._token.value == token
 
     async def token(self) -> str:
-        """A token that should be good; asks the PBX for one only when there is none or it is about to end."""
+        """The current token; logs in only if there is none or it is about to expire."""
         return (await self._current(refused=None)).value
 
     async def renew(self, refused: str) -> str:
-        """A token other than `refused`; asks the PBX only if nobody has replaced it meanwhile."""
+        """A token other than `refused`; logs in only if no other request has replaced it meanwhile."""
         return (await self._current(refused=refused)).value
 
     async def _current(self, refused: str | None) -> Token:
@@ -81,7 +83,9 @@ class TokenAuth:
         async with self._lock:
             if token := self._usable(refused):
                 return token
-            tried = self._attempts != attempts  # while this task waited: do not try again at once
+            # All requests wait here for one login. If it failed, its error holds for all of them: each trying again
+            # would be a series of failed logins, for which the PBX blocks this machine.
+            tried = self._attempts != attempts
             if self._last_error is not None and (tried or self._clock.monotonic() < self._not_before):
                 raise self._last_error
             self._last_error = None
@@ -121,7 +125,7 @@ class TokenAuth:
                 "grant_type": "client_credentials",
             },
         )
-        if answer.status in _REFUSALS:
+        if answer.status in _REFUSED:
             raise self._refused(answer)
         token = self._parse(answer)
         self._refusals.forget()
@@ -138,7 +142,7 @@ class TokenAuth:
         return SourceAuthError(self._refusals.last_message, retry_in=wait)
 
     def _when(self, wait: float) -> str:
-        """systemd hands a service copies of its secrets, which only a restart renews."""
+        """When the next login is tried. A service of systemd has copies of its secrets, which only a restart renews."""
         at = time.strftime("%H:%M", time.localtime(self._clock.wall() + wait))
         copied = "CREDENTIALS_DIRECTORY" in os.environ
         change = "after a restart with other credentials" if copied else "when the credentials change"
@@ -156,32 +160,32 @@ class TokenAuth:
                 "is pbx.url the address of a 3CX V20?"
             )
         life = lifetime(value, expires_in, self._clock.wall())
-        return Token(value, self._clock.monotonic() + life * (1 - _EARLY))
+        return Token(value, self._clock.monotonic() + life * (1 - _RENEW_EARLY))
 
 
 def lifetime(token: str, expires_in: object, now: float) -> float:
-    """Seconds that a token lives: by its own `exp` and `iat` if it is a JWT, else by `expires_in` in either unit.
+    """Seconds that a token is valid: by its own `exp` and `iat` if it is a JWT, else by `expires_in` in either unit.
 
-    The difference of `exp` and `iat` needs no agreement of two clocks; without `iat`, `now` (Unix seconds) is used.
+    The difference of `exp` and `iat` does not depend on this machine's clock; without `iat`, `now` (Unix time) counts.
     """
     claims = _claims(token)
     begin, end = _number(claims.get("iat", claims.get("nbf", now))), _number(claims.get("exp"))
     if begin is not None and end is not None and end > begin:
         return end - begin
-    told = _number(expires_in)
-    if told is None or told <= 0:
+    given = _number(expires_in)
+    if given is None or given <= 0:
         return _LEAST_LIFETIME
-    return told * 60 if told < _MINUTES_BELOW else told
+    return given * 60 if given < _MINUTES_BELOW else given
 
 
 def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if abs(value) < _LAST_DAY else None
+    return float(value) if abs(value) < _LARGEST_TIME else None
 
 
 def _claims(token: str) -> dict[str, object]:
-    """What a JWT says about itself; nothing for tokens of another make."""
+    """The claims in a JWT's payload, unverified; empty for any other token."""
     _, _, rest = token.partition(".")
     payload, signed, _ = rest.partition(".")
     if not signed:

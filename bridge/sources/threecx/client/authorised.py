@@ -1,4 +1,4 @@
-"""Requests with the access token: one renewal when it is refused, and no more where a right is missing."""
+"""Requests with the access token: a refused token is renewed once; if that is refused too, a right is missing."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -12,17 +12,18 @@ from bridge.errors import SourceUnavailable
 from bridge.sources.threecx.client.auth import TokenAuth
 from bridge.sources.threecx.client.http import Answer, Http, TokenRefused
 
-DOUBTED, LONGEST_DOUBTED = 30.0, 600.0
-"""Seconds after which a refusal of a fresh token is doubted, at first and at most: a PBX that starts refuses all."""
+FIRST_RETRY, LONGEST_RETRY = 30.0, 600.0
+"""Seconds for which a missing right is taken as certain, at first and at most. After that a new token is tried again:
+an administrator may have granted the right, and a PBX that is starting refuses everything for a while."""
 
-_TOKENS = 4
-"""So many tokens one request is sent with at most."""
+_MOST_TOKENS = 4
+"""The most tokens that one request is sent with, while other programs with the same API client replace them."""
 
 T = TypeVar("T")
 
 
 class _AnswerRefuses(TokenRefused):
-    """HTTP 401 in an answer, which says more and is handed on in the end."""
+    """HTTP 401 as an answer, whose body may name the reason: it is returned in the end."""
 
     def __init__(self, path: str, answer: Answer) -> None:
         super().__init__(f"{path}: HTTP 401")
@@ -30,27 +31,32 @@ class _AnswerRefuses(TokenRefused):
 
 
 class AuthorisedClient:
-    """What XAPI and Call Control have in common: the server, the token, and when the PBX answered last."""
+    """Requests to XAPI and Call Control: same server, same token. Notes when the PBX answered last."""
 
     def __init__(self, http: Http, auth: TokenAuth, clock: Clock, *, renews: bool = True) -> None:
-        """Without `renews` one login has to do: who only looks must not end the token of a bridge again and again."""
+        """Without `renews` there is one login only.
+
+        Each new token ends the one before, so a command that renewed its token would disturb a bridge that uses the
+        same API client.
+        """
         self._renews = renews
         self._http = http
         self._auth = auth
         self._clock = clock
-        self._closed: dict[str, tuple[float, float]] = {}
-        """Missing rights, as a fresh token was refused: until when that is believed (monotonic), of how long."""
+        self._denied: dict[str, tuple[float, float]] = {}
+        """Rights that are missing, as a new token was refused: until when (monotonic seconds), and for how long, no
+        other token is tried."""
         self.answered_at = float("-inf")
-        """When a request was answered last (monotonic)."""
+        """When a request was answered last (monotonic seconds)."""
 
     async def login(self) -> None:
-        """Have a token, for requests that may not take as long as a login."""
+        """Log in now if necessary, ahead of requests that are cut off sooner than a login may be."""
         await self._auth.token()
 
     async def request(
         self, method: str, path: str, query: str = "", *, json: Mapping[str, object] | None = None, right: str = ""
     ) -> Answer:
-        """The PBX's answer, of any status below 500; `right` names what may be closed to the client."""
+        """The PBX's answer, of any status below 500. `right`: what the client may lack the permission for."""
 
         async def send(token: str) -> Answer:
             answer = await self._send(method, path, query, token, json)
@@ -65,7 +71,7 @@ class AuthorisedClient:
 
     @asynccontextmanager
     async def websocket(self, path: str, heartbeat: float) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-        """An open websocket, pinged every `heartbeat` seconds. It outlives the token that it was opened with."""
+        """An open websocket, pinged every `heartbeat` seconds. It stays open after its token has expired."""
         socket = await self._authorised(path, lambda token: self._http.websocket(path, _bearer(token), heartbeat))
         self.answered_at = self._clock.monotonic()
         try:
@@ -74,37 +80,37 @@ class AuthorisedClient:
             await socket.close()
 
     async def _authorised(self, right: str, send: Callable[[str], Awaitable[T]]) -> T:
-        """What `send` gives with a token; TokenRefused where not even a new one is let in.
+        """The result of `send` with a token; TokenRefused if a new token is refused as well.
 
-        Others renew the token too: one that was replaced by the time it is refused says nothing about the right.
+        Other requests renew the token too: if it was replaced meanwhile, its refusal says nothing about the right.
         """
         token = await self._auth.token()
         renewed = False
-        for _ in range(_TOKENS):
+        for _ in range(_MOST_TOKENS):
             try:
                 result = await send(token)
             except TokenRefused:
                 if self._auth.is_current(token):
                     if renewed:
-                        self._close(right)
+                        self._deny(right)
                     if renewed or not self._may_renew(right):
                         raise
                     renewed = True
                 token = await self._auth.renew(token)
             else:
-                self._closed.pop(right, None)
+                self._denied.pop(right, None)
                 return result
-        raise SourceUnavailable(f"{right}: the access token was replaced {_TOKENS} times while it was in use")
+        raise SourceUnavailable(f"{right}: the access token was replaced {_MOST_TOKENS} times while it was in use")
 
     def _may_renew(self, right: str) -> bool:
-        """Whether another token is worth a try: not for what is closed, for a while."""
-        until, _ = self._closed.get(right, (float("-inf"), 0.0))
+        """Whether to try a new token: not for a while where a right is missing, as each login ends a valid token."""
+        until, _ = self._denied.get(right, (float("-inf"), 0.0))
         return self._renews and self._clock.monotonic() >= until
 
-    def _close(self, right: str) -> None:
-        _, before = self._closed.get(right, (0.0, DOUBTED / 2))
-        wait = min(2 * before, LONGEST_DOUBTED)
-        self._closed[right] = (self._clock.monotonic() + wait, wait)
+    def _deny(self, right: str) -> None:
+        _, before = self._denied.get(right, (0.0, FIRST_RETRY / 2))
+        wait = min(2 * before, LONGEST_RETRY)
+        self._denied[right] = (self._clock.monotonic() + wait, wait)
 
     async def _send(self, method: str, path: str, query: str, token: str, json: Mapping[str, object] | None) -> Answer:
         target = f"{path}?{query}" if query else path

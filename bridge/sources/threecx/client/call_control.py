@@ -1,6 +1,6 @@
-"""3CX's Call Control API, its calls by name. Only reads.
+"""3CX's Call Control API: a method for each request that the bridge sends. It only reads.
 
-Facts: 3CX's documentation of the endpoints, and its example server.
+Source: 3CX's documentation of the endpoints, and its example server.
 """
 
 import asyncio
@@ -15,33 +15,33 @@ from bridge.sources.threecx import parse
 from bridge.sources.threecx.client.authorised import AuthorisedClient
 from bridge.sources.threecx.client.http import Answer
 
-HEARTBEAT = 10.0
-"""Seconds between pings; a connection is given up when a pong is half as long overdue."""
-
 _ROOT = "/callcontrol"
 _AT_ONCE = 8
+"""Requests for participants at a time: a busy PBX sends a burst of events when a queue rings many phones."""
 
 
 class CallControlApi:
-    """Authorised calls; a client sees only the extensions that are listed with it in the admin console."""
+    """Authorised requests; an API client sees only the extensions that are listed with it in the admin console."""
 
-    def __init__(self, access: AuthorisedClient) -> None:
-        self._access = access
+    def __init__(self, client: AuthorisedClient, heartbeat: float) -> None:
+        """`heartbeat`: seconds between two pings of the websocket; it is closed if a pong is half as long overdue."""
+        self._client = client
+        self._heartbeat = heartbeat
         self._turn = asyncio.Semaphore(_AT_ONCE)
 
     def websocket(self) -> AbstractAsyncContextManager[aiohttp.ClientWebSocketResponse]:
-        """The stream of events."""
-        return self._access.websocket(f"{_ROOT}/ws", HEARTBEAT)
+        """The websocket of events, as an async context manager."""
+        return self._client.websocket(f"{_ROOT}/ws", self._heartbeat)
 
     async def everything(self) -> list[parse.Extension]:
         """All extensions that the client may monitor, with their participants."""
-        return parse.extensions(_checked(await self._access.request("GET", _ROOT)).body)
+        return parse.extensions(_checked(await self._client.request("GET", _ROOT)).body)
 
     async def participant(self, dn: str, number: int) -> parse.Participant | None:
         """One participant; None when it is gone."""
         path = f"{_ROOT}/{quote(dn, safe='', errors='replace')}/participants/{number}"
         async with self._turn:
-            answer = await self._access.request("GET", path, right=f"{_ROOT}/participants")
+            answer = await self._client.request("GET", path, right=f"{_ROOT}/participants")
         return None if answer.status == HTTPStatus.NOT_FOUND else parse.participant(_checked(answer).body)
 
 
@@ -52,6 +52,6 @@ def _checked(answer: Answer) -> Answer:
         case 401 | 403:
             raise SourcePermissionError(f"{_ROOT}: the PBX refuses this API client (HTTP {answer.status})")
         case 404:
-            raise SourceMissing(f"{_ROOT} is not there (HTTP 404)")
+            raise SourceMissing(f"{_ROOT} does not exist here (HTTP 404)")
         case _:
             raise SourceUnavailable(f"{_ROOT}: unexpected HTTP {answer.status}")

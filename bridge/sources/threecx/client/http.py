@@ -1,4 +1,4 @@
-"""The one funnel for HTTP to the PBX: time-outs, size bound, no redirects, library errors translated."""
+"""All HTTP to the PBX: time-outs, a limit of size, no redirects, errors in the bridge's own classes."""
 
 import asyncio
 import logging
@@ -30,13 +30,14 @@ from bridge.errors import (
 from bridge.sources.threecx.settings import PbxSettings
 
 MAX_BODY = 8 * 1024 * 1024
+"""Bytes of the largest answer or websocket message that is read: far more than a page of 100 rows needs."""
 _CHUNK = 64 * 1024
 _logger = logging.getLogger(__name__)
 
 _NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
-_GOODBYE = 1.0
-"""Seconds for which the end of a websocket waits for the other side to agree."""
+_CLOSE_TIMEOUT = 1.0
+"""Seconds to wait for the other side's close frame when a websocket is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,12 @@ class Answer:
 
     @property
     def is_json(self) -> bool:
-        """Whether the body claims to be JSON. nginx in front of the PBX answers HTML when the PBX is down."""
+        """Whether the answer is declared as JSON. nginx in front of the PBX answers HTML while the PBX is down."""
         return "json" in self.headers.get("Content-Type", "")
 
 
 class TokenRefused(SourcePermissionError):
-    """HTTP 401: the token is void, or a right is missing."""
+    """HTTP 401: the token is no longer valid, or a right is missing."""
 
 
 class Http:
@@ -92,7 +93,8 @@ class Http:
     ) -> Answer:
         """Send `target` (path and encoded query) and read the whole answer.
 
-        Raises SourceUnavailable for everything that is no answer of the PBX's own: network, time-out, 5xx, redirect.
+        Raises SourceUnavailable if there is no answer from the PBX itself: network error, time-out, 5xx, redirect; and
+        SourceProtocolError if the answer is too large.
         """
         started = time.monotonic()
         with self._translated():
@@ -107,7 +109,10 @@ class Http:
     async def websocket(
         self, path: str, headers: Mapping[str, str], heartbeat: float
     ) -> aiohttp.ClientWebSocketResponse:
-        """Open a websocket, or raise the SourceError that says why not. A lost peer ends it after 1.5 heartbeats."""
+        """Open a websocket, or raise the SourceError that says why not.
+
+        It is closed when no pong has come half a heartbeat (seconds) after a ping.
+        """
         with self._translated():
             try:
                 async with asyncio.timeout(self._settings.timeout):
@@ -116,7 +121,7 @@ class Http:
                         headers=headers,
                         heartbeat=heartbeat,
                         max_msg_size=MAX_BODY,
-                        timeout=aiohttp.ClientWSTimeout(ws_close=_GOODBYE),
+                        timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIMEOUT),
                     )
             except aiohttp.WSServerHandshakeError as error:
                 raise _refused_upgrade(path, error.status) from None
@@ -130,7 +135,7 @@ class Http:
         return URL(self._settings.url + target, encoded=True)
 
     def _watch_for_redirects(self) -> aiohttp.TraceConfig:
-        """A websocket that is opened would follow a redirect, and nothing can be passed to keep it from that."""
+        """aiohttp follows redirects when it opens a websocket, and has no argument against it: a trace stops them."""
 
         async def redirected(_session: object, _context: object, params: aiohttp.TraceRequestRedirectParams) -> None:
             params.response.close()
@@ -142,7 +147,7 @@ class Http:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Errors of the network in the bridge's own classes."""
+        """Translates errors of aiohttp and the network into SourceUnavailable."""
         try:
             yield
         except TimeoutError:
@@ -163,7 +168,7 @@ class Http:
     def _checked(self, answer: Answer) -> Answer:
         if answer.status == HTTPStatus.NOT_IMPLEMENTED:
             raise SourceUnavailable(
-                f"{self._settings.url} does not know such requests (HTTP 501): is it the address of a 3CX V20?"
+                f"{self._settings.url} does not support such requests (HTTP 501): is it the address of a 3CX V20?"
             )
         if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise SourceUnavailable(
@@ -182,19 +187,22 @@ class Http:
         try:
             place = URL(headers.get("Location", "")).host or "another page"
         except ValueError:
-            place = "an address that is none"
+            place = "an invalid address"
         return SourceUnavailable(
             f"{self._settings.url} redirects to {place} (HTTP {status}): set pbx.url to the PBX itself"
         )
 
 
 class _Resolver(AbstractResolver):
-    """Asks the system, in a thread that may hang for as long as a name server does without holding up the end."""
+    """Resolves names by the system's resolver in a daemon thread.
+
+    aiohttp's own resolver uses threads that the process waits for at its end: for as long as a name server hangs.
+    """
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """The addresses of `host`; scopes of link-local ones stay with them."""
+        """The addresses of `host`, with the scope of link-local ones."""
 
         def ask() -> list[tuple[socket.AddressFamily, int, str]]:
             found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
@@ -208,7 +216,7 @@ class _Resolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing is kept open."""
+        """Nothing to close."""
 
 
 def _tls(settings: PbxSettings) -> ssl.SSLContext | bool:
@@ -224,12 +232,12 @@ def _refused_upgrade(path: str, status: int) -> SourceError:
         kind = TokenRefused if status == HTTPStatus.UNAUTHORIZED else SourcePermissionError
         return kind(f"{path}: the PBX refuses this API client (HTTP {status})")
     if status == HTTPStatus.NOT_FOUND:
-        return SourceMissing(f"{path} is not there (HTTP 404)")
+        return SourceMissing(f"{path} does not exist here (HTTP 404)")
     return SourceUnavailable(f"{path} answered HTTP {status} instead of opening a websocket")
 
 
 def _retry_after(answer: Answer) -> float | None:
-    """Seconds from Retry-After, at most an hour; the date form is not used by the servers in front of a PBX."""
+    """Seconds from Retry-After, at most an hour; servers in front of a PBX do not use the form with a date."""
     value = answer.headers.get("Retry-After", "")
     return min(float(value), 3600.0) if value.isdecimal() else None
 
@@ -245,19 +253,19 @@ def _in_words(error: Exception) -> str:
             return words
     if isinstance(error, aiohttp.ClientConnectorError):
         number = error.os_error.errno
-        why = os.strerror(number).lower() if number else "the connection was closed before it stood"
-        return f"{why}; is pbx.url right, port and all?"
+        why = os.strerror(number).lower() if number else "the connection was closed while it was being opened"
+        return f"{why}; are host and port in pbx.url right?"
     return str(error) or type(error).__name__
 
 
 _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.ClientConnectorDNSError, "the host name cannot be resolved"),
-    (aiohttp.ClientConnectorSSLError, "it does not speak TLS on this port: is it http://, or another port?"),
+    (aiohttp.ClientConnectorSSLError, "no TLS on this port: should pbx.url begin with http://, or is it another port?"),
     (
         aiohttp.ServerDisconnectedError,
         "the connection was closed without an answer (is this machine's IP blocked in 3CX?)",
     ),
-    (aiohttp.ClientPayloadError, "its answer broke off, or cannot be unpacked"),
-    (aiohttp.ClientResponseError, "what it answers is not HTTP"),
+    (aiohttp.ClientPayloadError, "its answer is incomplete, or cannot be decompressed"),
+    (aiohttp.ClientResponseError, "its answer is not HTTP"),
 )
-"""The library's own words for the last two differ each time: they count bytes, or show what came."""
+"""For the last two aiohttp's own texts contain byte counts or the data, so each would be logged as a new failure."""

@@ -1,4 +1,4 @@
-"""OData query options: encoding, quoting of $search, and the walk through the pages."""
+"""OData query options: encoding, quoting of $search, and the order of pages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,19 +7,19 @@ from urllib.parse import quote
 from bridge.sources.threecx.settings import QueryOptions
 
 PAGE = 100
-"""The most rows a 3CX gives at once; a larger $top is HTTP 400 (seen on 20.0.9)."""
+"""The largest $top that 3CX accepts; a larger one is HTTP 400 (seen on 20.0.9)."""
 
 MAX_PAGES = 1000
-"""Where a walk ends that the PBX does not end: 100,000 rows."""
+"""A limit for a PBX that never sends a short last page: 100,000 rows."""
 
 
 def search_phrase(search: str) -> str:
-    """A phrase with blanks is quoted for the user; whatever holds a quote already is left as it was written."""
+    """A phrase with blanks in quotes, as OData wants it; a text that contains a quote already is left as it is."""
     return f'"{search}"' if any(map(str.isspace, search)) and '"' not in search else search
 
 
 def query_string(*, top: int, skip: int, options: QueryOptions, select: Sequence[str] = ()) -> str:
-    """The query of one page. Every byte outside the unreserved set is percent-encoded, a blank as %20."""
+    """The query of one page. Every byte outside the unreserved set is percent-encoded; a blank is %20, never +."""
     pairs: list[tuple[str, str]] = [("$top", str(top)), ("$skip", str(skip))]
     if options.search is not None:
         pairs.append(("$search", search_phrase(options.search)))
@@ -35,13 +35,13 @@ def query_string(*, top: int, skip: int, options: QueryOptions, select: Sequence
 
 
 def narrows(options: QueryOptions) -> bool:
-    """Whether these options may hide rows, so that a row's absence proves nothing."""
+    """Whether these options may hide rows, so that a missing row does not prove that the user does not exist."""
     return bool(options.top is not None or options.skip or options.search is not None or options.filter is not None)
 
 
 @dataclass(slots=True)
 class Walk:
-    """Where the reading of one round stands: which page to ask for next, and whether the end was reached."""
+    """The progress of one round: which page to request next, and whether the last one has been read."""
 
     options: QueryOptions
     select: Sequence[str] = ()
@@ -50,16 +50,16 @@ class Walk:
     ended: bool = False
 
     def next_query(self) -> str | None:
-        """The query of the next page; None when there is nothing more to ask for."""
+        """The query of the next page; None: there is no more."""
         size = self._next_size()
         if self.ended or size == 0:
             return None
         return query_string(top=size, skip=self.options.skip + self.read, options=self.options, select=self.select)
 
     def took(self, rows: int, total: int | None) -> None:
-        """Note that the page just asked for had `rows` rows; `total` is its `@odata.count`.
+        """The page just requested had `rows` rows; `total` is its `@odata.count`.
 
-        A page shorter than asked for is the last one, unless the PBX itself counts more rows than it gave so far.
+        A page with fewer rows than requested is the last one, unless the PBX counts more rows than it has sent so far.
         """
         short = rows < self._next_size()
         self.read += rows

@@ -1,4 +1,4 @@
-"""Reading a collection page by page, cheaply: most pages come back unchanged."""
+"""Reading a collection page by page. Most pages are the same as in the last round, and are not parsed again."""
 
 import hashlib
 import logging
@@ -19,7 +19,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[T]):
-    """Everything that was read in one go."""
+    """All items of one round."""
 
     items: Sequence[T]
     ended: bool
@@ -27,21 +27,21 @@ class Reading(Generic[T]):
     total: int | None
     """`@odata.count`, where the PBX gave one."""
     pages: int
-    """Between two pages a row can slip from one to the other unseen."""
+    """How many pages were read. If there were several, a row may have moved from one to another unseen."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Page(Generic[T]):
     digest: bytes
-    """Of the page's text: the same text holds the same items."""
+    """Of the page's text: the same text has the same items."""
     items: tuple[T, ...]
     length: int
-    """How many rows the PBX sent, odd ones included."""
+    """How many rows the PBX sent, including those that make no sense."""
     total: int | None
 
 
 class Collection(Generic[T]):
-    """One collection of XAPI, such as Users. Unchanged pages give the very objects of the last reading."""
+    """One collection of XAPI, such as Users. The items of unchanged pages are the same objects as in the last round."""
 
     def __init__(
         self, name: str, get: Callable[[str], Awaitable[bytes]], item: Callable[[object], T], key: Callable[[T], object]
@@ -53,12 +53,11 @@ class Collection(Generic[T]):
         self._pages: list[_Page[T]] = []
         self._odd = Recurring(_logger)
 
-    def forget(self) -> None:
-        """Parse every page anew next time."""
-        self._pages.clear()
-
     async def read(self, options: QueryOptions, select: Sequence[str] = ()) -> Reading[T]:
-        """All pages that the options let through; what two pages both hold counts once."""
+        """All rows that the options select; a row that is on two pages counts once.
+
+        Raises SourceProtocolError for a PBX that never sends a last page, or the same one again and again.
+        """
         walk = Walk(options, select)
         found: dict[object, T] = {}
         total: int | None = None
@@ -71,7 +70,7 @@ class Collection(Generic[T]):
             found.update((self._key(item), item) for item in page.items)
             walk.took(page.length, total)
             if page.items and len(found) == known and not walk.ended:
-                raise SourceProtocolError(f"{self._name} gives the same page again: $skip is ignored")
+                raise SourceProtocolError(f"{self._name} sent the same page again: $skip is ignored")
         del self._pages[walk.pages :]
         return Reading(tuple(found.values()), walk.ended, total, walk.pages)
 
@@ -89,4 +88,4 @@ class Collection(Generic[T]):
             try:
                 yield self._item(raw)
             except (SourceProtocolError, RecursionError, ValueError) as error:
-                self._odd.failed(f"{self._name} gave {error}; it is left out")
+                self._odd.failed(f"{self._name} sent {error}; it is left out")

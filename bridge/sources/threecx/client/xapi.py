@@ -1,4 +1,4 @@
-"""3CX's configuration API (XAPI v1), its calls by name.
+"""3CX's configuration API (XAPI v1): a method for each request that the bridge sends.
 
 Source: official OpenAPI files of 20.0.4 to 20.0.10.
 """
@@ -15,21 +15,17 @@ _ROOT = "/xapi/v1"
 MONITOR_STATUS = f"{_ROOT}/Users/Pbx.GetMonitorStatus()"
 _VERSION_HEADER = "X-3CX-Version"
 _AT_ONCE = 2
-"""So many requests at a time: a slow PBX is not buried under polls, and one slow list does not hold up the other."""
+"""Requests at a time: few, so that polling does not overload a slow PBX; two, so that no slow list delays the other."""
 
 
 class Xapi:
-    """Authorised calls; every failure is a SourceError of the class that says what to do."""
+    """Authorised requests; every failure is a SourceError whose class says what to do."""
 
-    def __init__(self, access: AuthorisedClient) -> None:
-        self._access = access
+    def __init__(self, client: AuthorisedClient) -> None:
+        self._client = client
         self._turn = asyncio.Semaphore(_AT_ONCE)
         self.pbx_version: str | None = None
-        """As the PBX said last, such as `20.0.8.1109`."""
-
-    async def login(self) -> None:
-        """Have a token, for requests that may not take as long as a login."""
-        await self._access.login()
+        """The build, from the header of the latest answer, such as `20.0.8.1109`."""
 
     async def monitor_status(self, query: str) -> bytes:
         """One page of GetMonitorStatus() (3CX 20.0.4 to 20.0.8) as JSON text."""
@@ -52,12 +48,12 @@ class Xapi:
         return (await self._get(f"{_ROOT}/Defs/Pbx.GetSystemParameters()")).body
 
     async def version(self) -> str | None:
-        """The PBX's version by the cheapest probe; None when it does not tell."""
+        """The PBX's build, by the cheapest request; None: the answer does not name it."""
         await self._get(f"{_ROOT}/Defs", "$select=Id")
         return self.pbx_version
 
     async def update_user(self, user_id: int, changes: Mapping[str, object]) -> None:
-        """Write fields of a user. The PBX's consent is no proof that it did: read back."""
+        """Write fields of a user. HTTP 204 does not prove that the PBX changed them: read them back."""
         await self._request("PATCH", f"{_ROOT}/Users({user_id})", json=changes, right=f"PATCH {_ROOT}/Users")
 
     async def _get(self, path: str, query: str = "") -> Answer:
@@ -67,7 +63,7 @@ class Xapi:
         self, method: str, path: str, query: str = "", *, right: str, json: Mapping[str, object] | None = None
     ) -> Answer:
         async with self._turn:
-            answer = await self._access.request(method, path, query, json=json, right=right)
+            answer = await self._client.request(method, path, query, json=json, right=right)
         self.pbx_version = answer.headers.get(_VERSION_HEADER, self.pbx_version)
         return _checked(path.removeprefix(_ROOT), answer)
 
@@ -80,7 +76,7 @@ def _checked(name: str, answer: Answer) -> Answer:
         case 204:
             return answer
         case 200:
-            raise SourceUnavailable(f"{name}: a web page came instead of JSON; is pbx.url the PBX itself?")
+            raise SourceUnavailable(f"{name}: the answer is a web page instead of JSON; is pbx.url the PBX itself?")
         case 400:
             message = said or "HTTP 400 without a reason"
             raise SourceQueryError(f"{name}: the PBX rejected the request: {message}", pbx_message=message)
@@ -90,6 +86,6 @@ def _checked(name: str, answer: Answer) -> Answer:
                 "'3CX Configuration API Access' and give it a role that may read users and calls"
             )
         case 404:
-            raise SourceMissing(f"{name} is not there (HTTP 404)")
+            raise SourceMissing(f"{name} does not exist here (HTTP 404)")
         case _:
             raise SourceUnavailable(f"{name}: unexpected HTTP {answer.status}{f' ({said})' if said else ''}")

@@ -1,8 +1,8 @@
 """From 3CX's JSON to domain values: the only package that knows 3CX's field names.
 
-Facts: official OpenAPI of XAPI 20.0.4 to 20.0.10 (`Pbx.MonitoringState {DN, Expiration}`, `Pbx.User`,
+Sources: the official OpenAPI files of XAPI 20.0.4 to 20.0.10 (`Pbx.MonitoringState {DN, Expiration}`, `Pbx.User`,
 `Pbx.ActiveCall`, `@odata.count`), 3CX's Call Control documentation and examples, and captures by others. No capture of
-a real GetMonitorStatus() answer is known, so any object with a DN-like key is taken as a row and the rest of it kept.
+a real GetMonitorStatus() answer is known, so any object with a DN-like key is accepted as a row and kept whole.
 """
 
 from bridge.sources.threecx.parse.active_calls import ActiveCall, active_call

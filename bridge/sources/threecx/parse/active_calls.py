@@ -1,4 +1,4 @@
-"""Rows of ActiveCalls: two display strings and a status."""
+"""Rows of ActiveCalls: a display string for each side, and a status for both."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from bridge.sources.threecx.parse.envelope import as_text
 
 @dataclass(frozen=True, slots=True)
 class ActiveCall:
-    """One row of ActiveCalls, as a call of each of its two sides; the sides' numbers need not be users'."""
+    """One row of ActiveCalls, as a call of each of its two sides, which need not be users."""
 
     id: str
     sides: tuple[tuple[str, Leg], ...]
@@ -25,16 +25,16 @@ class _Side:
     number: str
     name: str | None
     outside: str | None
-    """The number in the public network, where the side is a trunk."""
+    """The number in the public network, if the side is a trunk."""
 
 
 _LONG_AGO = 946_684_800
-"""Times before the year 2000 are none: .NET writes 0001-01-01 for what has not happened."""
+"""The year 2000. Earlier times mean none: .NET writes 0001-01-01 for what has not happened."""
 
 _OUTSIDE = re.compile(r"\(([^()]*)\)[^()]*$")
 
-# The status of a call → (how it is for the caller, for the callee, whether a known call keeps the status it had).
-# No status is known for held calls.
+# The status of a call → (status for the caller, status for the callee, whether a known call keeps the status it had).
+# No status for calls on hold has been seen: 3CX lists them as connected.
 _CALL_STATUS: dict[str, tuple[CallStatus | None, CallStatus | None, bool]] = {
     "initiating": (CallStatus.DIALING, None, False),
     "routing": (CallStatus.DIALING, CallStatus.RINGING, False),
@@ -49,7 +49,7 @@ _CALL_STATUS: dict[str, tuple[CallStatus | None, CallStatus | None, bool]] = {
 
 
 def active_call(raw: object) -> ActiveCall:
-    """One row of ActiveCalls, or SourceProtocolError saying why it is none."""
+    """One row of ActiveCalls; SourceProtocolError says why it is none."""
     if not isinstance(raw, dict):
         raise SourceProtocolError(f"a call that is no JSON object but {type(raw).__name__}")
     call_id = raw.get("Id")
@@ -93,7 +93,7 @@ def _leg(
 
 
 def _side(value: object) -> _Side | None:
-    """`101 Ada Example`, or for a trunk `10001 Trunk (0301234567)`; None where nobody is named."""
+    """From `101 Ada Example`, or for a trunk `10001 Trunk (0301234567)`; None for an empty side."""
     text = as_text(value)
     if text is None:
         return None
@@ -103,7 +103,7 @@ def _side(value: object) -> _Side | None:
 
 
 def _unix(value: object) -> int | None:
-    """`2026-09-01T08:15:04Z`, with or without fractions, as Unix seconds; without a zone it is UTC."""
+    """Unix seconds from `2026-09-01T08:15:04Z`, with or without fractions; UTC if it names no zone."""
     if not isinstance(value, str):
         return None
     try:

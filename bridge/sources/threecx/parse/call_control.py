@@ -13,7 +13,7 @@ from bridge.sources.threecx.parse.envelope import as_text, load
 
 @dataclass(frozen=True, slots=True)
 class Participant:
-    """A device of an extension in a call."""
+    """One device of an extension in one call."""
 
     id: int
     call: str
@@ -27,14 +27,14 @@ class Participant:
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """What the API client sees of one DN. Its own route point is none."""
+    """What the API client sees of one DN; the client's own route point is not one."""
 
     dn: str
     participants: tuple[Participant, ...]
 
 
 class EventType(IntEnum):
-    """What a Call Control event tells; other numbers exist."""
+    """What a Call Control event says about its participant; other numbers exist."""
 
     UPSERT = 0
     REMOVE = 1
@@ -42,11 +42,11 @@ class EventType(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A message of the websocket: something about the participant `id` of the extension `dn`."""
+    """A message of the websocket about the participant `id` of the extension `dn`."""
 
     sequence: int | None
     type: EventType | None
-    """None: of no interest here."""
+    """None: another kind of event, which is ignored."""
     dn: str
     id: int
     participant: Participant | None
@@ -67,10 +67,10 @@ _NOT_VIA = {"", "none", "wexternalline", "wextension", _ROUTE_POINT}
 
 
 def extensions(body: bytes) -> list[Extension]:
-    """The answer to GET /callcontrol: every DN that the client may see."""
+    """The answer to GET /callcontrol: every DN that the API client may monitor."""
     rows = load(body)
     if not isinstance(rows, list):
-        raise SourceProtocolError("/callcontrol gave no list")
+        raise SourceProtocolError("/callcontrol sent no list")
     found = []
     for row in rows:
         dn = as_text(row.get("dn")) if isinstance(row, dict) else None
@@ -86,12 +86,12 @@ def participant(body: bytes) -> Participant:
     """The answer to GET /callcontrol/{dn}/participants/{id}."""
     found = _participant(load(body))
     if found is None:
-        raise SourceProtocolError("/callcontrol gave a participant without an id")
+        raise SourceProtocolError("/callcontrol sent a participant without an id")
     return found
 
 
 def event(text: str) -> Event:
-    """A text message of the websocket. Unknown types and paths are no errors."""
+    """A text message of the websocket. Unknown types and paths are not errors."""
     message = load(text.encode("utf-8", "replace"))
     inner = message.get("event") if isinstance(message, dict) else None
     if not isinstance(message, dict) or not isinstance(inner, dict):
@@ -131,7 +131,7 @@ def _participant(raw: object) -> Participant | None:
 
 
 def _direction(status: CallStatus | None, *, external: bool) -> Direction | None:
-    """Who rings is called, who dials calls; of a call that is connected only an internal one tells."""
+    """A ringing extension is being called, a dialling one calls; a connected external call does not show which."""
     if not external:
         return Direction.INTERNAL
     if status is CallStatus.RINGING:
@@ -140,7 +140,7 @@ def _direction(status: CallStatus | None, *, external: bool) -> Direction | None
 
 
 def _via(raw: Mapping[str, object]) -> str | None:
-    """The queue or group that handed the call on."""
+    """The queue or ring group that the call came through."""
     for role in ("on_behalf_of", "referred_by", "originated_by"):
         if str(raw.get(f"{role}_type")).casefold() not in _NOT_VIA:
             return as_text(raw.get(f"{role}_dn"))

@@ -1,4 +1,4 @@
-"""What all answers have in common: JSON, the envelope of a collection, errors, and tolerant reading of values."""
+"""What all answers have in common: JSON, the envelope of a collection, errors, and tolerant conversion of values."""
 
 import json
 import math
@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from bridge.errors import SourceProtocolError
 
 _TOKEN = re.compile(r"[\w.~+/=-]{40,}")
+"""Anything that could be an access token."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a collection: its raw rows and `@odata.count`, where the PBX gave one."""
+    """One page of a collection: its raw rows and `@odata.count`, if the PBX sent one."""
 
     rows: list[object]
     total: int | None
 
 
 def page(body: bytes) -> Page:
-    """The envelope `{"value": [...], "@odata.count": n}`."""
+    """The envelope `{"value": [...], "@odata.count": n}`; SourceProtocolError if it is none."""
     envelope = load(body)
     if not isinstance(envelope, dict):
         raise SourceProtocolError("the PBX answered JSON that is no object")
@@ -31,9 +32,9 @@ def page(body: bytes) -> Page:
 
 
 def error_message(body: bytes) -> str | None:
-    """The PBX's own wording from an OData error or an OAuth error; None where the body carries none.
+    """The message of an OData or OAuth error, at most 500 characters; None if the body has none.
 
-    What could be a token is left out of it: this goes to logs and topics.
+    It is logged and published, so anything that could be a token is replaced by `***`.
     """
     try:
         answer = load(body)
@@ -58,13 +59,13 @@ def load(body: bytes) -> object:
 
 
 def _finite(text: str) -> float | None:
-    """`1e999` would come out as a word that is no JSON."""
+    """Python reads `1e999` as infinity, and would write it as a word that is not JSON."""
     number = float(text)
     return number if math.isfinite(number) else None
 
 
 def as_text(value: object) -> str | None:
-    """Text without blanks around it, or a whole number as text; None for all else and for nothing."""
+    """Text without surrounding blanks, or a whole number as text; None for anything else and for empty text."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value.strip() or None if isinstance(value, str) else None

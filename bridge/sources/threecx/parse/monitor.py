@@ -1,4 +1,4 @@
-"""Rows of GetMonitorStatus(). No capture of a real answer is known: any object with a DN-like key is taken as a row."""
+"""Rows of GetMonitorStatus(). No capture of a real answer is known: any object with a DN-like key counts as a row."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,6 +9,7 @@ from bridge.errors import SourceProtocolError
 from bridge.topics import to_json
 
 MAX_ROW_BYTES = 4096
+"""As published; a longer row is shortened."""
 
 _DN_KEYS = ("DN", "Number", "Extension")
 _NAME_KEYS = ("Name", "DisplayName")
@@ -18,7 +19,7 @@ _SECRET_KEY = re.compile(r"(?i:pass|secret|token|auth|sipid|e-?mail|^pin)|(?i:pi
 _PARTY = re.compile(r"(?i:caller|callee|party)")
 _PARTY_KEY = re.compile(r"(?i:caller|callee|party|phone|mobile)")
 
-# Words that some builds and proxies add to a row, case, blanks and underscores forgiven.
+# States that some builds and proxies add to a row; compared without case, blanks and underscores.
 _STATE_WORDS = {
     word: state
     for state, words in {
@@ -36,7 +37,7 @@ _STATE_WORDS = {
 
 
 def monitor_row(raw: object, caller_id: CallerId = CallerId.MASKED) -> MonitorRow:
-    """One row of GetMonitorStatus(), or SourceProtocolError saying why it is none."""
+    """One row of GetMonitorStatus(); SourceProtocolError says why it is none."""
     if not isinstance(raw, dict):
         raise SourceProtocolError(f"a row that is no JSON object but {type(raw).__name__}")
     dn = next(_texts(raw, _DN_KEYS), None)
@@ -57,7 +58,7 @@ def _state(word: str) -> State:
 
 
 def _texts(raw: Mapping[str, object], keys: tuple[str, ...]) -> Iterator[str]:
-    """Values of the first of `keys` that hold text or a whole number, spelled so or in other case."""
+    """The values of `keys` that are text or a whole number, in this order; keys match in any case."""
     for key in keys:
         value = raw[key] if key in raw else _in_other_case(raw, key)
         if isinstance(value, int) and not isinstance(value, bool):
@@ -79,7 +80,7 @@ def _publishable(raw: Mapping[str, object], caller_id: CallerId) -> str:
 
 
 def _shortened(raw: Mapping[str, object], caller_id: CallerId) -> dict[str, object]:
-    """As many fields as fit, in the PBX's order, and a note that the row was longer."""
+    """As many fields as fit, in the PBX's order, and `truncated: true`."""
     short: dict[str, object] = {"truncated": True}
     for key, value in raw.items():
         longer = short | {key: _masked(value, caller_id, key)}
@@ -102,7 +103,7 @@ def _masked(value: object, caller_id: CallerId, key: str = "") -> object:
 
 
 def _masked_party(text: str, caller_id: CallerId) -> str | None:
-    """A number as privacy allows, a name not at all; in a row, a short number is taken for an extension."""
+    """A number as `privacy.caller_id` allows, a name not at all; a short number in a row counts as an extension."""
     if is_outside(text):
         return shown_number(text, caller_id, internal=False)
     return shown_number(text, caller_id, internal=True) if text.strip().isdecimal() else None

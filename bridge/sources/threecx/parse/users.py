@@ -19,23 +19,23 @@ USER_FIELDS = (
     "Tags",
     "AIAgent",
 )
-"""What is asked for by $select: never more, since a whole User holds passwords. `AIAgent` came after 20.0.8."""
+"""The fields in $select: no others, since a whole User includes passwords. `AIAgent` is unknown to 20.0.8."""
 
 CHANGEABLE = (USER_KEY, "Id", "CurrentProfileName", "QueueStatus")
-"""Enough to see whether a change was made."""
+"""The fields to read back after a change."""
 
 DEPARTMENT_FIELDS = ("Id", "Name")
-_EVERYBODY = "default"
-"""The department of those who were put into none: `DEFAULT`, in older builds `__DEFAULT__`."""
+_DEFAULT_DEPARTMENT = "default"
+"""The department of users who were assigned to none: `DEFAULT`, in older builds `__DEFAULT__`."""
 
-_NO_PERSON = {"principal", "faxserver", "ai"}
+_NON_PERSON_TAGS = {"principal", "faxserver", "ai"}
 """Tags of API clients, fax servers and AI agents."""
 _QUEUE = {"loggedin": Queue.LOGGED_IN, "loggedout": Queue.LOGGED_OUT}
 _QUEUE_WRITTEN = {Queue.LOGGED_IN: "LoggedIn", Queue.LOGGED_OUT: "LoggedOut"}
 
 
 def user_row(raw: object) -> UserRow:
-    """One row of Users, or SourceProtocolError saying why it is none."""
+    """One row of Users; SourceProtocolError says why it is none."""
     if not isinstance(raw, dict):
         raise SourceProtocolError(f"a row that is no JSON object but {type(raw).__name__}")
     dn = as_text(raw.get(USER_KEY))
@@ -44,7 +44,7 @@ def user_row(raw: object) -> UserRow:
     parts = (as_text(raw.get("FirstName")), as_text(raw.get("LastName")))
     tags = raw.get("Tags")
     words = tags if isinstance(tags, list) else str(tags or "").split(",")
-    special = bool({str(word).strip().casefold() for word in words} & _NO_PERSON)
+    special = bool({str(word).strip().casefold() for word in words} & _NON_PERSON_TAGS)
     return UserRow(
         dn=dn,
         id=_integer(raw.get("Id")),
@@ -68,7 +68,7 @@ def user_changes(profile: str | None, queue: Queue | None) -> dict[str, object]:
 
 
 def profile_labels(body: bytes) -> dict[str, str]:
-    """What GetSystemParameters() calls the custom profiles: {"Custom 1": "Lunch"}."""
+    """The labels of custom profiles in GetSystemParameters(): {"Custom 1": "Lunch"}."""
     parameters = load(body)
     if not isinstance(parameters, dict):
         return {}
@@ -80,12 +80,12 @@ _LABELS = {"Custom 1": "Custom1Name", "Custom 2": "Custom2Name"}
 
 
 def department(raw: object) -> tuple[int, str | None]:
-    """Id and name of one row of Groups, as XAPI calls departments; no name for the one that 3CX itself has made."""
+    """Id and name of one row of Groups, XAPI's name for departments; None as the name of 3CX's default department."""
     number = _integer(raw.get("Id")) if isinstance(raw, dict) else None
     if number is None or not isinstance(raw, dict):
         raise SourceProtocolError("a department without an Id")
     name = as_text(raw.get("Name"))
-    return number, None if name is None or name.strip("_").casefold() == _EVERYBODY else name
+    return number, None if name is None or name.strip("_").casefold() == _DEFAULT_DEPARTMENT else name
 
 
 def _integer(value: object) -> int | None:

@@ -1,20 +1,23 @@
-"""The source `monitor_status`: polls GetMonitorStatus() of all users with the configured OData options."""
+"""The source `monitor_status`: polls GetMonitorStatus() for all users, with the configured OData options."""
 
-from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from bridge.domain.model import MonitorRow, Round
 from bridge.errors import SourceError, SourceMissing, SourceQueryError
 from bridge.ports import Report
+from bridge.sources.threecx import parse
 from bridge.sources.threecx.client.odata import narrows
 from bridge.sources.threecx.client.paging import Collection
-from bridge.sources.threecx.poll import Poll, Tools, explain_query, good_for
-from bridge.sources.threecx.settings import Enabled, MonitorStatusSettings
+from bridge.sources.threecx.poll import Poll, explain_query
+from bridge.sources.threecx.settings import Enabled, SourceSettings
+from bridge.sources.threecx.tools import Tools
 
 NAME = "monitor_status"
 KEY = f"sources.{NAME}"
 
-_HALF = 0.5
+_PHASE = 0.5
+"""Half an interval after the users, which have the same interval unless configured otherwise."""
 
 
 class MonitorStatus:
@@ -22,23 +25,24 @@ class MonitorStatus:
 
     name = NAME
 
-    def __init__(
-        self, tools: Tools, settings: MonitorStatusSettings, parse_row: Callable[[object], MonitorRow]
-    ) -> None:
+    def __init__(self, tools: Tools, settings: SourceSettings) -> None:
         self._tools = tools
         self._settings = settings
         self._rows: Collection[MonitorRow] = Collection(
-            "GetMonitorStatus()", tools.xapi.monitor_status, parse_row, lambda row: row.dn
+            "GetMonitorStatus()",
+            tools.xapi.monitor_status,
+            partial(parse.monitor_row, caller_id=tools.caller_id),
+            lambda row: row.dn,
         )
         required = settings.enabled is Enabled.TRUE
-        self._poll = Poll(NAME, settings.interval, tools, self._read, self._explain, required=required, phase=_HALF)
+        self._poll = Poll(NAME, settings.interval, tools, self._read, self._explain, required=required, phase=_PHASE)
 
     def refresh(self) -> None:
         """Start the next round now."""
         self._poll.wake()
 
     async def run(self, report: Report) -> None:
-        """Poll for ever and report every round, finished or failed."""
+        """Poll until cancelled and report every round, whether it succeeded or failed."""
         await self._poll.run(report)
 
     async def _read(self) -> Round:
@@ -47,11 +51,11 @@ class MonitorStatus:
             reading = await self._rows.read(query)
         except SourceMissing:
             with suppress(SourceError):
-                await self._tools.xapi.version()  # so that the complaint can name it
+                await self._tools.xapi.version()  # so that the message can name the build
             raise
         rows = {row.dn: row for row in reading.items}
         complete = reading.ended and bool(rows) and not narrows(query)
-        return Round(NAME, rows, complete, reading.total, good_for(self._settings.interval))
+        return Round(NAME, rows, complete, reading.total, self._tools.timing.good_for(self._settings.interval))
 
     def _explain(self, error: SourceError) -> str:
         if isinstance(error, SourceMissing):

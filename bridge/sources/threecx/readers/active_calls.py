@@ -7,23 +7,21 @@ from bridge.domain.model import Calls, Legs
 from bridge.ports import Report
 from bridge.sources.threecx import parse
 from bridge.sources.threecx.client.paging import Collection
-from bridge.sources.threecx.poll import Poll, Tools, good_for
-from bridge.sources.threecx.settings import ActiveCallsSettings, QueryOptions
+from bridge.sources.threecx.poll import Poll
+from bridge.sources.threecx.settings import QueryOptions, SourceSettings
+from bridge.sources.threecx.tools import Tools
 
 NAME = "active_calls"
-
-RELAXED = 15.0
-"""Seconds from round to round while Call Control pushes everybody's calls."""
 
 _QUERY = QueryOptions(count=False, orderby="Id")
 
 
 class ActiveCalls:
-    """Reads who is in a call with whom. Calls shorter than the interval are never seen."""
+    """Reads who is in a call with whom. It never sees a call that is shorter than the interval."""
 
     name = NAME
 
-    def __init__(self, tools: Tools, settings: ActiveCallsSettings) -> None:
+    def __init__(self, tools: Tools, settings: SourceSettings) -> None:
         self._tools = tools
         self._interval = settings.interval
         self._calls: Collection[parse.ActiveCall] = Collection(
@@ -37,15 +35,15 @@ class ActiveCalls:
         self._poll.wake()
 
     def relax(self, *, relaxed: bool) -> None:
-        """Poll less often, because all calls are pushed; or as configured again, and at once."""
-        interval = max(self._interval, RELAXED) if relaxed else self._interval
+        """Poll less often, as all calls are pushed; or at the configured interval again, starting at once."""
+        interval = max(self._interval, self._tools.timing.relaxed_interval) if relaxed else self._interval
         if interval != self._poll.interval:
             self._poll.interval = interval
             if not relaxed:
                 self._poll.wake()
 
     async def run(self, report: Report) -> None:
-        """Poll for ever and report every round, finished or failed."""
+        """Poll until cancelled and report every round, whether it succeeded or failed."""
         await self._poll.run(report)
 
     async def _read(self) -> Calls:
@@ -53,14 +51,15 @@ class ActiveCalls:
         reading = await self._calls.read(_QUERY)
         now = max((call.now for call in reading.items if call.now is not None), default=None)
         calls = {call.id: call for call in reading.items}
-        if reading.pages > 1:  # a call that ended between two pages made others slip: believe that once more
+        if reading.pages > 1:  # a call that ended between two pages may have hidden others: trust the last round once
             calls |= {call_id: call for call_id, call in self._last.items() if call_id not in calls}
         self._last = {call.id: call for call in reading.items}
-        return Calls(NAME, _by_number(calls.values()), None, asked, good_for(self._poll.interval), now=now)
+        good_for = self._tools.timing.good_for(self._poll.interval)
+        return Calls(NAME, _by_number(calls.values()), None, asked, good_for, now=now)
 
 
 def _by_number(calls: Iterable[parse.ActiveCall]) -> dict[str, Legs]:
-    """The calls of each number; a number that stands on both sides of a call has it once."""
+    """The calls of each number; a number on both sides of one call has that call once."""
     found: defaultdict[str, Legs] = defaultdict(tuple)
     for call in calls:
         for number, leg in dict(call.sides).items():

@@ -1,0 +1,75 @@
+"""Which sources are in use, which are not and why, and whom they do not cover: for `bridge/info` and `check`."""
+
+import logging
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+
+from bridge.domain.model import Round, SourceDescription, SourceReport
+from bridge.engine.source_state import CallSourceState, SourceStates
+from bridge.log import Recurring
+
+_MOST_NAMED = 20
+"""Users that one message names; it says how many there are in all."""
+
+_logger = logging.getLogger(__name__)
+
+
+class SourceReports:
+    """The report of each source, in the order of the configuration."""
+
+    def __init__(self, descriptions: Iterable[SourceDescription], states: SourceStates, users: Collection[str]) -> None:
+        """`users` are the DNs that are published."""
+        self._states = states
+        self._users = users
+        described = tuple(descriptions)
+        self._reports = {
+            each.name: SourceReport(each.name, in_use=False, reason=each.why_off or "not read yet")
+            for each in described
+        }
+        self._totals: dict[str, int | None] = dict.fromkeys(self._reports)
+        self._uncovered = {each.name: Recurring(_logger) for each in described if each.pushes}
+
+    def __iter__(self) -> Iterator[SourceReport]:
+        return iter(self._reports.values())
+
+    @property
+    def count(self) -> int | None:
+        """The total that the PBX reported for $count, of the first source that has one."""
+        return next((total for total in self._totals.values() if total is not None), None)
+
+    def in_use(self, source: str) -> None:
+        """The source reads what it should; the log names users that it does not cover, once."""
+        reason = self._not_covered(source)
+        self._reports[source] = SourceReport(source, in_use=True, reason=reason)
+        if source in self._uncovered:
+            if reason is None:
+                self._uncovered[source].recovered(f"{source} covers all users")
+            else:
+                self._uncovered[source].failed(f"{source} {reason}")
+
+    def not_in_use(self, source: str, reason: str) -> None:
+        """The source cannot be used until an administrator changes something."""
+        if source in self._reports:
+            self._reports[source] = SourceReport(source, in_use=False, reason=reason)
+
+    def note_total(self, update: Round) -> None:
+        """Keep the total of a round."""
+        self._totals[update.source] = update.total
+
+    def users_changed(self) -> None:
+        """Other users are published: the sources in use may cover all of them now, or no longer."""
+        for source, report in self._reports.items():
+            if report.in_use and source in self._uncovered:
+                self._reports[source] = replace(report, reason=self._not_covered(source))
+
+    def _not_covered(self, source: str) -> str | None:
+        """Names the users whose calls are not pushed, and what to do about it."""
+        state: CallSourceState | None = self._states.calls.get(source)
+        if state is None or not state.description.pushes:
+            return None
+        missing = sorted(dn for dn in self._users if not state.covers(dn))
+        if not missing:
+            return None
+        named = ", ".join(missing[:_MOST_NAMED]) + (", …" if len(missing) > _MOST_NAMED else "")
+        reason = f"does not cover {len(missing)} of {len(self._users)} users ({named})"
+        return f"{reason}: {state.description.uncovered_advice}" if state.description.uncovered_advice else reason

@@ -1,0 +1,114 @@
+"""One websocket connection of Call Control: from its events to the calls of users.
+
+An event says that a participant has changed, but not how, so each is requested.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+from bridge.domain.model import Calls, UserCalls
+from bridge.errors import SourcePermissionError, SourceProtocolError, SourceUnavailable
+from bridge.log import Recurring
+from bridge.ports import Report
+from bridge.sources.threecx import parse
+from bridge.sources.threecx.client.call_control import CallControlApi
+from bridge.sources.threecx.participants import Key, Participants
+from bridge.sources.threecx.retry import least_pause
+
+_logger = logging.getLogger(__name__)
+
+
+class Follower:
+    """Keeps the participants of one connection in sync with the PBX, and reports the calls that follow from them."""
+
+    def __init__(
+        self,
+        source: str,
+        api: CallControlApi,
+        tasks: asyncio.TaskGroup,
+        report: Report,
+        missed: asyncio.Event,
+        odd: Recurring,
+        good_for: float,
+    ) -> None:
+        """Participants are requested in `tasks`; `missed` is set when everything must be read again.
+
+        `odd` logs events that make no sense; reports may be used for `good_for` seconds.
+        """
+        self._source = source
+        self._api = api
+        self._tasks = tasks
+        self._report = report
+        self._missed = missed
+        self._odd = odd
+        self._good_for = good_for
+        self._participants = Participants()
+        self._fetching: set[Key] = set()
+        self._sequence: int | None = None
+        self._synchronised = False
+        """Everything has been read once; before that a single user's calls would be reported without the others'."""
+
+    async def listen(self, texts: AsyncIterator[str]) -> None:
+        """Process events in their order, until the connection ends."""
+        async for text in texts:
+            try:
+                event = parse.event(text)
+            except SourceProtocolError as error:
+                self._odd.failed(f"Call Control sent {error}; it is ignored")
+                continue
+            self._count(event.sequence)
+            if event.type is not None:
+                self._take(event, (event.dn, event.id))
+
+    async def read_everything(self, now: float) -> None:
+        """Request all participants and report all calls. Events that arrive meanwhile are newer than the answer.
+
+        `now` is in monotonic seconds.
+        """
+        self._participants.requesting_all()
+        extensions = await self._api.everything()
+        self._participants.all_received(extensions)
+        covered = frozenset(extension.dn for extension in extensions)
+        self._report(Calls(self._source, self._participants.all_legs(), covered, now, self._good_for, live=True))
+        self._synchronised = True
+
+    def _count(self, sequence: int | None) -> None:
+        """Events are numbered: a gap means that some were missed. Some events are sent twice."""
+        if sequence is None:
+            return
+        if self._sequence is not None and sequence not in {self._sequence, self._sequence + 1}:
+            self._missed.set()
+        self._sequence = sequence
+
+    def _take(self, event: parse.Event, key: Key) -> None:
+        if event.type is parse.EventType.REMOVE:
+            self._participants.store(key, None)
+        elif event.participant is not None:
+            self._participants.store(key, event.participant)
+        else:
+            self._participants.changed(key)
+            if key not in self._fetching:
+                self._fetching.add(key)
+                self._tasks.create_task(self._fetch(key), name=f"call-control-{key[0]}-{key[1]}")
+            return
+        self._report_user(key[0])
+
+    async def _fetch(self, key: Key) -> None:
+        """Request the participant until the answer is newer than every event about it."""
+        try:
+            while (ticket := self._participants.requesting(key)) is not None:
+                participant = await self._api.participant(*key)
+                if self._participants.received(key, ticket, participant):
+                    self._report_user(key[0])
+        except (SourceUnavailable, SourcePermissionError, SourceProtocolError) as error:
+            _logger.debug("Call Control: participant %d of %s: %s", key[1], key[0], error)
+            self._participants.give_up(key)
+            await asyncio.sleep(least_pause(error))
+            self._missed.set()
+        finally:
+            self._fetching.discard(key)
+
+    def _report_user(self, dn: str) -> None:
+        if self._synchronised:
+            self._report(UserCalls(self._source, dn, self._participants.legs(dn)))
