@@ -1,13 +1,17 @@
 import asyncio
 import re
 import signal
+import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 
 import bridge
-from bridge.cli import main
+from bridge import commands
+from bridge.cli import COMMANDS, main
 
 
 @pytest.mark.parametrize(
@@ -28,10 +32,36 @@ def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFix
     assert "usage: 3cx2mqtt" in capsys.readouterr().err
 
 
-def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--version"])
     assert capsys.readouterr().out == f"3cx2mqtt {bridge.__version__}\n"
+
+
+def test_every_module_with_a_command_has_its_row_in_the_table() -> None:
+    names = {module.name for module in iter_modules(commands.__path__)}
+    with_main = {name for name in names if hasattr(import_module(f"bridge.commands.{name}"), "main")}
+    assert {row.module for row in COMMANDS.values()} == with_main
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: 3cx2mqtt {command} ")
+
+
+def test_the_overview_imports_no_command() -> None:
+    program = (
+        "import sys\nfrom bridge.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print([name for name in sys.modules if name.startswith(('bridge.commands', 'aiohttp', 'paho'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    *overview, imported = done.stdout.splitlines()
+    assert imported == "[]"
+    assert [line.split()[0] for line in overview if re.match(r" {4}\S", line)][: len(COMMANDS)] == list(COMMANDS)
 
 
 def test_a_missing_configuration_ends_with_78(

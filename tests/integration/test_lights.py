@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from bridge.commands import running_bridge
+from bridge.commands.light_test import light_test
 from bridge.errors import BridgeError
 from bridge.simulator import SimulatedPbx
 from tests.support.bridges import BridgeProcess, read_config, running, write_config
@@ -200,9 +200,7 @@ async def test_light_test_walks_through_the_palette_and_the_running_bridge_waits
         await hall.until(on=True, color=GREEN)
         hall.commands.clear()
         told: list[str] = []
-        await running_bridge.light_test(
-            read_config(path), "hall", told.append, seconds=0.6
-        )  # two commands are 0.25 s apart
+        await light_test(read_config(path), "hall", told.append, seconds=0.6)  # two commands are 0.25 s apart
         assert [line.split()[0] for line in told] == [
             *("available", "away", "do_not_disturb", "ringing", "dialing", "on_call", "on_hold", "offline", "unknown")
         ]
@@ -220,18 +218,18 @@ async def test_light_test_walks_through_the_palette_and_the_running_bridge_waits
         assert set(words) == {"available", "override"}
         await subscriber.publish("3cx/lights/hall/set", '{"override": {"color": "magenta", "for": "1h"}}')
         await subscriber.until(lambda: (subscriber.json(said)["override"] or {}).get("color") == "#ff00ff")
-        await running_bridge.light_test(read_config(path), "hall", told.append, seconds=0.01)
+        await light_test(read_config(path), "hall", told.append, seconds=0.01)
         await hall.until(on=True, color=MAGENTA)
         assert subscriber.json(said)["override"]["until"] is not None
         await subscriber.publish("3cx/lights/hall/set", '{"pause": true}')
         await subscriber.until(lambda: subscriber.json(said)["paused"])
         with pytest.raises(BridgeError, match="is paused: end that first"):
-            await running_bridge.light_test(read_config(path), "hall", told.append)
+            await light_test(read_config(path), "hall", told.append)
         with pytest.raises(BridgeError, match="there is no light 'roof' in lights: there are desk, door, hall"):
-            await running_bridge.light_test(read_config(path), "roof", told.append)
+            await light_test(read_config(path), "roof", told.append)
         path = config(tmp_path, pbx, url, broker, more="lights: [{name: roof, driver: wled, topic: r, users: ['101']}]")
         with pytest.raises(BridgeError, match="does not know the light 'roof': reload or restart it first"):
-            await running_bridge.light_test(read_config(path), "roof", told.append)
+            await light_test(read_config(path), "roof", told.append)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from bridge.commands import running_bridge
+from bridge.commands import check as check_command
+from bridge.commands.users import as_table, users
 from bridge.domain.finding import Finding, Verdict, gravest
 from bridge.simulator import SimulatedPbx
 from tests.support.bridges import read_config, running, write_config
@@ -24,7 +25,7 @@ EVERY_SOURCE = {
 
 
 async def check(path: Path, *, force: bool = False) -> list[Finding]:
-    return [finding async for finding in running_bridge.check(read_config(path), force=force)]
+    return [finding async for finding in check_command.check(read_config(path), force=force)]
 
 
 def verdicts(findings: list[Finding]) -> list[tuple[str, str]]:
@@ -179,7 +180,7 @@ async def test_a_running_bridge_is_asked_and_not_disturbed(
             ("topics", "ok"),
             ("topics", "ok"),
         ]
-        found, findings = await running_bridge.users(read_config(path))
+        found, findings = await users(read_config(path))
         await subscriber.until(lambda: found == [subscriber.json(f"3cx/users/{dn}") for dn in pbx.users])
         assert findings == []
         assert pbx.tokens.granted == 1
@@ -203,7 +204,7 @@ async def test_a_running_bridge_with_another_configuration_is_no_all_clear(
         assert (
             "another configuration (pbx.url, sources.monitor_status.filter, sources.monitor_status.interval)"
         ) in told.message
-        found, findings = await running_bridge.users(read_config(path))
+        found, findings = await users(read_config(path))
         assert (len(found), findings) == (3, [told])
 
 
@@ -215,7 +216,7 @@ async def test_the_running_bridge_s_troubles_are_told(
         await subscriber.until_latest("3cx/bridge/state", "online")
         failed = the(await check(path), Verdict.FAIL)
         assert (failed.about, failed.exit_code) == ("token", 77)
-        found, findings = await running_bridge.users(read_config(path))
+        found, findings = await users(read_config(path))
         assert (found, the(findings, Verdict.FAIL)) == ([], failed)
         assert pbx.tokens.refused == 1
 
@@ -234,10 +235,10 @@ async def test_a_bridge_that_is_said_to_run_and_does_not_answer_is_no_reason_to_
     failed = the(await check(path), Verdict.FAIL)
     assert (failed.about, failed.exit_code) == ("bridge", 69)
     assert "--force" in failed.message
-    found, findings = await running_bridge.users(read_config(path))
+    found, findings = await users(read_config(path))
     assert (found, findings) == ([], [failed])
     assert pbx.tokens.granted == 0
-    found, _ = await running_bridge.users(read_config(path), force=True)
+    found, _ = await users(read_config(path), force=True)
     assert [user["number"] for user in found] == ["100", "101", "102"]
 
 
@@ -284,7 +285,7 @@ async def test_odd_findings_and_users_of_another_version_do_no_harm(
 ) -> None:
     await subscriber.publish("3cx/bridge/state", "online", retain=True)
     path = write_config(tmp_path, pbx, url, broker.port)
-    asked = asyncio.ensure_future(running_bridge.users(read_config(path)))
+    asked = asyncio.ensure_future(users(read_config(path)))
     odd = ['[{"about": "x", "verdict": "maybe"}, 7, {}]', '["text", {"number": "101", "call": "text", "state": 7}]']
     for operation, data in zip(("check", "users"), odd, strict=True):
         await subscriber.until(lambda name=operation: f"3cx/bridge/request/{name}" in subscriber.latest)  # type: ignore[misc]
@@ -293,7 +294,7 @@ async def test_odd_findings_and_users_of_another_version_do_no_harm(
         await subscriber.publish(f"3cx/bridge/response/{operation}", answer)
     found, findings = await asked
     assert [finding.verdict for finding in findings] == [Verdict.WARN, Verdict.WARN]
-    assert list(running_bridge.as_table(found))[1].split() == ["101", "-", "7", "-", "-", "-", "-"]
+    assert list(as_table(found))[1].split() == ["101", "-", "7", "-", "-", "-", "-"]
 
 
 async def test_where_nobody_can_see_whether_a_bridge_is_running_the_pbx_is_left_alone(
@@ -344,7 +345,7 @@ async def test_thousands_of_users_are_told_in_parts(tmp_path: Path, broker: Mosq
         path = write_config(tmp_path, pbx, url, broker.port, **fast)
         async with running(path):
             await subscriber.until_latest("3cx/bridge/state", "online", timeout=30)
-            found, _ = await running_bridge.users(read_config(path))
+            found, _ = await users(read_config(path))
             assert [user["number"] for user in found] == sorted(pbx.users)
             await subscriber.until(lambda: len(subscriber.payloads("3cx/bridge/response/users")) == 9)
 

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from bridge import __version__
-from bridge.commands import running_bridge
+from bridge.commands.check import check
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx.parse import active_call
 from tests.support.bridges import BridgeProcess, read_config, running, write_config
@@ -300,5 +300,5 @@ async def test_when_nobody_is_let_through_it_is_said(
         await online(subscriber)
         nobody = f"{path}:7 users: of 3 users that the PBX reports, include, exclude and special let through none"
         await bridge.says(nobody)
-        findings = [finding async for finding in running_bridge.check(read_config(path))]
+        findings = [finding async for finding in check(read_config(path))]
         assert nobody in [finding.message for finding in findings]

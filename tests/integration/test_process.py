@@ -172,7 +172,7 @@ async def test_health_says_whether_the_daemon_runs(tmp_path: Path, pbx: Simulate
         config, prelude="from bridge.runtime import heartbeat; heartbeat.INTERVAL = 0.1"
     ) as bridge:
         await bridge.says("cannot connect to the MQTT broker")
-        assert await health(config) == (0, "running: it beat 0 s ago\n")
+        assert await health(config) == (0, "running: last heartbeat 0 s ago\n")
         os.kill(bridge.pid, signal.SIGSTOP)
         await asyncio.sleep(0.5)
         code, said = await health(config, stale=0.5)

@@ -227,7 +227,7 @@ async def test_people_ring_talk_and_come_back() -> None:
             raise EOFError
 
     with pytest.raises(EOFError):
-        await live(pbx, rng=random.Random(1), sleep=sleep, tell=told.append)
+        await live(pbx, rng=random.Random(1), sleep=sleep, report=told.append)
     assert len(told) == 300
     for word in ("calls", "is answered", "ends", "holds", "takes", "profile Away", "unplugged", "plugged in"):
         assert any(word in line for line in told), word

@@ -1,0 +1,32 @@
+"""The command `run`: the daemon."""
+
+import argparse
+import asyncio
+import faulthandler
+import os
+from dataclasses import replace
+
+from bridge import config, log
+from bridge.commands import arguments
+from bridge.log import LogLevel
+from bridge.runtime import daemon
+from bridge.runtime.supervision import Supervision
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    arguments.add_configuration(parser)
+
+
+def main(options: argparse.Namespace) -> int:
+    """Run until SIGTERM or SIGINT."""
+    path = arguments.configuration_path(options)
+
+    settings = config.load(path, os.environ)
+    if options.verbose:
+        settings = replace(settings, log=replace(settings.log, level=LogLevel.DEBUG))
+    log.setup(settings.log, settings.secrets())
+    faulthandler.enable()  # a watchdog ends a process that hangs by SIGABRT: this logs where it hung
+    with Supervision(os.environ) as supervision:
+        asyncio.run(daemon.run(path, settings, supervision))
+    return 0
