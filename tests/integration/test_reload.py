@@ -56,6 +56,17 @@ async def test_other_options_apply_without_a_break_in_the_connection(
         await subscriber.until_latest("3cx/bridge/state", "offline")
 
 
+async def test_verbose_holds_after_a_reload(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:
+    path = write_config(tmp_path, pbx, url, free_port())
+    path.write_text(path.read_text().replace("level: debug", "level: error"))
+    async with BridgeProcess.start(path, arguments=["-v"]) as bridge:
+        await bridge.says("cannot connect to the MQTT broker")
+        bridge.hang_up()
+        await bridge.says("configuration read again")  # logged at info
+        seen = len(bridge.log())
+        await bridge.until(lambda log: "DEBUG" in log[seen:])
+
+
 async def test_what_is_no_longer_listened_to_is_not_listened_to(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
