@@ -3,6 +3,8 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -12,6 +14,7 @@ import pytest
 import bridge
 from bridge import commands
 from bridge.cli import COMMANDS, main
+from tests.support.limits import limit
 
 
 @pytest.mark.parametrize(
@@ -79,35 +82,60 @@ def test_a_missing_configuration_ends_with_78(
     assert "config.yaml:1 pbx.url: is required" in capsys.readouterr().err
 
 
-async def test_the_simulator_says_how_to_use_it() -> None:
+@asynccontextmanager
+async def started(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The program as a process, which does not outlive the block whatever happens there."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge", "simulate", "--users", "3", "--rows", "official"),
-        stdout=asyncio.subprocess.PIPE,
+        *(sys.executable, "-m", "bridge", *arguments), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def line_of(process: asyncio.subprocess.Process) -> str:
+    """The next line that it prints; fails where it has ended instead."""
     assert process.stdout is not None
-    lines = [(await asyncio.wait_for(process.stdout.readline(), 20)).decode() for _ in range(8)]
-    assert re.match(r"A simulated 3CX 20.0.8 with 3 people is at http://127.0.0.1:\d+", lines[0])
-    assert "  client_secret: simulated-key\n" in lines
+    line = (await process.stdout.readline()).decode()
+    assert line, "the program has ended"
+    return line
+
+
+async def ends_well(process: asyncio.subprocess.Process) -> None:
+    """As Ctrl-C ends it: soon, with 0, and without an error message."""
     process.send_signal(signal.SIGINT)
-    assert await asyncio.wait_for(process.wait(), 10) == 0
+    async with asyncio.timeout(limit(10)):
+        _, errors = await process.communicate()
+    assert (process.returncode, errors.decode()) == (0, "")
 
 
-async def test_the_demo_shows_users_changing() -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge", "demo"), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
+async def test_the_simulator_says_how_to_use_it() -> None:
+    async with started("simulate", "--users", "3", "--rows", "official") as process:
+        async with asyncio.timeout(limit(20)):
+            lines = [await line_of(process) for _ in range(8)]
+        assert re.match(r"A simulated 3CX 20.0.8 with 3 people is at http://127.0.0.1:\d+", lines[0])
+        assert "  client_secret: simulated-key\n" in lines
+        await ends_well(process)
+
+
+async def test_the_demo_shows_users_changing_and_ends_though_a_client_is_connected() -> None:
     seen: dict[str, list[str]] = {}
     text = ""
-    async with asyncio.timeout(40):
-        while not any(len(states) > 1 for states in seen.values()):
-            line = (await process.stdout.readline()).decode()
-            text += line
-            if match := re.match(r"  \d\d:\d\d:\d\d  (3cx/users/\d+/state) +(\w+)", line):
-                seen.setdefault(match[1], []).append(match[2])
-    assert len(seen) == 8
-    assert re.search(r"mosquitto_sub -h 127.0.0.1 -p \d+ -v -t '3cx/#'", text)
-    process.send_signal(signal.SIGINT)
-    assert await asyncio.wait_for(process.wait(), 10) == 0
-    assert (await process.stderr.read()).decode() == ""
+    async with started("demo") as process:
+        async with asyncio.timeout(limit(40)):
+            while not any(len(states) > 1 for states in seen.values()):
+                line = await line_of(process)
+                text += line
+                if match := re.match(r"  \d\d:\d\d:\d\d  (3cx/users/\d+/state) +(\w+)", line):
+                    seen.setdefault(match[1], []).append(match[2])
+        assert len(seen) == 8
+        hint = re.search(r"mosquitto_sub -h 127.0.0.1 -p (\d+) -v -t '3cx/#'", text)
+        assert hint
+        _, client = await asyncio.open_connection("127.0.0.1", int(hint[1]))
+        try:
+            await ends_well(process)
+        finally:
+            client.close()

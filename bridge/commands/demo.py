@@ -10,7 +10,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from bridge.commands.output import print_now
@@ -23,6 +23,8 @@ from bridge.simulator.lights import COMMAND_FILTERS, Look, SimulatedLights
 
 _PEOPLE = 8
 _BASE = "3cx"
+_SHUTDOWN = 1.0
+"""Seconds for the broker's shutdown."""
 
 _INTRODUCTION = """\
 3cx2mqtt demo: the real bridge between a simulated 3CX and a small MQTT broker.
@@ -119,7 +121,13 @@ async def _broker() -> AsyncIterator[int]:
     try:
         yield port
     finally:
-        await broker.shutdown()
+        # Since Python 3.12.1 amqtt's shutdown waits until every client has disconnected (asyncio.Server.wait_closed),
+        # which a mosquitto_sub in another terminal does not do. The tasks of such clients are cancelled with the event
+        # loop, which asyncio logs as an error.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SHUTDOWN):
+                await broker.shutdown()
 
 
 async def _watch(port: int, names: dict[str, str]) -> None:
