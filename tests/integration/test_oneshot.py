@@ -14,6 +14,7 @@ from bridge.commands.users import as_table, users
 from bridge.domain.finding import Finding, Verdict, gravest
 from bridge.simulator import SimulatedPbx
 from tests.support.bridges import read_config, running, write_config
+from tests.support.limits import limit
 from tests.support.mosquitto import Mosquitto, free_port, with_passwords, with_rules
 from tests.support.subscriber import Subscriber
 
@@ -43,7 +44,7 @@ async def command(*arguments: str | Path) -> tuple[int | None, str, str]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bridge", *map(str, arguments)), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    output, errors = await asyncio.wait_for(process.communicate(), 30)
+    output, errors = await asyncio.wait_for(process.communicate(), limit(30))
     return process.returncode, output.decode(), errors.decode()
 
 
@@ -66,7 +67,7 @@ async def test_a_check_tries_broker_token_version_and_every_source(
     assert pbx.tokens.granted == 1
 
 
-async def test_what_is_only_used_where_it_can_be_is_missed_by_nobody(
+async def test_optional_sources_that_the_pbx_lacks_are_no_failure(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
 ) -> None:
     pbx.version, pbx.may_control_calls = "20.0.10.51", False
@@ -77,7 +78,7 @@ async def test_what_is_only_used_where_it_can_be_is_missed_by_nobody(
     assert "tick 'Call Control API Access'" in the(findings, Verdict.WARN).message
 
 
-async def test_extensions_that_are_not_monitored_are_told(
+async def test_extensions_that_are_not_monitored_are_reported(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
 ) -> None:
     pbx.peers = {"100", "101"}
@@ -85,13 +86,15 @@ async def test_extensions_that_are_not_monitored_are_told(
     assert "does not cover 1 of 3 users (102)" in the(findings, Verdict.WARN).message
 
 
-async def test_rows_without_presence_are_told(tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto) -> None:
+async def test_rows_without_presence_are_reported(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
+) -> None:
     pbx.rows = "official"
     findings = await check(write_config(tmp_path, pbx, url, broker.port))
     assert "monitor status tells no presence" in the(findings, Verdict.WARN).message
 
 
-async def test_wrong_credentials_are_told_once_with_77_whatever_else_is_wrong(
+async def test_wrong_credentials_are_reported_once_with_77_whatever_else_is_wrong(
     tmp_path: Path, pbx: SimulatedPbx, url: str
 ) -> None:
     path = write_config(tmp_path, pbx, url, free_port(), client_secret="wrong", **EVERY_SOURCE)
@@ -136,7 +139,7 @@ async def test_a_rejected_filter_is_a_mistake_in_the_configuration(
     assert "Could not find a property named 'Nope'" in failed.message
 
 
-async def test_a_missing_right_is_told_with_what_to_do(
+async def test_a_missing_right_is_reported_with_what_to_do(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
 ) -> None:
     pbx.may_read_calls = False
@@ -145,7 +148,7 @@ async def test_a_missing_right_is_told_with_what_to_do(
     assert "give it a role that may read users and calls" in failed.message
 
 
-async def test_offline_looks_at_the_configuration_alone(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:
+async def test_offline_checks_the_configuration_alone(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:
     path = write_config(tmp_path, pbx, "https://192.0.2.1", free_port())
     path.write_text(path.read_text().replace("timeout: 2s", "timeout: 2s, verify_tls: false"))
     code, output, _ = await command("check", "--offline", "-c", path)
@@ -192,7 +195,7 @@ async def test_a_running_bridge_is_asked_and_not_disturbed(
         assert not [topic for topic in later.latest if topic.endswith("/check")]
 
 
-async def test_a_running_bridge_with_another_configuration_is_no_all_clear(
+async def test_a_running_bridge_with_another_configuration_is_a_warning(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     path = write_config(tmp_path, pbx, url, broker.port)
@@ -208,7 +211,7 @@ async def test_a_running_bridge_with_another_configuration_is_no_all_clear(
         assert (len(found), findings) == (3, [told])
 
 
-async def test_the_running_bridge_s_troubles_are_told(
+async def test_failures_of_the_running_bridge_are_reported(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     path = write_config(tmp_path, pbx, url, broker.port, client_secret="wrong")
@@ -221,7 +224,7 @@ async def test_the_running_bridge_s_troubles_are_told(
         assert pbx.tokens.refused == 1
 
 
-async def test_a_bridge_that_is_said_to_run_and_does_not_answer_is_no_reason_to_log_in(
+async def test_a_bridge_that_is_online_and_does_not_answer_keeps_the_command_from_logging_in(
     tmp_path: Path,
     pbx: SimulatedPbx,
     url: str,
@@ -242,7 +245,7 @@ async def test_a_bridge_that_is_said_to_run_and_does_not_answer_is_no_reason_to_
     assert [user["number"] for user in found] == ["100", "101", "102"]
 
 
-async def test_topics_of_another_pbx_s_bridge_are_told(
+async def test_topics_of_another_pbx_s_bridge_are_reported(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     await subscriber.publish("3cx/bridge/state", "online", retain=True)
@@ -266,7 +269,7 @@ async def test_topics_of_another_pbx_s_bridge_are_told(
         '{"status": "perhaps", "transaction": "TRANSACTION"}',
     ],
 )
-async def test_answers_that_make_no_sense_are_told(
+async def test_answers_that_make_no_sense_are_reported(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber, answer: str
 ) -> None:
     await subscriber.publish("3cx/bridge/state", "online", retain=True)
@@ -297,7 +300,7 @@ async def test_odd_findings_and_users_of_another_version_do_no_harm(
     assert list(as_table(found))[1].split() == ["101", "-", "7", "-", "-", "-", "-"]
 
 
-async def test_where_nobody_can_see_whether_a_bridge_is_running_the_pbx_is_left_alone(
+async def test_the_pbx_is_left_alone_where_a_bridge_may_run_unseen(
     tmp_path: Path, pbx: SimulatedPbx, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.mqtt.oneshot_client._ECHO", 0.3)
@@ -313,7 +316,7 @@ async def test_where_nobody_can_see_whether_a_bridge_is_running_the_pbx_is_left_
             assert pbx.tokens.granted == 1
 
 
-async def test_what_the_pbx_says_shows_no_secret_and_moves_no_cursor(
+async def test_texts_of_the_pbx_show_no_secret_and_move_no_cursor(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
 ) -> None:
     async def nasty(request: web.Request) -> web.StreamResponse | None:
@@ -338,7 +341,9 @@ async def test_too_many_requests_are_no_login(tmp_path: Path, pbx: SimulatedPbx,
     assert "fewer requests" in failed.message
 
 
-async def test_thousands_of_users_are_told_in_parts(tmp_path: Path, broker: Mosquitto, subscriber: Subscriber) -> None:
+async def test_thousands_of_users_are_asked_for_in_parts(
+    tmp_path: Path, broker: Mosquitto, subscriber: Subscriber
+) -> None:
     pbx = SimulatedPbx(users=1200)
     async with pbx.serve() as url:
         fast = {"users_source": "interval: 1h", "mqtt": "max_rate: 0", "homeassistant": "enabled: false"}
@@ -350,7 +355,7 @@ async def test_thousands_of_users_are_told_in_parts(tmp_path: Path, broker: Mosq
             await subscriber.until(lambda: len(subscriber.payloads("3cx/bridge/response/users")) == 9)
 
 
-async def test_what_the_broker_forbids_is_told_though_it_acknowledges_it(
+async def test_what_the_broker_forbids_is_reported_though_it_acknowledges_it(
     tmp_path: Path, pbx: SimulatedPbx, url: str
 ) -> None:
     folder = tmp_path / "broker"
@@ -395,5 +400,5 @@ async def test_users_are_shown_in_columns_or_as_json_and_move_no_cursor(
 @pytest.mark.parametrize(
     ("met", "code"), [([], 0), ([0, 0], 0), ([1, 69], 69), ([69, 77, 1], 77), ([1, 77, 69, 78], 78), ([1, 0], 1)]
 )
-def test_what_has_to_be_mended_first_decides_the_exit_code(met: list[int], code: int) -> None:
+def test_the_most_severe_finding_decides_the_exit_code(met: list[int], code: int) -> None:
     assert gravest(met) == code
