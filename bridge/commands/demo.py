@@ -38,16 +38,16 @@ See it all from another terminal (apt install mosquitto-clients):
 
 What to look for:
 
-  {base}/users/100/state        one word: available, ringing, on_call, away …   (for a busy light)
+  {base}/users/100/state        available, ringing, on_call, away …             (for a busy light)
   {base}/users/100/busy         ON or OFF                                       (for a switch)
   {base}/users/100              all that is known about the user, as JSON       (for Node-RED)
   {base}/users/100/call         a call rings, is answered, ends                 (as it happens)
-  {base}/bridge/state           online while the bridge runs; the broker says offline when it dies
+  {base}/bridge/state           online while the bridge runs; its will, offline, when it is killed
   {base}/lights/ada/state       what a busy light shows, and why
-  homeassistant/device/#     what lets Home Assistant show all of them by itself
+  homeassistant/device/#     discovery payloads, by which Home Assistant adds all of them
 
-Three simulated lights hang on the broker, and the bridge drives them: `ada` (Zigbee2MQTT) and `bruno` (Tasmota) follow
-100 and 101, `office` (WLED) shows the most important state of everybody.
+The bridge drives three simulated lights at the broker: `ada` (Zigbee2MQTT) and `bruno` (Tasmota) follow 100 and 101,
+`office` (WLED) shows the most important state of all users.
 
 The configuration in use: {config}
 

@@ -1,4 +1,4 @@
-"""People who call and are called, go away and come back: a PBX that lives by itself."""
+"""Makes users of the simulated PBX call, answer, go away and come back at random."""
 
 import asyncio
 import random

@@ -157,7 +157,7 @@ class Listener:
         self._timing = timing
         self._backoff = Backoff(0.5, 30.0, rng)
         self._long_backoff = Backoff(60.0, 900.0, rng)
-        self._trouble = Recurring(_logger, timing.no_data)
+        self._failures = Recurring(_logger, timing.no_data)
         self._no_data = Recurring(_logger)
 
     async def run(self) -> None:
@@ -166,10 +166,10 @@ class Listener:
             try:
                 await self._one_connection()
             except BrokerAuthError as error:
-                self._trouble.failed(_in_words(error), logging.ERROR)
+                self._failures.failed(_in_words(error), logging.ERROR)
                 pause = self._long_backoff.next()
             except BrokerUnavailable as error:
-                self._trouble.failed(_in_words(error))
+                self._failures.failed(_in_words(error))
                 pause = self._backoff.next()
             finally:
                 self._following.forget()
@@ -182,14 +182,14 @@ class Listener:
         clock = asyncio.get_running_loop().time
         since = clock()
         try:
-            self._trouble.recovered("MQTT broker reachable again")
+            self._failures.recovered("MQTT broker reachable again")
             _logger.info("connected to %s:%d", self._settings.host, self._settings.port)
             await connection.subscribe(self._following.topics, qos=1)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._timing.no_data):
                     await connection.tend()
             if not connection.lost.done():
-                self._trouble.recovered("MQTT broker reachable again")
+                self._failures.recovered("MQTT broker reachable again")
                 self._report_no_data()
                 await connection.tend()
         finally:

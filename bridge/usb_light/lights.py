@@ -143,7 +143,7 @@ class Lights:
         self._changed = asyncio.Event()
         self._lights: dict[bytes, tuple[str, Light]] = {}
         self._search_at = monotonic()
-        self._trouble = Recurring(_logger)
+        self._failures = Recurring(_logger)
         self._missing = f"no USB light is plugged in, waiting for one. If there is one: {HINT}"
 
     def show(self, look: Look) -> None:
@@ -185,7 +185,7 @@ class Lights:
         if not self._lights:
             problems = problems or [self._missing]
         if problems:
-            self._trouble.failed("; ".join(problems))
+            self._failures.failed("; ".join(problems))
         self._search_at = self._monotonic() + (self._timing.search if self._lights else self._timing.rewrite)
 
     def _found(self) -> Iterable[Found]:
@@ -210,7 +210,7 @@ class Lights:
                 self._close(light)
             return f"{name} is plugged in and cannot be used ({error}). {HINT}"
         self._lights[found[1].path] = name, light
-        self._trouble = Recurring(_logger)
+        self._failures = Recurring(_logger)
         _logger.info("showing on %s", name)
         return None
 
@@ -222,7 +222,7 @@ class Lights:
                 del self._lights[path]
                 self._close(light)
                 self._missing = f"{name} no longer answers: unplugged? Waiting for it to come back"
-                self._trouble.failed(self._missing)
+                self._failures.failed(self._missing)
                 self._search_at = min(self._search_at, self._monotonic() + self._timing.rewrite)
 
     def _close(self, light: Light) -> None:

@@ -24,13 +24,13 @@ class Metrics:
 
     def __init__(
         self,
-        standing: Standing,
+        status: Standing,
         publisher: Publisher,
         statistics: Statistics,
         findings: Callable[[], Iterable[Finding]],
     ) -> None:
         """`findings` gives the state of the PBX and its sources, as `3cx2mqtt check` prints it."""
-        self._standing = standing
+        self._status = status
         self._publisher = publisher
         self._statistics = statistics
         self._findings = findings
@@ -44,14 +44,14 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """Called by the registry for each scrape."""
-        yield _build(self._standing.pbx_version)
+        yield _build(self._status.pbx_version)
         yield from self._connections()
         yield from self._users()
         yield from self._sources()
         yield from self._polls()
 
     def _connections(self) -> Iterator[Metric]:
-        yield _gauge("pbx_online", "Whether the PBX answers (1) or not (0).", self._standing.pbx_online)
+        yield _gauge("pbx_online", "Whether the PBX answers (1) or not (0).", self._status.pbx_online)
         yield _gauge(
             "broker_connected",
             "Whether the broker is connected and has been brought up to date (1) or not (0).",
@@ -61,7 +61,7 @@ class Metrics:
         yield _counter("messages_published", "Messages sent to the broker.", self._statistics.messages)
 
     def _users(self) -> Iterator[Metric]:
-        users = self._standing.users()
+        users = self._status.users()
         states = Counter(user.state for user in users)
         by_state = GaugeMetricFamily(_name("users"), "Users that are published, by state.", labels=["state"])
         for state in State:
@@ -81,7 +81,7 @@ class Metrics:
             "Whether the source is enabled and its last read failed, though the PBX accepted the login (1).",
             labels=["source"],
         )
-        for report in self._standing.sources():
+        for report in self._status.sources():
             in_use.add_metric([report.name], report.in_use)
             fails.add_metric([report.name], report.name in failing)
         yield in_use

@@ -26,19 +26,19 @@ class Web:
     def __init__(
         self,
         settings: WebSettings,
-        standing: Standing,
+        status: Standing,
         publisher: Publisher,
         metrics: Metrics,
         rng: random.Random,
         timing: WebTiming = USUAL,
     ) -> None:
         self._settings = settings
-        self._standing = standing
+        self._status = status
         self._publisher = publisher
         self._metrics = metrics
         self._timing = timing
         self._backoff = Backoff(timing.first_retry, timing.longest_retry, rng)
-        self._trouble = Recurring(_logger)
+        self._failures = Recurring(_logger)
         self._pages: dict[str, Callable[[], web.Response]] = {
             "/healthz": self._healthz,
             "/readyz": self._readyz,
@@ -51,7 +51,7 @@ class Web:
             try:
                 await self._serve()
             except (OSError, ValueError) as error:  # ValueError: a name that no address can have
-                self._trouble.failed(
+                self._failures.failed(
                     f"web: cannot listen on {self._place} ({_reason(error)}), so metrics and probes are missing; "
                     "all else works. Give web.port or web.host another value, or stop the program that uses it",
                     logging.ERROR,
@@ -69,7 +69,7 @@ class Web:
         listener = await asyncio.get_running_loop().create_server(connections, self._settings.host, self._settings.port)
         try:
             self._backoff.reset()
-            self._trouble.recovered("web: listening again")
+            self._failures.recovered("web: listening again")
             _logger.info("http://%s serves /metrics, /healthz and /readyz", self._place)
             await asyncio.Event().wait()
         finally:
@@ -98,7 +98,7 @@ class Web:
     def _missing(self) -> Iterator[tuple[str, str]]:
         if not self._publisher.in_step:
             yield "broker", "not connected, or not in sync yet"
-        if not self._standing.pbx_online:
+        if not self._status.pbx_online:
             yield "pbx", "does not answer, or refuses the login"
 
     def _show_metrics(self) -> web.Response:

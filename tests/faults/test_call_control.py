@@ -16,7 +16,7 @@ from aiohttp import web
 from bridge.domain.model import CallStatus, State
 from bridge.engine.engine import ACTIVE_CALLS, CALL_CONTROL, USERS
 from bridge.simulator import SimulatedPbx
-from bridge.simulator.pbx import Intercept
+from bridge.simulator.state import Intercept
 from bridge.sources.threecx.client.http import MAX_BODY
 from tests.faults.calls import told
 from tests.faults.conftest import Configure, Note

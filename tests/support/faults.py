@@ -18,7 +18,7 @@ from aiohttp import web
 from bridge.domain.clock import Clock
 from bridge.runtime.bridge import Bridge
 from bridge.simulator import SimulatedPbx
-from bridge.simulator.pbx import Intercept
+from bridge.simulator.state import Intercept
 from bridge.sources.threecx.client.login_backoff import LoginBackoff
 from tests.support.beside import beside
 from tests.support.bridges import Hasty, read_config
