@@ -202,13 +202,13 @@ async def test_a_running_bridge_with_another_configuration_is_a_warning(
     async with running(path):
         await subscriber.until_latest("3cx/bridge/state", "online")
         write_config(tmp_path, pbx, "http://127.0.0.1:1", broker.port, source='interval: 5s, filter: "Nope eq 1"')
-        told = the(await check(path), Verdict.WARN)
-        assert told.about == "bridge"
+        different = the(await check(path), Verdict.WARN)
+        assert different.about == "bridge"
         assert (
             "another configuration (pbx.url, sources.monitor_status.filter, sources.monitor_status.interval)"
-        ) in told.message
+        ) in different.message
         found, findings = await users(read_config(path))
-        assert (len(found), findings) == (3, [told])
+        assert (len(found), findings) == (3, [different])
 
 
 async def test_failures_of_the_running_bridge_are_reported(

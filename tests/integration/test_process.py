@@ -103,23 +103,23 @@ async def test_systemd_is_notified_of_the_start_of_reloads_and_of_the_end(tmp_pa
     with Listener(tmp_path / "notify") as systemd:
         environ = systemd.environ | {"WATCHDOG_USEC": "1000000"}
         async with BridgeProcess.start(config, environ) as bridge:
-            heard = await systemd.until(lambda new: any("no broker: cannot connect" in line for line in new))
-            assert heard[0] == "READY=1"
+            lines = await systemd.until(lambda new: any("no broker: cannot connect" in line for line in new))
+            assert lines[0] == "READY=1"
             await systemd.until_line("WATCHDOG=1")
 
             config.write_text(config.read_text() + "\nnonsense: 1\n")
             bridge.hang_up()
-            heard = await systemd.until_line("READY=1")
-            assert heard.index("RELOADING=1") < heard.index("READY=1")
+            lines = await systemd.until_line("READY=1")
+            assert lines.index("RELOADING=1") < lines.index("READY=1")
             await bridge.says("not reloaded, the running configuration stays")
             await systemd.until(lambda new: any(line.endswith(REFUSED) for line in new))
 
             write_config(tmp_path, pbx, dead, free_port())
             bridge.hang_up()
-            heard = await systemd.until_line("READY=1")
-            assert heard.index("RELOADING=1") < heard.index("READY=1")
-            heard = await systemd.until(lambda new: any(line.startswith("STATUS=") for line in new))
-            assert not any(REFUSED in line for line in heard)
+            lines = await systemd.until_line("READY=1")
+            assert lines.index("RELOADING=1") < lines.index("READY=1")
+            lines = await systemd.until(lambda new: any(line.startswith("STATUS=") for line in new))
+            assert not any(REFUSED in line for line in lines)
             await systemd.until_line("WATCHDOG=1")
 
             assert await bridge.signal(signal.SIGTERM) == 0

@@ -98,8 +98,8 @@ async def test_a_removed_light_gets_its_farewell_and_the_others_none(
         bridge.hang_up()
         await subscriber.until(lambda: '"on":false' in subscriber.latest["wled/hall/api"].replace(" ", ""))
         await subscriber.until(lambda: "3cx/lights/table/state" in subscriber.latest)
-        told = [payload for topic, payload, _ in subscriber.log[seen:] if topic == "wled/desk/api"]
-        assert not [payload for payload in told if '"on":false' in payload.replace(" ", "")]
+        commands = [payload for topic, payload, _ in subscriber.log[seen:] if topic == "wled/desk/api"]
+        assert not [payload for payload in commands if '"on":false' in payload.replace(" ", "")]
 
 
 @pytest.mark.parametrize("removed_by", [1, 2])

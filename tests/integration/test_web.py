@@ -130,7 +130,7 @@ async def test_the_numbers_follow_what_happens(
         assert (await pages.values())["threecx2mqtt_users_busy",] == 0
 
 
-async def test_a_source_that_the_pbx_closes_shows(
+async def test_a_source_that_the_pbx_forbids_is_shown_as_failing(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber, pages: Pages
 ) -> None:
     async with running(write_config(tmp_path, pbx, url, broker.port, more=pages.option, source="enabled: true")):
@@ -188,7 +188,7 @@ async def test_a_reload_opens_moves_and_closes_it(
         assert "ERROR" not in bridge.log()
 
 
-async def test_an_address_for_everybody_is_pointed_out(
+async def test_an_address_open_to_the_network_is_a_warning(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, pages: Pages
 ) -> None:
     wide = pages.option.replace("port:", "host: 0.0.0.0, port:")

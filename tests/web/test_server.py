@@ -165,7 +165,6 @@ async def test_a_request_that_never_ends_is_cut_off(clock: FakeClock) -> None:
 
 async def test_connections_over_the_limit_are_closed_and_do_no_harm(site: Site) -> None:
     crowd = [await asyncio.open_connection("127.0.0.1", site.port) for _ in range(MOST_CONNECTIONS)]
-    await asyncio.sleep(0)
     with suppress(ConnectionError):
         assert await site.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n") == b""
     for _, writer in crowd:
@@ -175,6 +174,19 @@ async def test_connections_over_the_limit_are_closed_and_do_no_harm(site: Site) 
             with suppress(ConnectionError, IndexError):
                 assert (await site.ask("/healthz"))[0] == 200
                 break
+
+
+async def test_the_limit_holds_for_connections_that_come_at_once(site: Site) -> None:
+    count = MOST_CONNECTIONS + 10
+    crowd = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", site.port) for _ in range(count)))
+    ends = [asyncio.ensure_future(reader.read()) for reader, _ in crowd]
+    async with asyncio.timeout(limit(5)):
+        while sum(end.done() for end in ends) < 10:
+            await asyncio.sleep(0.01)
+    assert sum(end.done() for end in ends) == 10
+    for _, writer in crowd:
+        writer.close()
+    await asyncio.gather(*ends, return_exceptions=True)
 
 
 async def test_an_error_in_a_page_shows_in_the_log_alone(
