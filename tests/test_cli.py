@@ -3,8 +3,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -14,6 +12,7 @@ import pytest
 import bridge
 from bridge import commands
 from bridge.cli import COMMANDS, main
+from tests.support.bridges import started
 from tests.support.limits import limit
 
 
@@ -80,20 +79,6 @@ def test_a_missing_configuration_ends_with_78(
     monkeypatch.delenv("THREECX2MQTT_CONFIG")
     assert main(["run"]) == 78
     assert "config.yaml:1 pbx.url: is required" in capsys.readouterr().err
-
-
-@asynccontextmanager
-async def started(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The program as a process, which does not outlive the block whatever happens there."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge", *arguments), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
 
 
 async def line_of(process: asyncio.subprocess.Process) -> str:

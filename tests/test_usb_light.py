@@ -5,7 +5,6 @@ import logging
 import os
 import random
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -28,7 +27,7 @@ from bridge.usb_light.lights import HINT, Library, Lights, UsbMissing, phases
 from bridge.usb_light.timing import USUAL, UsbTiming
 from tests.integration.test_broker import old_broker
 from tests.support.beside import beside
-from tests.support.bridges import Hasty
+from tests.support.bridges import Hasty, started
 from tests.support.limits import limit
 from tests.support.mosquitto import Mosquitto, free_port, with_passwords
 from tests.support.subscriber import Subscriber
@@ -493,30 +492,30 @@ class TestCommand:
         monkeypatch.setattr(agent, "main", asked.append)
         return asked
 
-    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bridge", "usb-light", *arguments), stderr=subprocess.PIPE
-        )
-
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     async def test_a_signal_ends_it_with_0(self, number: signal.Signals, broker: Mosquitto) -> None:
-        process = await self.start("--host", "127.0.0.1", "--port", str(broker.port), "--user", "101")
-        assert process.stderr is not None
-        async with asyncio.timeout(limit(30)):
-            while b"connected to" not in await process.stderr.readline():
-                assert not process.stderr.at_eof()
-        process.send_signal(number)
-        assert await asyncio.wait_for(process.wait(), limit(5)) == 0
-        assert b"Traceback" not in await process.stderr.read()
+        async with started("usb-light", "--host", "127.0.0.1", "--port", str(broker.port), "--user", "101") as process:
+            await self.printed(process, b"connected to")
+            await self.ends_well(process, number)
 
     async def test_a_signal_ends_it_while_there_is_no_broker(self) -> None:
-        process = await self.start("--host", "127.0.0.1", "--port", str(free_port()), "--user", "101")
+        async with started("usb-light", "--host", "127.0.0.1", "--port", str(free_port()), "--user", "101") as process:
+            await self.printed(process, b"cannot connect")
+            await self.ends_well(process, signal.SIGTERM)
+
+    async def printed(self, process: asyncio.subprocess.Process, text: bytes) -> None:
+        """Wait until it has logged `text`."""
         assert process.stderr is not None
         async with asyncio.timeout(limit(30)):
-            while b"cannot connect" not in await process.stderr.readline():
+            while text not in await process.stderr.readline():
                 assert not process.stderr.at_eof()
-        process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), limit(5)) == 0
+
+    async def ends_well(self, process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+        process.send_signal(number)
+        async with asyncio.timeout(limit(5)):
+            _, errors = await process.communicate()
+        assert process.returncode == 0
+        assert b"Traceback" not in errors
 
     @pytest.mark.parametrize(
         ("arguments", "message"),

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from bridge.commands import check as check_command
 from bridge.commands.users import as_table, users
 from bridge.domain.finding import Finding, Verdict, gravest
 from bridge.simulator import SimulatedPbx
-from tests.support.bridges import read_config, running, write_config
+from tests.support.bridges import read_config, running, started, write_config
 from tests.support.limits import limit
 from tests.support.mosquitto import Mosquitto, free_port, with_passwords, with_rules
 from tests.support.subscriber import Subscriber
@@ -41,10 +39,8 @@ def the(findings: list[Finding], verdict: Verdict) -> Finding:
 
 async def command(*arguments: str | Path) -> tuple[int | None, str, str]:
     """Run `3cx2mqtt` with these arguments; gives exit code, output and errors."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge", *map(str, arguments)), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    output, errors = await asyncio.wait_for(process.communicate(), limit(30))
+    async with started(*arguments) as process, asyncio.timeout(limit(30)):
+        output, errors = await process.communicate()
     return process.returncode, output.decode(), errors.decode()
 
 

@@ -93,6 +93,22 @@ async def running(path: Path, state_directory: Path | None = None, timing: Timin
         yield
 
 
+@asynccontextmanager
+async def started(*arguments: str | Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`3cx2mqtt` with these arguments as a process, which does not outlive the block whatever happens there."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bridge", *map(str, arguments)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
 class BridgeProcess:
     """`3cx2mqtt run` as a process."""
 
