@@ -200,7 +200,7 @@ def _at_once(function: Callable[..., object], *arguments: object) -> Callable[[]
 @asynccontextmanager
 async def _life(day: Day, books: Books) -> AsyncIterator[None]:
     """People call, answer and go away for the length of the block."""
-    async with beside(live(day.pbx, rng=day.life, pause=(0.1, 0.4), tell=books.note_life)):
+    async with beside(live(day.pbx, rng=day.life, pause=(0.1, 0.4), report=books.note_life)):
         yield
 
 

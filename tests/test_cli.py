@@ -1,13 +1,19 @@
 import asyncio
 import re
 import signal
+import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 
 import bridge
-from bridge.cli import main
+from bridge import commands
+from bridge.cli import COMMANDS, main
+from tests.support.bridges import started
+from tests.support.limits import limit
 
 
 @pytest.mark.parametrize(
@@ -28,10 +34,36 @@ def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFix
     assert "usage: 3cx2mqtt" in capsys.readouterr().err
 
 
-def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--version"])
     assert capsys.readouterr().out == f"3cx2mqtt {bridge.__version__}\n"
+
+
+def test_every_module_with_a_command_has_its_row_in_the_table() -> None:
+    names = {module.name for module in iter_modules(commands.__path__)}
+    with_main = {name for name in names if hasattr(import_module(f"bridge.commands.{name}"), "main")}
+    assert {row.module for row in COMMANDS.values()} == with_main
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: 3cx2mqtt {command} ")
+
+
+def test_the_overview_imports_no_command() -> None:
+    program = (
+        "import sys\nfrom bridge.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print([name for name in sys.modules if name.startswith(('bridge.commands', 'aiohttp', 'paho'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    *overview, imported = done.stdout.splitlines()
+    assert imported == "[]"
+    assert [line.split()[0] for line in overview if re.match(r" {4}\S", line)][: len(COMMANDS)] == list(COMMANDS)
 
 
 def test_a_missing_configuration_ends_with_78(
@@ -49,35 +81,46 @@ def test_a_missing_configuration_ends_with_78(
     assert "config.yaml:1 pbx.url: is required" in capsys.readouterr().err
 
 
-async def test_the_simulator_says_how_to_use_it() -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge", "simulate", "--users", "3", "--rows", "official"),
-        stdout=asyncio.subprocess.PIPE,
-    )
+async def line_of(process: asyncio.subprocess.Process) -> str:
+    """The next line that it prints; fails where it has ended instead."""
     assert process.stdout is not None
-    lines = [(await asyncio.wait_for(process.stdout.readline(), 20)).decode() for _ in range(8)]
-    assert re.match(r"A simulated 3CX 20.0.8 with 3 people is at http://127.0.0.1:\d+", lines[0])
-    assert "  client_secret: simulated-key\n" in lines
+    line = (await process.stdout.readline()).decode()
+    assert line, "the program has ended"
+    return line
+
+
+async def ends_well(process: asyncio.subprocess.Process) -> None:
+    """As Ctrl-C ends it: soon, with 0, and without an error message."""
     process.send_signal(signal.SIGINT)
-    assert await asyncio.wait_for(process.wait(), 10) == 0
+    async with asyncio.timeout(limit(10)):
+        _, errors = await process.communicate()
+    assert (process.returncode, errors.decode()) == (0, "")
 
 
-async def test_the_demo_shows_users_changing() -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge", "demo"), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
+async def test_the_simulator_says_how_to_use_it() -> None:
+    async with started("simulate", "--users", "3", "--rows", "official") as process:
+        async with asyncio.timeout(limit(20)):
+            lines = [await line_of(process) for _ in range(8)]
+        assert re.match(r"A simulated 3CX 20.0.8 with 3 people is at http://127.0.0.1:\d+", lines[0])
+        assert "  client_secret: simulated-key\n" in lines
+        await ends_well(process)
+
+
+async def test_the_demo_shows_users_changing_and_ends_though_a_client_is_connected() -> None:
     seen: dict[str, list[str]] = {}
     text = ""
-    async with asyncio.timeout(40):
-        while not any(len(states) > 1 for states in seen.values()):
-            line = (await process.stdout.readline()).decode()
-            text += line
-            if match := re.match(r"  \d\d:\d\d:\d\d  (3cx/users/\d+/state) +(\w+)", line):
-                seen.setdefault(match[1], []).append(match[2])
-    assert len(seen) == 8
-    assert re.search(r"mosquitto_sub -h 127.0.0.1 -p \d+ -v -t '3cx/#'", text)
-    process.send_signal(signal.SIGINT)
-    assert await asyncio.wait_for(process.wait(), 10) == 0
-    assert (await process.stderr.read()).decode() == ""
+    async with started("demo") as process:
+        async with asyncio.timeout(limit(40)):
+            while not any(len(states) > 1 for states in seen.values()):
+                line = await line_of(process)
+                text += line
+                if match := re.match(r"  \d\d:\d\d:\d\d  (3cx/users/\d+/state) +(\w+)", line):
+                    seen.setdefault(match[1], []).append(match[2])
+        assert len(seen) == 8
+        hint = re.search(r"mosquitto_sub -h 127.0.0.1 -p (\d+) -v -t '3cx/#'", text)
+        assert hint
+        _, client = await asyncio.open_connection("127.0.0.1", int(hint[1]))
+        try:
+            await ends_well(process)
+        finally:
+            client.close()

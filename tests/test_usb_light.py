@@ -5,12 +5,12 @@ import logging
 import os
 import random
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,21 @@ import pytest_asyncio
 from bridge.cli import main
 from bridge.domain.light import OFF, Color, Look, color
 from bridge.domain.model import State
-from bridge.usb_light import agent, lights
+from bridge.usb_light import agent
 from bridge.usb_light.following import Following, looks
 from bridge.usb_light.lights import HINT, Library, Lights, UsbMissing, phases
+from bridge.usb_light.timing import USUAL, UsbTiming
 from tests.integration.test_broker import old_broker
 from tests.support.beside import beside
-from tests.support.bridges import Hasty
+from tests.support.bridges import Hasty, started
+from tests.support.limits import limit
 from tests.support.mosquitto import Mosquitto, free_port, with_passwords
 from tests.support.subscriber import Subscriber
 from tests.support.usb import Device, Usb, blink1, fit_statusb, flag, omega
+
+QUICK = UsbTiming(phase=0.05, apart=0.01, rewrite=0.05, no_data=0.2)
+RARE = replace(QUICK, rewrite=60.0)
+"""Nothing is written again within a test."""
 
 LOOKS = looks({}, 100, blink_busy=False)
 RED = Look(color("red"))
@@ -57,33 +63,30 @@ OMEGA_AWAKE = kuando(bytes([0x8F]))
 
 @pytest_asyncio.fixture
 async def usb(monkeypatch: pytest.MonkeyPatch) -> Usb:
-    """Empty. Where the program waits for seconds, the tests wait for hundredths."""
-    monkeypatch.setattr(lights, "AGAIN", 0.05)
-    monkeypatch.setattr(lights, "APART", 0.01)
-    monkeypatch.setattr(lights, "PHASE", 0.05)
+    """Without a device."""
     return Usb(monkeypatch)
 
 
 @asynccontextmanager
-async def lit(look: Look, *serials: str) -> AsyncIterator[Lights]:
+async def lit(look: Look, *serials: str, timing: UsbTiming = QUICK) -> AsyncIterator[Lights]:
     """Lights in the test's own loop, switched off at the end."""
-    shown = Lights(Library(), time.monotonic, serials)
+    shown = Lights(Library(), time.monotonic, serials, timing)
     shown.show(look)
     life = asyncio.create_task(shown.run())
     try:
         yield shown
     finally:
         shown.stop()
-        await asyncio.wait_for(life, 10)
+        await asyncio.wait_for(life, limit(10))
 
 
 def warnings(log: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in log.records if record.levelno >= logging.WARNING]
 
 
-async def told(log: pytest.LogCaptureFixture, text: str) -> None:
+async def logged(log: pytest.LogCaptureFixture, text: str) -> None:
     """Wait until the log holds `text`."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(limit(10)):
         while text not in log.text:
             await asyncio.sleep(0.01)
 
@@ -94,8 +97,8 @@ class TestFollowing:
 
     def online(self) -> Following:
         following = self.following()
-        following.hear("3cx/bridge/state", b"online")
-        following.hear("3cx/bridge/pbx", b"online")
+        following.receive("3cx/bridge/state", b"online")
+        following.receive("3cx/bridge/pbx", b"online")
         return following
 
     def test_three_topics_are_all_it_needs(self) -> None:
@@ -104,34 +107,34 @@ class TestFollowing:
     @pytest.mark.parametrize("state", list(State))
     def test_the_user_s_state_shows(self, state: State) -> None:
         following = self.online()
-        following.hear("3cx/users/101/state", state.encode())
+        following.receive("3cx/users/101/state", state.encode())
         assert following.state is state
         assert following.look == LOOKS[state]
 
     @pytest.mark.parametrize("topic", ["3cx/bridge/state", "3cx/bridge/pbx"])
     @pytest.mark.parametrize("payload", [b"offline", b"", b"\xff"])
-    def test_nothing_is_believed_while_bridge_or_pbx_are_not_online(self, topic: str, payload: bytes) -> None:
+    def test_the_state_is_unknown_while_bridge_or_pbx_are_not_online(self, topic: str, payload: bytes) -> None:
         following = self.online()
-        following.hear("3cx/users/101/state", b"available")
-        following.hear(topic, payload)
+        following.receive("3cx/users/101/state", b"available")
+        following.receive(topic, payload)
         assert following.look == LOOKS[State.UNKNOWN]
-        following.hear(topic, b"online")
+        following.receive(topic, b"online")
         assert following.look == LOOKS[State.AVAILABLE]
 
     @pytest.mark.parametrize("payload", [b"", b"dancing", b"\xff"])
-    def test_a_cleared_topic_and_a_new_word_are_unknown(self, payload: bytes) -> None:
+    def test_a_cleared_topic_and_a_state_of_a_newer_bridge_are_unknown(self, payload: bytes) -> None:
         following = self.online()
-        following.hear("3cx/users/101/state", b"available")
-        following.hear("3cx/users/101/state", payload)
+        following.receive("3cx/users/101/state", b"available")
+        following.receive("3cx/users/101/state", payload)
         assert following.state is State.UNKNOWN
 
-    def test_with_the_connection_goes_what_it_told(self) -> None:
+    def test_a_lost_connection_makes_everything_unknown(self) -> None:
         following = self.online()
-        following.hear("3cx/users/101/state", b"available")
-        assert following.silent == ()
+        following.receive("3cx/users/101/state", b"available")
+        assert following.missing == ()
         following.forget()
         assert following.state is State.UNKNOWN
-        assert following.silent == following.topics
+        assert following.missing == following.topics
 
     def test_the_palette(self) -> None:
         assert {
@@ -163,14 +166,14 @@ class TestFollowing:
 
     def test_what_blinks_does_so_once_a_second(self) -> None:
         assert phases(Look(color("red"), blink=True)) == ((Look(color("red"), blink=True), 0.5), (OFF, 0.5))
-        assert phases(RED) == ((RED, lights.AGAIN),)
+        assert phases(RED) == ((RED, USUAL.rewrite),)
 
     def test_no_light_is_written_to_more_often_than_three_flashes_a_second_allow(self) -> None:
-        assert 1 / (2 * lights.APART) < 3
+        assert 1 / (2 * USUAL.apart) < 3
 
 
 class TestLights:
-    async def test_every_light_shows_what_it_is_told_and_goes_off_at_the_end(self, usb: Usb) -> None:
+    async def test_every_light_shows_the_look_and_goes_off_at_the_end(self, usb: Usb) -> None:
         one, other, serial = flag(), blink1(), fit_statusb()
         usb.plug(one, other)
         usb.plug(serial, serial=True)
@@ -192,13 +195,10 @@ class TestLights:
             await usb.until(lambda: len(light.written) >= 5)
         assert light.written[:5] == [FLAG_RED, FLAG_OFF, FLAG_RED, FLAG_OFF, FLAG_RED]
 
-    async def test_a_change_shows_at_once_though_nothing_else_is_due(
-        self, usb: Usb, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(lights, "AGAIN", 60.0)
+    async def test_a_change_shows_at_once_though_nothing_else_is_due(self, usb: Usb) -> None:
         light = flag()
         usb.plug(light)
-        async with lit(RED) as shown:
+        async with lit(RED, timing=RARE) as shown:
             await usb.until_last(light, FLAG_RED)
             shown.show(GREEN)
             await usb.until_last(light, FLAG_GREEN)
@@ -222,19 +222,18 @@ class TestLights:
     async def test_the_library_s_own_keep_alives_run_in_our_loop(
         self, usb: Usb, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(lights, "AGAIN", 60.0)
         monkeypatch.setattr(busylight_core.BusylightOmega, "REFRESH_INTERVAL", 0.02)
         light = omega()
         usb.plug(light)
-        async with lit(RED):
+        async with lit(RED, timing=RARE):
             await usb.until(lambda: len(light.written) >= 5)
         assert light.written[:5] == [OMEGA_RED, *[OMEGA_AWAKE] * 4]
         assert light.written[-1] == OMEGA_OFF
 
     def test_lights_are_written_to_often_enough_to_stay_awake(self) -> None:
-        assert lights.AGAIN < busylight_core.BusylightOmega.KEEPALIVE_INTERVAL / 2
+        assert USUAL.rewrite < busylight_core.BusylightOmega.KEEPALIVE_INTERVAL / 2
 
-    async def test_a_light_that_comes_back_shows_what_is_so_now(
+    async def test_a_light_that_comes_back_shows_the_current_look(
         self, usb: Usb, caplog: pytest.LogCaptureFixture
     ) -> None:
         light = flag("7")
@@ -248,9 +247,7 @@ class TestLights:
             await usb.until(lambda: usb.searches > searched + 3)
             usb.plug(light)
             await usb.until_last(light, FLAG_GREEN)
-            assert warnings(caplog) == [
-                "Luxafor Flag (7) does not answer any more: unplugged? Waiting for it to come back"
-            ]
+            assert warnings(caplog) == ["Luxafor Flag (7) no longer answers: unplugged? Waiting for it to come back"]
             usb.unplug(light)
             usb.plug(light)  # too quick for a look at what is there, and yet the old handle is dead
             written = len(light.written)
@@ -269,7 +266,9 @@ class TestLights:
             usb.plug(gone)
             await usb.until_last(gone, FLAG_GREEN)
 
-    async def test_no_light_is_told_once_and_waited_for(self, usb: Usb, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_a_missing_light_is_reported_once_and_waited_for(
+        self, usb: Usb, caplog: pytest.LogCaptureFixture
+    ) -> None:
         async with lit(RED):
             await usb.until(lambda: usb.searches > 3)
             assert warnings(caplog) == [f"no USB light is plugged in, waiting for one. If there is one: {HINT}"]
@@ -277,22 +276,22 @@ class TestLights:
             usb.plug(light)
             await usb.until_last(light, FLAG_RED)
 
-    async def test_a_light_that_may_not_be_used_is_told_once_and_tried_again(
+    async def test_a_light_that_may_not_be_used_is_reported_once_and_tried_again(
         self, usb: Usb, caplog: pytest.LogCaptureFixture
     ) -> None:
-        locked, deaf = flag("1"), flag("2")
-        locked.allowed, deaf.deaf = False, True
-        usb.plug(locked, deaf)
+        locked, broken = flag("1"), flag("2")
+        locked.allowed, broken.broken = False, True
+        usb.plug(locked, broken)
         async with lit(RED):
             await usb.until(lambda: usb.searches > 3)
             (warning,) = warnings(caplog)
             assert f"Luxafor Flag (1) is plugged in and cannot be used (open failed). {HINT}" in warning
             assert "Luxafor Flag (2) is plugged in and cannot be used" in warning
-            locked.allowed, deaf.deaf = True, False
+            locked.allowed, broken.broken = True, False
             await usb.until_last(locked, FLAG_RED)
-            await usb.until_last(deaf, FLAG_RED)
+            await usb.until_last(broken, FLAG_RED)
 
-    async def test_devices_that_the_library_trips_over_do_no_harm(self, usb: Usb) -> None:
+    async def test_devices_that_the_library_fails_on_do_no_harm(self, usb: Usb) -> None:
         nameless: Any = flag()
         nameless.product_string = None  # so some systems tell of a device that may not be opened
         usb.plug(nameless)
@@ -308,7 +307,7 @@ class TestLights:
             (Device(0x20A0, 0x42DA), bytes([0, 7])),
         ],
     )
-    async def test_a_light_without_shades_is_not_dark_where_it_should_be_dim(
+    async def test_a_light_without_shades_is_lit_where_it_should_be_dim(
         self, usb: Usb, device: Device, white: bytes
     ) -> None:
         usb.plug(device)
@@ -324,9 +323,9 @@ def settings(port: int, **more: Any) -> agent.Settings:
 
 
 @asynccontextmanager
-async def following(wanted: agent.Settings) -> AsyncIterator[None]:
+async def following(wanted: agent.Settings, timing: UsbTiming = QUICK) -> AsyncIterator[None]:
     """The agent, for the length of the block; ended as SIGTERM ends it."""
-    async with beside(agent.run(wanted, Library(), Hasty())):
+    async with beside(agent.run(wanted, Library(), Hasty(), timing)):
         yield
 
 
@@ -337,10 +336,6 @@ async def publish(subscriber: Subscriber, **payloads: str) -> None:
 
 
 class TestAgent:
-    @pytest.fixture(autouse=True)
-    def quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(agent, "SILENCE", 0.2)
-
     async def test_a_light_follows_its_user(self, usb: Usb, broker: Mosquitto, subscriber: Subscriber) -> None:
         light = flag()
         usb.plug(light)
@@ -367,19 +362,18 @@ class TestAgent:
     async def test_a_kuando_light_is_kept_awake_by_the_agent(
         self, usb: Usb, broker: Mosquitto, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(lights, "AGAIN", 60.0)
         monkeypatch.setattr(busylight_core.BusylightOmega, "REFRESH_INTERVAL", 0.02)
         light = omega()
         usb.plug(light)
         await publish(subscriber, bridge="online", pbx="online", user="on_call")
-        async with following(settings(broker.port)):
+        async with following(settings(broker.port), RARE):
             await usb.until(lambda: OMEGA_RED in light.written)
             written = len(light.written)
             await usb.until(lambda: len(light.written) > written + 4)
             assert light.written[-1] == OMEGA_AWAKE
         assert light.written[-1] == OMEGA_OFF
 
-    async def test_without_a_broker_nothing_is_known_and_it_is_told_once(
+    async def test_without_a_broker_nothing_is_known_and_that_is_reported_once(
         self, usb: Usb, broker: Mosquitto, subscriber: Subscriber, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.DEBUG, "bridge")
@@ -395,10 +389,10 @@ class TestAgent:
             async with Subscriber(broker.port) as later:
                 await publish(later, bridge="online", pbx="online", user="on_call")
                 await usb.until_last(light, FLAG_RED)
-        assert "the broker is back" in caplog.text
+        assert "MQTT broker reachable again" in caplog.text
         assert len(warnings(caplog)) == len(set(warnings(caplog))) <= 2
 
-    async def test_a_broker_without_mqtt_5_is_spoken_to_in_3_1_1(
+    async def test_a_broker_without_mqtt_5_is_used_with_3_1_1(
         self, usb: Usb, broker: Mosquitto, subscriber: Subscriber
     ) -> None:
         light = flag()
@@ -415,13 +409,13 @@ class TestAgent:
         usb.plug(light)
         await publish(subscriber, bridge="online", pbx="online")
         async with following(settings(broker.port)):
-            await told(caplog, "nothing is heard of")
+            await logged(caplog, "no message on")
             await publish(subscriber, user="available")
             await usb.until_last(light, FLAG_GREEN)
             await broker.stop()
             await usb.until_last(light, FLAG_DIM)
 
-    async def test_a_login_that_is_refused_is_told_with_the_option_to_mend(
+    async def test_a_refused_login_is_reported_with_the_option_to_fix(
         self, usb: Usb, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         folder = tmp_path / "strict"
@@ -435,7 +429,7 @@ class TestAgent:
             assert "refused the login of 'light-101'" in warning
             assert "check --username and the password" in warning
 
-    async def test_topics_that_say_nothing_are_told(
+    async def test_topics_without_a_message_are_reported(
         self, usb: Usb, broker: Mosquitto, subscriber: Subscriber, caplog: pytest.LogCaptureFixture
     ) -> None:
         usb.plug(flag())
@@ -443,35 +437,34 @@ class TestAgent:
         async with following(settings(broker.port)):
             await usb.until(lambda: bool(warnings(caplog)))
         (warning,) = warnings(caplog)
-        assert warning.startswith("nothing is heard of 3cx/users/101/state: is it published")
+        assert warning.startswith("no message on 3cx/users/101/state: is it published")
 
-    async def test_a_light_that_hangs_holds_up_neither_mqtt_nor_the_end(
-        self, usb: Usb, broker: Mosquitto, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    async def test_a_light_that_hangs_blocks_neither_mqtt_nor_the_end(
+        self, usb: Usb, broker: Mosquitto, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(agent, "FAREWELL", 0.1)
         caplog.set_level(logging.INFO, "bridge")
         hanging, free = threading.Event(), threading.Event()
 
         def hang() -> None:
             hanging.set()
             usb.happened()
-            free.wait(10)
+            free.wait(limit(10))
 
         usb.on_write = hang
         light = flag()
         usb.plug(light)
         try:
-            async with asyncio.timeout(5):
-                async with following(settings(broker.port)):
+            async with asyncio.timeout(limit(5)):
+                async with following(settings(broker.port), replace(QUICK, farewell=0.1)):
                     await usb.until(hanging.is_set)
-                    await told(caplog, "nothing is heard of")
-            assert "a USB light hangs" in caplog.text
+                    await logged(caplog, "no message on")
+            assert "a USB light does not react" in caplog.text
         finally:
             usb.on_write = lambda: None
             free.set()
             await usb.until_last(light, FLAG_OFF)
 
-    async def test_a_fault_in_the_lights_ends_the_agent(
+    async def test_an_internal_error_in_the_lights_ends_the_agent(
         self, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def broken(*_: object) -> None:
@@ -499,33 +492,33 @@ class TestCommand:
         monkeypatch.setattr(agent, "main", asked.append)
         return asked
 
-    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bridge", "usb-light", *arguments), stderr=subprocess.PIPE
-        )
-
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     async def test_a_signal_ends_it_with_0(self, number: signal.Signals, broker: Mosquitto) -> None:
-        process = await self.start("--host", "127.0.0.1", "--port", str(broker.port), "--user", "101")
-        assert process.stderr is not None
-        async with asyncio.timeout(30):
-            while b"connected to" not in await process.stderr.readline():
-                assert not process.stderr.at_eof()
-        process.send_signal(number)
-        assert await asyncio.wait_for(process.wait(), 5) == 0
-        assert b"Traceback" not in await process.stderr.read()
+        async with started("usb-light", "--host", "127.0.0.1", "--port", str(broker.port), "--user", "101") as process:
+            await self.printed(process, b"connected to")
+            await self.ends_well(process, number)
 
     async def test_a_signal_ends_it_while_there_is_no_broker(self) -> None:
-        process = await self.start("--host", "127.0.0.1", "--port", str(free_port()), "--user", "101")
+        async with started("usb-light", "--host", "127.0.0.1", "--port", str(free_port()), "--user", "101") as process:
+            await self.printed(process, b"cannot connect")
+            await self.ends_well(process, signal.SIGTERM)
+
+    async def printed(self, process: asyncio.subprocess.Process, text: bytes) -> None:
+        """Wait until it has logged `text`."""
         assert process.stderr is not None
-        async with asyncio.timeout(30):
-            while b"cannot connect" not in await process.stderr.readline():
+        async with asyncio.timeout(limit(30)):
+            while text not in await process.stderr.readline():
                 assert not process.stderr.at_eof()
-        process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 5) == 0
+
+    async def ends_well(self, process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+        process.send_signal(number)
+        async with asyncio.timeout(limit(5)):
+            _, errors = await process.communicate()
+        assert process.returncode == 0
+        assert b"Traceback" not in errors
 
     @pytest.mark.parametrize(
-        ("arguments", "told"),
+        ("arguments", "message"),
         [
             (["--host", "broker"], "--host and --user are required"),
             (["--user", "101"], "--host and --user are required"),
@@ -541,13 +534,15 @@ class TestCommand:
             (["--list", "--udev-rules"], "not allowed"),
         ],
     )
-    def test_wrong_usage_ends_with_2(self, arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_wrong_usage_ends_with_2(
+        self, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         with pytest.raises(SystemExit) as caught:
             main(["usb-light", *arguments])
         assert caught.value.code == 2
-        assert told in capsys.readouterr().err
+        assert message in capsys.readouterr().err
 
-    def test_the_command_line_says_what_to_do(self, asked: list[agent.Settings], tmp_path: Path) -> None:
+    def test_the_options_become_settings(self, asked: list[agent.Settings], tmp_path: Path) -> None:
         secret = tmp_path / "password"
         secret.write_text("geheim\n")
         arguments = ["--host", "broker", "--user", "101", "--base-topic", "office/3cx", "--username", "light-101"]

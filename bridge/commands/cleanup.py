@@ -1,59 +1,106 @@
 """The command `cleanup`: clears every retained topic that a bridge owns, once it is no longer wanted."""
 
+import argparse
 import asyncio
+import sys
 from collections.abc import Iterable, Sequence
 
+from bridge.commands import arguments
 from bridge.config import Config
 from bridge.domain.message import Message
 from bridge.errors import BridgeError
+from bridge.log import harmless
 from bridge.mqtt.oneshot_client import NoAnswer, OneshotClient, Silence, visiting
 from bridge.mqtt.retained import RetainedTopics
 from bridge.topics import Topics
 
-MOMENT = 1.0
-"""Seconds between a device's discovery and its states: Home Assistant complains of empty states of a living entity."""
+PAUSE = 1.0
+"""Seconds between clearing discovery and clearing states: Home Assistant logs errors for empty states of an entity
+that it has not removed yet.
+"""
 
-_AT_ONCE = 500
+_BATCH = 500
+"""So many messages are published before their acknowledgements are awaited."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    arguments.add_configuration(parser)
+    parser.add_argument(
+        "--pbx-name", type=arguments.pbx_name, metavar="OLD", help="an earlier pbx.name; default: the configured one"
+    )
+    parser.add_argument("--base-topic", type=arguments.topic, metavar="OLD", help="an earlier mqtt.base_topic")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def main(options: argparse.Namespace) -> int:
+    """List the topics, ask, and clear them."""
+    settings = arguments.load_configuration(options)
+    own = settings.topics
+    topics = Topics(options.base_topic or own.base, options.pbx_name or own.pbx_name, own.discovery_prefix)
+    found = asyncio.run(owned(settings, topics))
+    for message in found:
+        print(harmless(message.topic))
+    if found and (options.yes or _confirmed(len(found), topics)):
+        asyncio.run(clear(settings, topics, found))
+        print(f"{len(found)} topics cleared")
+    else:
+        print(f"nothing of {topics.pbx_name!r} was cleared")
+    return 0
+
+
+def _confirmed(count: int, topics: Topics) -> bool:
+    """Whether the user agrees; BridgeError where there is no terminal to ask at."""
+    if not sys.stdin.isatty():
+        raise BridgeError(f"nothing was cleared: --yes clears these {count} topics")
+    try:
+        answer = input(f"Clear these {count} topics of {topics.pbx_name!r}? [y/N] ")
+    except EOFError:
+        return False
+    return answer.strip().lower() in {"y", "yes"}
 
 
 async def owned(config: Config, topics: Topics) -> list[Message]:
-    """What clears all that the bridge of `topics` has left; BridgeError where that bridge is running."""
-    async with visiting(config.mqtt, topics, "cleanup") as visit:
-        await _must_not_run(visit, topics)
+    """The messages that clear everything the bridge of `topics` has left; BridgeError where that bridge is running."""
+    async with visiting(config.mqtt, topics, "cleanup") as client:
+        await _must_not_run(client, topics)
         readback = RetainedTopics(topics)
-        await _read(visit, readback, (*topics.all_filters(), *topics.signature_filters()))
-        await _read(visit, readback, readback.elsewhere())
+        await _read(client, readback, (*topics.all_filters(), *topics.signature_filters()))
+        await _read(client, readback, readback.elsewhere())
         return sorted(readback.owned(), key=lambda message: message.topic)
 
 
-async def clear(config: Config, topics: Topics, found: Sequence[Message]) -> None:
-    """Clear it, devices first; BridgeError where that bridge is running by now, or a right is missing."""
-    async with visiting(config.mqtt, topics, "cleanup") as visit:
-        await _must_not_run(visit, topics)
-        await _publish(visit, (each for each in found if topics.is_discovery_of_this_pbx(each.topic)))
-        await asyncio.sleep(MOMENT)
-        await _publish(visit, (each for each in found if not topics.is_discovery_of_this_pbx(each.topic)))
+async def clear(config: Config, topics: Topics, found: Sequence[Message], pause: float = PAUSE) -> None:
+    """Publish them, discovery first; BridgeError where the bridge has been started meanwhile, or a right is missing."""
+    async with visiting(config.mqtt, topics, "cleanup") as client:
+        await _must_not_run(client, topics)
+        await _publish(client, (each for each in found if topics.is_discovery_of_this_pbx(each.topic)))
+        await asyncio.sleep(pause)
+        await _publish(client, (each for each in found if not topics.is_discovery_of_this_pbx(each.topic)))
 
 
-async def _must_not_run(visit: OneshotClient, topics: Topics) -> None:
-    """A bridge that runs would publish everything again. One that died without a word is no hindrance."""
-    sight = await visit.look()
-    if sight.online and sight.owner in {None, topics.pbx_name}:
+async def _must_not_run(client: OneshotClient, topics: Topics) -> None:
+    """BridgeError where a bridge is running: it would publish everything again.
+
+    A retained `online` alone proves nothing, as a bridge may have died without its will: it has to answer.
+    """
+    result = await client.look()
+    if result.online and result.owner in {None, topics.pbx_name}:
         try:
-            await visit.ask("check")
+            await client.ask("check")
         except Silence:
             return
         except NoAnswer:
-            pass  # somebody lives there, whatever else is wrong
+            pass  # it answered, if only with an error: so it is running
         raise BridgeError(f"the bridge of {topics.pbx_name!r} is running under {topics.base}/#: stop it first")
 
 
-async def _read(visit: OneshotClient, readback: RetainedTopics, filters: Sequence[str]) -> None:
-    for topic, payload in await visit.retained_under(filters):
+async def _read(client: OneshotClient, readback: RetainedTopics, filters: Sequence[str]) -> None:
+    for topic, payload in await client.retained_under(filters):
         readback.add(topic, payload)
 
 
-async def _publish(visit: OneshotClient, messages: Iterable[Message]) -> None:
+async def _publish(client: OneshotClient, messages: Iterable[Message]) -> None:
     waiting = list(messages)
-    for start in range(0, len(waiting), _AT_ONCE):
-        await visit.publish(waiting[start : start + _AT_ONCE])
+    for start in range(0, len(waiting), _BATCH):
+        await client.publish(waiting[start : start + _BATCH])

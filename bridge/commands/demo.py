@@ -1,5 +1,6 @@
-"""Trying things out with no PBX and no broker of one's own: the commands `simulate` and `demo`."""
+"""The command `demo`: simulated PBX, broker, bridge and subscriber in one process, to try things out."""
 
+import argparse
 import asyncio
 import json
 import logging
@@ -8,39 +9,24 @@ import random
 import socket
 import sys
 import tempfile
-import threading
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import datetime
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from bridge.commands.output import print_now
 from bridge.config import load
 from bridge.errors import BridgeError
 from bridge.runtime.bridge import Bridge
-from bridge.simulator import Rows, SimulatedPbx
+from bridge.simulator import SimulatedPbx
 from bridge.simulator.life import live
 from bridge.simulator.lights import COMMAND_FILTERS, Look, SimulatedLights
-from bridge.simulator.prompt import HELP, Prompt
 
 _PEOPLE = 8
 _BASE = "3cx"
+_SHUTDOWN = 1.0
+"""Seconds for the broker's shutdown."""
 
-_SIMULATE = """\
-A simulated 3CX {version} with {users} people is at {url}  (Ctrl-C ends it)
-
-In config.yaml:
-
-pbx:
-  url: {url}
-  client_id: {client_id}
-  client_secret: {client_secret}
-
-People call and go away by themselves until you type the first command, which ends all their calls:
-
-{help}
-"""
-
-_DEMO = """\
+_INTRODUCTION = """\
 3cx2mqtt demo: the real bridge between a simulated 3CX and a small MQTT broker.
 
   simulated 3CX  {url}   {people} people who make calls, go away and come back
@@ -52,16 +38,16 @@ See it all from another terminal (apt install mosquitto-clients):
 
 What to look for:
 
-  {base}/users/100/state        one word: available, ringing, on_call, away …   (for a busy light)
+  {base}/users/100/state        available, ringing, on_call, away …             (for a busy light)
   {base}/users/100/busy         ON or OFF                                       (for a switch)
   {base}/users/100              all that is known about the user, as JSON       (for Node-RED)
   {base}/users/100/call         a call rings, is answered, ends                 (as it happens)
-  {base}/bridge/state           online while the bridge runs; the broker says offline when it dies
+  {base}/bridge/state           online while the bridge runs; its will, offline, when it is killed
   {base}/lights/ada/state       what a busy light shows, and why
-  homeassistant/device/#     what lets Home Assistant show all of them by itself
+  homeassistant/device/#     discovery payloads, by which Home Assistant adds all of them
 
-Three simulated lights hang on the broker, and the bridge drives them: `ada` (Zigbee2MQTT) and `bruno` (Tasmota) follow
-100 and 101, `office` (WLED) shows the most important state of everybody.
+The bridge drives three simulated lights at the broker: `ada` (Zigbee2MQTT) and `bruno` (Tasmota) follow 100 and 101,
+`office` (WLED) shows the most important state of all users.
 
 The configuration in use: {config}
 
@@ -85,56 +71,18 @@ lights:
 """
 
 
-async def simulate(*, port: int, users: int, version: str, rows: Rows) -> None:
-    """Serve a simulated PBX on loopback until cancelled, and do what is typed."""
-    pbx = SimulatedPbx(users=users, version=version, rows=rows)
-    async with AsyncExitStack() as stack:
-        try:
-            url = await stack.enter_async_context(pbx.serve(port=port))
-        except OSError as error:
-            raise BridgeError(f"cannot serve on port {port}: {error.strerror}") from error
-        print(
-            _SIMULATE.format(
-                version=version,
-                users=users,
-                url=url,
-                client_id=pbx.client_id,
-                client_secret=pbx.client_secret,
-                help=HELP,
-            ),
-            flush=True,
-        )
-        life = asyncio.create_task(live(pbx, rng=random.Random(), tell=_print_now), name="people")  # noqa: S311
-        try:
-            prompt = Prompt(pbx)
-            async for line in _typed():
-                if life.cancel():
-                    for call in list(pbx.exchange.calls):
-                        pbx.exchange.end(call)
-                print(prompt.do(line), flush=True)
-            await asyncio.Event().wait()
-        finally:
-            life.cancel()
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """There are none."""
+    parser.set_defaults(interrupted=0)  # Ctrl-C is the usual end
 
 
-async def _typed() -> AsyncIterator[str]:
-    """What is typed, line by line; a thread reads it, since a terminal or a file cannot be waited for otherwise."""
-    loop = asyncio.get_running_loop()
-    lines: asyncio.Queue[str | None] = asyncio.Queue()
-
-    def read() -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody listens any more
-            for line in sys.stdin:
-                loop.call_soon_threadsafe(lines.put_nowait, line)
-            loop.call_soon_threadsafe(lines.put_nowait, None)
-
-    threading.Thread(target=read, name="prompt", daemon=True).start()
-    while (line := await lines.get()) is not None:
-        if line.strip():
-            yield line.strip()
+def main(_options: argparse.Namespace) -> int:
+    """Run until Ctrl-C."""
+    asyncio.run(_demo())
+    return 0
 
 
-async def demo() -> None:
+async def _demo() -> None:
     """Run simulator, broker and bridge in this process until cancelled, and print what a subscriber sees."""
     pbx = SimulatedPbx(users=_PEOPLE, rows="extended")
     with tempfile.TemporaryDirectory(prefix="3cx2mqtt-demo-") as folder:
@@ -143,7 +91,7 @@ async def demo() -> None:
             path.write_text(  # noqa: ASYNC240  # a few lines in a folder of our own
                 _CONFIG.format(url=url, client_id=pbx.client_id, client_secret=pbx.client_secret, port=port, base=_BASE)
             )
-            print(_DEMO.format(url=url, people=_PEOPLE, port=port, base=_BASE, config=path), flush=True)
+            print(_INTRODUCTION.format(url=url, people=_PEOPLE, port=port, base=_BASE, config=path), flush=True)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(Bridge(load(path, os.environ)).run(), name="bridge")
                 tasks.create_task(live(pbx, rng=random.Random()), name="people")  # noqa: S311  # invented people
@@ -159,7 +107,8 @@ async def _broker() -> AsyncIterator[int]:
         raise BridgeError(
             "the demo needs the broker amqtt, which is not installed: pip install '3cx2mqtt[demo]'"
         ) from error
-    logging.getLogger("amqtt").setLevel(logging.CRITICAL)  # it warns of clients that try MQTT 5 first
+    # amqtt logs a warning for each client that tries MQTT 5 first, and its state machine one for each end
+    logging.getLogger("amqtt").setLevel(logging.CRITICAL)
     logging.getLogger("transitions").setLevel(logging.CRITICAL)
     port = _free_port()
     broker = Broker(
@@ -172,11 +121,17 @@ async def _broker() -> AsyncIterator[int]:
     try:
         yield port
     finally:
-        await broker.shutdown()
+        # Since Python 3.12.1 amqtt's shutdown waits until every client has disconnected (asyncio.Server.wait_closed),
+        # which a mosquitto_sub in another terminal does not do. The tasks of such clients are cancelled with the event
+        # loop, which asyncio logs as an error.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SHUTDOWN):
+                await broker.shutdown()
 
 
 async def _watch(port: int, names: dict[str, str]) -> None:
-    """A subscriber like any other: prints each state that the broker delivers, and what the lights look like."""
+    """Subscribe as any client would, and print each state, each call event and each change of a light."""
     from amqtt.client import MQTTClient  # noqa: PLC0415  # an optional extra
     from amqtt.mqtt.constants import QOS_0  # noqa: PLC0415  # the same
 
@@ -192,32 +147,28 @@ async def _watch(port: int, names: dict[str, str]) -> None:
                 continue
             topic, payload = message.topic, message.data.decode()
             if topic.startswith(f"{_BASE}/"):
-                _print_now(f"{topic:<21} {names.get(topic.split('/')[-2], ''):<15} {_readable(payload)}")
+                print_now(f"{topic:<21} {names.get(topic.split('/')[-2], ''):<15} {_readable(payload)}")
             elif (seen := lights.obey(topic, payload)) is not None:
-                _print_now(_lit(*seen))
+                print_now(_light_line(*seen))
     finally:
         await client.disconnect()
 
 
-def _lit(name: str, look: Look) -> str:
-    """A light as a lamp in its colour, where the terminal has colours."""
-    shade, blinks = look
-    lamp = "(off)" if shade is None else f"({shade.hex}{', blinking' if blinks else ''})"
-    if shade is not None and sys.stdout.isatty():
-        lamp = f"\x1b[38;2;{shade.red};{shade.green};{shade.blue}m●\x1b[0m {lamp}"
-    return f"{f'light {name}':<37} {lamp}"
+def _light_line(name: str, look: Look) -> str:
+    """A line that shows a light: a dot in its colour, where the terminal has colours."""
+    color, blinks = look
+    shown = "(off)" if color is None else f"({color.hex}{', blinking' if blinks else ''})"
+    if color is not None and sys.stdout.isatty():
+        shown = f"\x1b[38;2;{color.red};{color.green};{color.blue}m●\x1b[0m {shown}"
+    return f"{f'light {name}':<37} {shown}"
 
 
 def _readable(payload: str) -> str:
-    """A state word as it is, an event in a few words."""
+    """A state as it is, a call event in a few words."""
     if not payload.startswith("{"):
         return payload
     event = json.loads(payload)
     return f"  {event['event_type']}, {event['direction']}, with {event['party']}, after {event['duration']} s"
-
-
-def _print_now(line: str) -> None:
-    print(f"  {datetime.now():%H:%M:%S}  {line}", flush=True)  # noqa: DTZ005  # the reader's own time
 
 
 def _free_port() -> int:

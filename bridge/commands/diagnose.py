@@ -1,22 +1,28 @@
-"""The command `diagnose`: one archive for a bug report, with nothing in it that is not for everybody's eyes.
+"""The command `diagnose`: one archive for a public bug report.
 
-Secrets are left out as everywhere. Hosts, accounts, names and numbers are left out too: each becomes a word such as
-`user-1`, the same one throughout the archive, so that it can still be followed.
+Secrets are left out as everywhere. Hosts, accounts, names and numbers are left out too: each is replaced by a word such
+as `user-1`, the same one throughout the archive, so that it can still be followed.
 """
 
+import argparse
+import asyncio
 import io
 import json
+import os
 import platform
 import re
 import tarfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import metadata
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from bridge import __version__
-from bridge.commands.running_bridge import check
+from bridge.commands import arguments
+from bridge.commands.check import check
 from bridge.config import Config
-from bridge.errors import BrokerError
+from bridge.errors import BridgeError, BrokerError
 from bridge.log import redacted
 from bridge.mqtt.oneshot_client import visiting
 from bridge.topics import json_object, to_json
@@ -25,14 +31,36 @@ PACKAGES = ("aiohttp", "paho-mqtt", "pyyaml", "voluptuous", "prometheus-client",
 
 _README = """\
 Made by `3cx2mqtt diagnose` for a bug report. Hosts, accounts, names and numbers were replaced by words such as user-1.
-Please look through it all the same before you attach it.
+Please look through it before you attach it.
 
 about.txt    versions
 config.json  the configuration in force, without secrets
-check.txt    what `3cx2mqtt check` says
-topics.txt   what the broker retains under the base topic and of discovery
+check.txt    the findings of `3cx2mqtt check`
+topics.txt   the broker's retained topics under the base topic, and those of discovery
 """
 _MOST_PAYLOAD = 2000
+"""Characters of each payload."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    arguments.add_configuration(parser)
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: 3cx2mqtt-diagnose-<time>.tar.gz")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Write the archive; BridgeError where its file exists already, or cannot be written."""
+    settings = arguments.load_configuration(options)
+    now = int(time.time())
+    content = asyncio.run(archive(settings, now))
+    path = options.output or Path(time.strftime("3cx2mqtt-diagnose-%Y%m%d-%H%M%S.tar.gz", time.gmtime(now)))
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+    except OSError as error:
+        raise BridgeError(f"cannot write {path}: {error.strerror}") from error
+    print(f"{path}: look through it before you attach it to a bug report")
+    return 0
 
 
 async def archive(config: Config, now: int) -> bytes:
@@ -45,10 +73,11 @@ async def archive(config: Config, now: int) -> bytes:
         "config.json": json.dumps(config.public(), indent=2, ensure_ascii=False),
         "check.txt": "\n".join(map(str, findings)),
     }
-    replaced = _replacement(dict(_spelt(_private_words(config, retained))))
-    files = {name: replaced(text) for name, text in files.items()}
+    replace = _replacer(dict(_spellings(_private_words(config, retained))))
+    files = {name: replace(text) for name, text in files.items()}
     files["topics.txt"] = "\n".join(
-        f"{replaced(topic)} ({len(text)}): {replaced(_without_rows(topic, text))[:_MOST_PAYLOAD]}"
+        # shortened last: half a name would not be recognised
+        f"{replace(topic)} ({len(text)}): {replace(_without_rows(topic, text))[:_MOST_PAYLOAD]}"
         for topic, text in retained
     )
     secrets = config.secrets()
@@ -66,18 +95,18 @@ def _about() -> Iterator[str]:
 
 
 async def _retained(config: Config) -> list[tuple[str, str]]:
-    """Topics and payloads of the bridge; nothing where the broker cannot be visited, which `check` has told."""
+    """Topics and payloads of the bridge; none where the broker cannot be reached, which `check` has reported."""
     topics = config.topics
     try:
-        async with visiting(config.mqtt, topics, "diagnose") as visit:
-            found = await visit.retained_under(topics.all_filters())
+        async with visiting(config.mqtt, topics, "diagnose") as client:
+            found = await client.retained_under(topics.all_filters())
     except BrokerError:
         return []
     return sorted((topic, payload.decode("utf-8", "replace")) for topic, payload in found)
 
 
 def _private_words(config: Config, retained: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """What must not be seen → what stands for it."""
+    """Pairs of a private word and its replacement."""
     yield urlsplit(config.pbx.url).hostname or "", "pbx-host"
     yield config.mqtt.host, "broker-host"
     yield config.pbx.client_id, "api-client"
@@ -106,7 +135,7 @@ def _private_words(config: Config, retained: Iterable[tuple[str, str]]) -> Itera
 
 
 def _departments(config: Config, retained: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """As Home Assistant is told them."""
+    """Those in discovery payloads."""
     for topic, text in retained:
         device = (json_object(text) or {}).get("device") if config.topics.is_discovery(topic) else None
         area = device.get("suggested_area") if isinstance(device, dict) else None
@@ -114,8 +143,11 @@ def _departments(config: Config, retained: Iterable[tuple[str, str]]) -> Iterato
             yield area
 
 
-def _spelt(words: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """As they stand, and as JSON writes them; what is no word at all is left out."""
+def _spellings(words: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Each word as it is, and as JSON writes it.
+
+    Words without a letter or digit are left out: options such as `*` would be replaced all over the text.
+    """
     for private, word in words:
         if any(map(str.isalnum, private)):
             yield private, word
@@ -123,7 +155,7 @@ def _spelt(words: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 def _without_rows(topic: str, text: str) -> str:
-    """Rows of GetMonitorStatus() without their texts, but for the state word: builds may put names into them."""
+    """Rows of GetMonitorStatus() without their texts, except the state: some builds put names into other fields."""
     document = json_object(text)
     if document is None:
         return text
@@ -141,18 +173,20 @@ def _blank(row: Mapping[str, object]) -> dict[str, object]:
 
 
 def _people(config: Config, retained: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, str, str]]:
+    """DN, name, party of the call and its name, of each published user; empty where there is none."""
     for topic, text in retained:
         dn = config.topics.document_of(topic)
         if dn is None:
             continue
-        told = json_object(text) or {}
-        call = told.get("call")
+        document = json_object(text) or {}
+        call = document.get("call")
         party, caller = (call.get("party"), call.get("name")) if isinstance(call, dict) else (None, None)
-        yield dn, str(told.get("name") or ""), str(party or ""), str(caller or "")
+        yield dn, str(document.get("name") or ""), str(party or ""), str(caller or "")
 
 
-def _replacement(words: Mapping[str, str]) -> Callable[[str], str]:
-    """Puts what stands for it in place of every private word, longer ones first; no part of a number is one."""
+def _replacer(words: Mapping[str, str]) -> Callable[[str], str]:
+    """A function that replaces every private word in a text; not within other words, as 101 is part of 1013."""
+    # longer ones first: a name may be part of another
     private = sorted(filter(None, words), key=len, reverse=True)
     if not private:
         return lambda text: text

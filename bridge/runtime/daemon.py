@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 from bridge import __version__, log
-from bridge.config import Config, load
+from bridge.config import Config
 from bridge.errors import ConfigError
 from bridge.runtime.bridge import Bridge
 from bridge.runtime.supervision import Supervision
@@ -16,10 +16,13 @@ from bridge.sources.threecx.client.login_backoff import LoginBackoff, state_dire
 _logger = logging.getLogger(__name__)
 
 
-async def run(path: Path, config: Config, supervision: Supervision) -> None:
-    """The daemon: run until SIGTERM or SIGINT; SIGHUP reads the file at `path` again and goes on with it."""
+async def run(path: Path, config: Config, read: Callable[[], Config], supervision: Supervision) -> None:
+    """The daemon: run `config` until SIGTERM or SIGINT; on SIGHUP, go on with what `read` returns then.
+
+    `path` is the file that is read, for the log.
+    """
     _logger.info("3cx2mqtt %s, with %s", __version__, path)
-    daemon = Daemon(path, LoginBackoff(config.pbx, state_directory()), supervision)
+    daemon = Daemon(path, read, LoginBackoff(config.pbx, state_directory()), supervision)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.stop.set)
@@ -28,42 +31,48 @@ async def run(path: Path, config: Config, supervision: Supervision) -> None:
 
 
 class Daemon:
-    """One bridge after another, as the configuration changes; the connection to the broker stays where it can."""
+    """Runs one bridge after another as the configuration changes, on one connection to the broker where possible."""
 
-    def __init__(self, path: Path, refusals: LoginBackoff, supervision: Supervision) -> None:
-        """`refusals` outlives reloads: no login is tried again too soon because of one."""
+    def __init__(
+        self, path: Path, read: Callable[[], Config], refusals: LoginBackoff, supervision: Supervision
+    ) -> None:
+        """`refusals` outlives reloads: a reload is no reason to try a refused login again too soon."""
         self._path = path
+        self._read_config = read
         self._refusals = refusals
         self._supervision = supervision
         self.stop = asyncio.Event()
         self.reload = asyncio.Event()
 
     async def run(self, config: Config) -> None:
-        """Work until `stop` is set."""
+        """Run until `stop` is set."""
         wanted: Config | None = config
         while wanted is not None:
             wanted = await self._one_connection(wanted)
 
     async def _one_connection(self, config: Config) -> Config | None:
-        """As long as the broker may stay the same one; gives the configuration to go on with, None to stop."""
+        """Run on one connection to the broker, across all reloads that keep its options.
+
+        Returns the configuration that needs another connection, or None to stop.
+        """
         bridge = self._bridge(config)
         session = bridge.session
         link = asyncio.create_task(session.run(), name="mqtt")
-        life = asyncio.create_task(bridge.work(), name="bridge")
+        work = asyncio.create_task(bridge.work(), name="bridge")
         try:
             while True:
-                wanted = await self._wanted(link, life)
+                wanted = await self._wanted(link, work)
                 if wanted is None or (wanted.mqtt, wanted.pbx.name) != (config.mqtt, config.pbx.name):
                     return wanted
-                await _ended(life)
+                await _ended(work)
                 earlier, bridge = bridge, self._bridge(wanted)
                 bridge.take_over(session, earlier)
-                life = asyncio.create_task(bridge.work(), name="bridge")
+                work = asyncio.create_task(bridge.work(), name="bridge")
         finally:
             try:
-                await _ended(link)  # first: it has the last word at the broker
+                await _ended(link)  # first, as it publishes `offline` after everything else
             finally:
-                await _ended(life)
+                await _ended(work)
 
     def _bridge(self, config: Config) -> Bridge:
         for warning in config.warnings:
@@ -72,7 +81,7 @@ class Daemon:
         return Bridge(config, refusals=self._refusals, supervision=self._supervision)
 
     async def _wanted(self, *tasks: asyncio.Task[None]) -> Config | None:
-        """Wait until another configuration is wanted, or None to stop; raises what one of the tasks failed by."""
+        """Wait for a reload and return its configuration, or None to stop; raises the error of a task that failed."""
         stopped = asyncio.create_task(self.stop.wait(), name="stop")
         try:
             while True:
@@ -92,9 +101,10 @@ class Daemon:
             stopped.cancel()
 
     def _read(self) -> Config | None:
+        """The new configuration; None, with its errors logged, where it is not valid."""
         self._supervision.reloading()
         try:
-            config = load(self._path, os.environ)
+            config = self._read_config()
         except ConfigError as error:
             _logger.error("not reloaded, the running configuration stays:")  # noqa: TRY400
             for problem in error.problems:
@@ -107,7 +117,7 @@ class Daemon:
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
-    """Cancel, and wait for the end; what it failed by is raised."""
+    """Cancel the task and wait for its end; raises the error that it failed with."""
     task.cancel()
     await asyncio.wait({task})
     if not task.cancelled() and task.exception() is not None:

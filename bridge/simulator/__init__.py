@@ -1,6 +1,7 @@
-"""A simulated 3CX V20: the token endpoint and the parts of XAPI that the bridge reads, with a real PBX's manners."""
+"""A simulated 3CX V20: token endpoint, Call Control, and the parts of XAPI that the bridge reads."""
 
-from bridge.simulator.pbx import Rows, SimulatedPbx
+from bridge.simulator.pbx import SimulatedPbx
 from bridge.simulator.people import SimulatedUser
+from bridge.simulator.state import Rows
 
 __all__ = ["Rows", "SimulatedPbx", "SimulatedUser"]

@@ -1,8 +1,8 @@
-"""The calls of the simulated PBX: who rings, talks, waits; as ActiveCalls and as participants of Call Control.
+"""The calls of the simulated PBX, as rows of ActiveCalls and as participants of Call Control.
 
-Manners of a real one that the bridge must live with: a caller who waits in a queue shows as talking to the queue, while
-the agents' phones ring unseen by ActiveCalls; every device of a user is a participant of its own; ActiveCalls knows no
-held calls.
+Behaviour of a real PBX that the bridge has to cope with: a caller who waits in a queue shows as talking to the queue,
+while the agents' phones ring without a row in ActiveCalls; every device of a user is a participant of its own;
+ActiveCalls shows no held calls.
 """
 
 import itertools
@@ -17,12 +17,12 @@ _WORDS = ("Connected", "Hold", "Ringing", "Dialing")
 
 
 class ExchangeError(Exception):
-    """That cannot be done; the text says why."""
+    """The operation is not possible; the text says why."""
 
 
 @dataclass(slots=True)
 class Device:
-    """A phone of a user in a call: a participant, in the words of Call Control."""
+    """A phone of a user in a call: a participant of Call Control."""
 
     id: int
     dn: str
@@ -33,7 +33,7 @@ class Device:
 
 @dataclass(slots=True)
 class SimulatedCall:
-    """A call between two sides: users by DN, queues by number, everybody else by telephone number."""
+    """A call between two parties: users by DN, queues by number, outside parties by telephone number."""
 
     id: int
     caller: str
@@ -68,7 +68,7 @@ class Exchange:
         self._device_ids = itertools.count(8101)
 
     def ring(self, caller: str, callee: str) -> int:
-        """`caller` calls `callee`; gives the call's id."""
+        """`caller` calls `callee`; returns the call's id."""
         call = SimulatedCall(next(self._call_ids), caller, callee, "Routing", self._clock())
         self.calls[call.id] = call
         if caller in self._users:
@@ -82,7 +82,7 @@ class Exchange:
         return call.id
 
     def answer(self, call_id: int, dn: str | None = None) -> None:
-        """Somebody picks up: the user `dn`, who must be ringing; or the other side of an outgoing call."""
+        """The user `dn` answers, whose phone must ring; None: any that rings, or the party that was called outside."""
         call = self._call(call_id)
         ringing = [device for device in call.devices.values() if device.status == "Ringing" and dn in {None, device.dn}]
         if not ringing and (dn is not None or call.callee in self._users):
@@ -97,7 +97,7 @@ class Exchange:
                 self._drop(call, device)
 
     def hold(self, call_id: int, dn: str, *, held: bool = True) -> None:
-        """The user puts the call on hold, or takes it back."""
+        """The user puts the call on hold, or resumes it."""
         before, after = ("Connected", "Hold") if held else ("Hold", "Connected")
         devices = [device for device in self._call(call_id).of(dn) if device.status == before]
         if not devices:
@@ -106,7 +106,7 @@ class Exchange:
             self._move(device, after)
 
     def transfer(self, call_id: int, dn: str, to: str) -> None:
-        """The user hands the call on to another user, whose phone rings."""
+        """The user transfers the call to another user, whose phone rings."""
         call = self._call(call_id)
         if to not in self._users or not call.of(dn):
             raise ExchangeError(f"{dn} cannot transfer to {to}")
@@ -118,7 +118,7 @@ class Exchange:
         self._ring_phones(call, to)
 
     def end(self, call_id: int) -> None:
-        """Both sides hang up."""
+        """Both parties hang up."""
         call = self.calls.pop(call_id)
         for device in list(call.devices.values()):
             self._drop(call, device)
@@ -128,7 +128,7 @@ class Exchange:
         return [call for call in self.calls.values() if call.of(dn)]
 
     def word(self, dn: str) -> str | None:
-        """The most important thing the user's phones do."""
+        """The most important status of the user's phones, or None."""
         statuses = {device.status for call in self.calls_of(dn) for device in call.of(dn)}
         return next((word for word in _WORDS if word in statuses), None)
 

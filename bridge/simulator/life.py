@@ -1,4 +1,4 @@
-"""People who call and are called, go away and come back: a PBX that lives by itself."""
+"""Makes users of the simulated PBX call, answer, go away and come back at random."""
 
 import asyncio
 import random
@@ -18,16 +18,19 @@ async def live(
     rng: random.Random,
     pause: tuple[float, float] = (1.0, 3.0),
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    tell: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Let one thing happen after another, for ever; `pause` is the shortest and longest wait in seconds."""
+    """Let one thing happen after another, without end; `pause` is the shortest and longest wait in seconds.
+
+    `report` gets a line for each thing that happens.
+    """
     while True:
         await sleep(rng.uniform(*pause))
         calls = list(pbx.exchange.calls.values())
         if calls and rng.random() < _OFTEN:
-            tell(_go_on(pbx, rng.choice(calls), rng))
+            report(_go_on(pbx, rng.choice(calls), rng))
         elif pbx.users:
-            tell(_begin(pbx, rng))
+            report(_begin(pbx, rng))
 
 
 def _begin(pbx: SimulatedPbx, rng: random.Random) -> str:

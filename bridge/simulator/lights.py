@@ -1,4 +1,4 @@
-"""Simulated lights for trying things out: what somebody would see who looks at one."""
+"""Simulated lights: from the commands of the bridge to what each light shows."""
 
 import json
 import re
@@ -37,17 +37,17 @@ _MAKES: Mapping[str, Callable[[str], Look]] = {
 }
 
 COMMAND_FILTERS = tuple(topic.replace("([^/]+)", "+") for topic in _MAKES)
-"""Topic filters for what these lights are told."""
+"""Topic filters of the commands for these lights."""
 
 
 class SimulatedLights:
-    """Any number of lights of three makes; each keeps what it shows."""
+    """Any number of lights of three makes; each keeps its look."""
 
     def __init__(self) -> None:
         self._looks: dict[str, Look] = {}
 
     def obey(self, topic: str, payload: str) -> tuple[str, Look] | None:
-        """The light's name and its look, where this command changes what can be seen from afar: not the brightness."""
+        """The light's name and its look, where this command changes its colour or its blinking; None otherwise."""
         for pattern, understand in _MAKES.items():
             if match := re.fullmatch(pattern, topic):
                 look = understand(payload)

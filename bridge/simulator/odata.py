@@ -19,13 +19,13 @@ class QueryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """What a path serves: the OData type of its rows, their properties, and the options it understands."""
+    """What a path serves: the OData type of its rows, their properties, and the query options it supports."""
 
     type_name: str
     properties: Mapping[str, type]
     options: frozenset[str]
     ordered: Mapping[str, Sequence[Row]] = field(default_factory=dict)
-    """All rows where they are sorted already, by the property that they are sorted by."""
+    """All rows by the property that they are sorted by already, which saves sorting thousands again."""
 
 
 def answer(rows: Sequence[Row], query: Mapping[str, str], collection: Collection, context: str) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def _number(query: Mapping[str, str], name: str, default: int) -> int:
 
 
 def _search(text: str) -> Callable[[Row], bool]:
-    """Words are all required, "phrases" as they stand, OR between alternatives, NOT before what must not be there."""
+    """All words are required; "phrases" match literally; OR separates alternatives; NOT excludes the next term."""
     alternatives: list[list[tuple[str, bool]]] = [[]]
     negated, position = False, 0
     while position < len(text.rstrip()):

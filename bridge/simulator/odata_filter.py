@@ -56,7 +56,7 @@ class _Token:
 
 
 def parse(text: str, properties: Mapping[str, type], type_name: str) -> Callable[[Row], bool]:
-    """The predicate that `text` stands for, over rows of `type_name` with these properties."""
+    """The predicate for `text`, over rows of `type_name` with these properties; FilterError where it is refused."""
     parser = _Parser(text, properties, type_name)
     predicate = parser.either(0)
     parser.expect_end()

@@ -1,4 +1,4 @@
-"""Made-up users of the simulated PBX, the same ones every time."""
+"""Invented users of the simulated PBX, the same ones every time."""
 
 from dataclasses import dataclass, field
 
@@ -6,7 +6,7 @@ _FIRST = ("Ada", "Bruno", "Chloé", "Dmitri", "Elif", "Finn", "Grace", "Håkon",
 _LAST = ("Example", "O'Brien", "Müller", "Nowak", "da Silva", "Øster", "Tanaka", "Ng", "Petrović", "Quist", "Sánchez")
 _FIRST_ID = 20
 _DEPARTMENTS = 3
-"""0 is the one that everybody is in who is in no other."""
+"""3CX puts users without a department of their own into department 0."""
 
 _WORDS = {"Available": "Available", "Away": "Away", "Out of office": "DND", "Custom 1": "Available", "Custom 2": "DND"}
 
@@ -27,7 +27,7 @@ class SimulatedUser:
     devices: int = 1
     """How many phones ring."""
     word: str | None = None
-    """The state word of extended monitor rows, where it should not follow from the rest."""
+    """Overrides the state word of extended monitor rows; None: it follows from calls, registration and profile."""
     expiration: int = 0
 
     def row(self) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Commands typed at the simulator's prompt, to ring, answer and end calls by hand."""
+"""Commands for the prompt of `simulate`: ring, answer and end calls by hand."""
 
 from collections.abc import Callable
 
@@ -7,21 +7,21 @@ from bridge.simulator.pbx import SimulatedPbx
 
 HELP = """\
 ring 101 [0301234567]      a call comes in for 101; from another extension: ring 101 102; for the queue: ring 8000
-dial 101 0301234567        101 calls somebody
+dial 101 0301234567        101 calls an outside number
 answer 101                 101 picks up; or, when 101 has dialled, the other side does
 hold 101 | resume 101      101 puts the call on hold, or takes it back
 transfer 101 102           101 hands the call on to 102
 hangup 101                 the call of 101 ends
 profile 101 Away           Available, Away, Out of office, Custom 1, Custom 2
 queue 101 in | out         101 logs in to the queues, or out
-unplug 101 | plug 101      the phone of 101 is gone, or there again
-list                       everybody, and all calls"""
+unplug 101 | plug 101      the phone of 101 is unregistered, or registered again
+list                       all users and all calls"""
 
 _OUTSIDE = "0301234567"
 
 
 class Prompt:
-    """Carries out one typed line after the other."""
+    """Carries out typed lines, one at a time."""
 
     def __init__(self, pbx: SimulatedPbx) -> None:
         self._pbx = pbx
@@ -42,7 +42,7 @@ class Prompt:
         }
 
     def do(self, line: str) -> str:
-        """Carry out `line`; returns what to answer."""
+        """Carry out `line`; returns the text to print."""
         name, *arguments = line.split()
         command = self._commands.get(name.lower())
         if command is None:

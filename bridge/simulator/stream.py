@@ -1,4 +1,4 @@
-"""The websocket of Call Control: events to whoever listens."""
+"""The websocket of Call Control: sends events to all connected clients."""
 
 import asyncio
 import json
@@ -11,15 +11,15 @@ _MOST_WAITING = 10_000
 
 
 class Stream:
-    """All open sockets. Every event goes to all of them, numbered per socket."""
+    """All open sockets. Every event goes to each of them, with a sequence number per socket."""
 
     def __init__(self) -> None:
         self._queues: dict[web.WebSocketResponse, asyncio.Queue[str]] = {}
         self._sequences: dict[web.WebSocketResponse, int] = {}
         self.losing = 0
-        """So many events that come next are lost on their way."""
+        """So many of the next events are not sent, though they are numbered. For faults."""
         self.doubling = False
-        """Whether every event comes twice."""
+        """Whether every event is sent twice. For faults."""
         self.attach: Callable[[str], object] = lambda _entity: None
         """What `attached_data` holds; null on real PBXs."""
 
@@ -27,9 +27,9 @@ class Stream:
         return len(self._queues)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """One socket, from the upgrade to its end."""
+        """Serve one socket, from the upgrade to its end."""
         socket = web.WebSocketResponse()
-        with suppress(ConnectionError):  # who asked has gone meanwhile
+        with suppress(ConnectionError):  # the client has gone meanwhile
             await socket.prepare(request)
         if not socket.prepared:
             return web.Response()
@@ -45,7 +45,7 @@ class Stream:
         return socket
 
     def event(self, entity: str, event_type: int) -> None:
-        """Something happened to `entity`, such as `/callcontrol/101/participants/8107`."""
+        """Send an event about `entity`, such as `/callcontrol/101/participants/8107`; type 0: changed, 1: gone."""
         attached = self.attach(entity) if event_type == 0 else None
         for socket, queue in self._queues.items():
             self._sequences[socket] += 1

@@ -1,6 +1,6 @@
-"""The token endpoint's memory: one valid token, expiry units by version, and the block after bad logins.
+"""The tokens of the simulated PBX: one valid at a time, expiry units by version, and the block after wrong logins.
 
-Facts: 3CX XAPI tutorial (one access token per client; `expires_in` in minutes before 20.0.9, in seconds since), 3CX's
+Sources: 3CX XAPI tutorial (one access token per client; `expires_in` in minutes before 20.0.9, in seconds since), 3CX's
 knowledge base (an address is blocked after more than three wrong logins).
 """
 
@@ -32,7 +32,7 @@ class Tokens:
     _blocked_until: dict[str, float] = field(default_factory=dict)
 
     def login(self, client_id: str, client_secret: str, address: str) -> str | None:
-        """A new token, which ends the one before; None where the credentials are wrong."""
+        """A new token, which makes the previous one invalid; None where the credentials are wrong."""
         if (client_id, client_secret) != (self.client_id, self.client_secret):
             self.refused += 1
             self._bad[address] = self._bad.get(address, 0) + 1
@@ -46,7 +46,7 @@ class Tokens:
         return token
 
     def accepts(self, authorization: str) -> bool:
-        """Whether this Authorization header opens the door."""
+        """Whether this Authorization header carries the valid token."""
         if self._valid is None:
             return False
         token, end = self._valid
@@ -57,7 +57,7 @@ class Tokens:
         return self.clock() < self._blocked_until.get(address, 0.0)
 
     def drop(self) -> None:
-        """Forget the valid token, as a restart of the PBX does."""
+        """Make the token invalid, as a restart of the PBX does."""
         self._valid = None
 
     def _new(self) -> str:

@@ -1,6 +1,6 @@
-"""The agent: listens to the broker in one loop, and writes to the lights in another, of a thread of its own.
+"""The agent: MQTT in one event loop, the lights in another, which has a thread of its own.
 
-A USB device that hangs holds up its thread, but neither the keep-alives of MQTT nor the end of the process.
+A USB device that hangs blocks its thread, but neither the keep-alives of MQTT nor the end of the process.
 """
 
 import asyncio
@@ -24,14 +24,7 @@ from bridge.mqtt.connection import opened
 from bridge.mqtt.settings import MqttSettings, Protocol, TlsSettings
 from bridge.usb_light.following import Following, looks
 from bridge.usb_light.lights import Library, Lights
-
-FAREWELL = 3.0
-"""Seconds that the lights may take to go off."""
-SILENCE = 5.0
-"""Seconds after which a topic that has said nothing is worth a word."""
-
-_LASTING = 10.0
-"""Seconds that a connection has to last to be a success."""
+from bridge.usb_light.timing import USUAL, UsbTiming
 
 _OPTIONS = {
     "mqtt.username": "--username",
@@ -39,14 +32,14 @@ _OPTIONS = {
     "mqtt.tls.ca": "--ca",
     "mqtt.tls": "--ca",
 }
-"""How what errors of the broker call by its place in the bridge's configuration is called here."""
+"""Options of the bridge's configuration that errors of the broker name, and what they are called here."""
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the command line asks for. `brightness` is in percent; a colour that is None is off."""
+    """The options of the command line. `brightness` is in percent; a colour that is None is off."""
 
     mqtt: MqttSettings
     dn: str
@@ -66,7 +59,7 @@ def mqtt_settings(
     *,
     tls: bool,
 ) -> MqttSettings:
-    """For one connection that only listens. `login` is (username, password)."""
+    """Settings of one connection that only subscribes. `login` is (username, password)."""
     return MqttSettings(
         host=host,
         port=port or (8883 if tls else 1883),
@@ -83,7 +76,7 @@ def mqtt_settings(
 
 
 def main(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT. Windows' own kind of loop cannot wait for paho's socket, so the other is taken."""
+    """Run until SIGTERM or SIGINT. With a selector loop on Windows too: its own kind cannot wait for paho's socket."""
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner, suppress(asyncio.CancelledError):
         runner.run(_until_signal(settings))
 
@@ -98,78 +91,85 @@ async def _until_signal(settings: Settings) -> None:
     await run(settings, Library(), random.Random())  # noqa: S311  # jitter
 
 
-async def run(settings: Settings, library: Library, rng: random.Random) -> None:
-    """Follow the user until cancelled; then the lights are off."""
+async def run(settings: Settings, library: Library, rng: random.Random, timing: UsbTiming = USUAL) -> None:
+    """Follow the user until cancelled; the lights are switched off then."""
     following = Following(
         settings.mqtt.base_topic,
         settings.dn,
         looks(settings.colors, settings.brightness, blink_busy=settings.blink_busy),
     )
-    beside = Beside(Lights(library, time.monotonic, settings.serials))
-    beside.show(following.look)
+    thread = LightsThread(Lights(library, time.monotonic, settings.serials, timing), timing)
+    thread.show(following.look)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(beside.run(), name="usb")
-        tasks.create_task(Listener(settings.mqtt, following, beside.show, rng).run(), name="mqtt")
+        tasks.create_task(thread.run(), name="usb")
+        tasks.create_task(Listener(settings.mqtt, following, thread.show, rng, timing).run(), name="mqtt")
 
 
-class Beside:
-    """Runs `Lights` in a thread with a loop of its own, which is where busylight-core keeps Kuando lights awake."""
+class LightsThread:
+    """Runs `Lights` in a thread with a loop of its own; busylight-core's keep-alives for Kuando run in that loop."""
 
-    def __init__(self, lights: Lights) -> None:
+    def __init__(self, lights: Lights, timing: UsbTiming = USUAL) -> None:
         self._lights = lights
+        self._timing = timing
         self._runner = asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)
         self._loop = self._runner.get_loop()
 
     def show(self, look: Look) -> None:
         """Show this from now on."""
-        self._tell(self._lights.show, look)
+        self._call(self._lights.show, look)
 
     async def run(self) -> None:
-        """Until cancelled; the lights are off then, or hang."""
+        """Run until cancelled; the lights are off then, unless one hangs."""
         life = asyncio.create_task(in_daemon_thread("usb", self._live, lambda _: None), name="usb-thread")
         try:
             await asyncio.wait({life})
         finally:
-            self._tell(self._lights.stop)
-            await asyncio.wait({life}, timeout=FAREWELL)
+            self._call(self._lights.stop)
+            await asyncio.wait({life}, timeout=self._timing.farewell)
             if not life.done():
                 life.cancel()
-                _logger.warning("a USB light hangs: it may stay on")
+                _logger.warning("a USB light does not react: it may stay on")
         await life
 
     def _live(self) -> None:
         with self._runner:
             self._runner.run(self._lights.run())
 
-    def _tell(self, what: Callable[..., None], *arguments: Look) -> None:
+    def _call(self, method: Callable[..., None], *arguments: Look) -> None:
         with suppress(RuntimeError):  # the loop is closed: the lights are off already
-            self._loop.call_soon_threadsafe(what, *arguments)
+            self._loop.call_soon_threadsafe(method, *arguments)
 
 
 class Listener:
-    """Stays connected to the broker and tells what to show."""
+    """Stays connected to the broker, and calls `show` with the look to show."""
 
     def __init__(
-        self, settings: MqttSettings, following: Following, show: Callable[[Look], None], rng: random.Random
+        self,
+        settings: MqttSettings,
+        following: Following,
+        show: Callable[[Look], None],
+        rng: random.Random,
+        timing: UsbTiming = USUAL,
     ) -> None:
         self._settings = settings
         self._following = following
         self._show = show
+        self._timing = timing
         self._backoff = Backoff(0.5, 30.0, rng)
         self._long_backoff = Backoff(60.0, 900.0, rng)
-        self._trouble = Recurring(_logger, SILENCE)
-        self._silence = Recurring(_logger)
+        self._failures = Recurring(_logger, timing.no_data)
+        self._no_data = Recurring(_logger)
 
     async def run(self) -> None:
-        """For ever."""
+        """Connect again and again, until cancelled."""
         while True:
             try:
                 await self._one_connection()
             except BrokerAuthError as error:
-                self._trouble.failed(_in_words(error), logging.ERROR)
+                self._failures.failed(_in_words(error), logging.ERROR)
                 pause = self._long_backoff.next()
             except BrokerUnavailable as error:
-                self._trouble.failed(_in_words(error))
+                self._failures.failed(_in_words(error))
                 pause = self._backoff.next()
             finally:
                 self._following.forget()
@@ -177,39 +177,39 @@ class Listener:
             await asyncio.sleep(pause)
 
     async def _one_connection(self) -> None:
-        """From connect to loss; always raises, in the end what the connection was lost by."""
+        """From connect to loss; always raises: the error by which the connection was lost."""
         connection = await opened(self._settings, self._receive)
         clock = asyncio.get_running_loop().time
         since = clock()
         try:
-            self._trouble.recovered("the broker is back")
+            self._failures.recovered("MQTT broker reachable again")
             _logger.info("connected to %s:%d", self._settings.host, self._settings.port)
             await connection.subscribe(self._following.topics, qos=1)
             with suppress(TimeoutError):
-                async with asyncio.timeout(SILENCE):
+                async with asyncio.timeout(self._timing.no_data):
                     await connection.tend()
             if not connection.lost.done():
-                self._trouble.recovered("the broker is back")
-                self._note_silence()
+                self._failures.recovered("MQTT broker reachable again")
+                self._report_no_data()
                 await connection.tend()
         finally:
             connection.close()
-        if clock() - since >= _LASTING:
+        if clock() - since >= self._timing.lasting:
             self._backoff.reset()
             self._long_backoff.reset()
         raise connection.lost.result()
 
-    def _note_silence(self) -> None:
-        if silent := ", ".join(self._following.silent):
-            self._silence.failed(
-                f"nothing is heard of {silent}: is it published (see '3cx2mqtt users'), and may this login read it?"
+    def _report_no_data(self) -> None:
+        if missing := ", ".join(self._following.missing):
+            self._no_data.failed(
+                f"no message on {missing}: is it published (see '3cx2mqtt users'), and may this login read it?"
             )
         else:
-            self._silence.recovered("everything is heard of again")
+            self._no_data.recovered("all topics have messages again")
 
     def _receive(self, topic: str, payload: bytes, _retained: bool) -> None:  # noqa: FBT001  # as Receive demands
         before = self._following.state
-        self._following.hear(topic, payload)
+        self._following.receive(topic, payload)
         state = self._following.state
         if state is not before:
             _logger.debug("%s", state)
@@ -217,6 +217,7 @@ class Listener:
 
 
 def _in_words(error: BrokerError) -> str:
+    """The message, with the command's own options in place of the configuration's."""
     text = str(error)
     for name, option in _OPTIONS.items():
         text = text.replace(name, option)

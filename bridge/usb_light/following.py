@@ -1,4 +1,4 @@
-"""What the lights show: from what the broker says to a look. Knows neither the network nor any light."""
+"""Which look the lights show, from the messages of the broker. Knows neither the network nor any light."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,8 +13,8 @@ _ONLINE = b"online"
 
 
 def looks(colors: Mapping[State, Color | None], brightness: int, *, blink_busy: bool) -> Mapping[State, Look]:
-    """The usual palette with other `colors` (None: off), all at `brightness` percent of what they have."""
-    usual = {state: look_of(options, MOST_BRIGHT) for state, options in PALETTE.items()}
+    """The default palette with some `colors` replaced (None: off), each at `brightness` percent of its own."""
+    defaults = {state: look_of(options, MOST_BRIGHT) for state, options in PALETTE.items()}
     return {
         state: replace(
             look,
@@ -22,49 +22,49 @@ def looks(colors: Mapping[State, Color | None], brightness: int, *, blink_busy: 
             brightness=scaled(brightness, look.brightness),
             blink=look.blink or (blink_busy and state in DEFAULT_BUSY),
         )
-        for state, look in usual.items()
+        for state, look in defaults.items()
     }
 
 
 class Following:
-    """One user, as far as the broker has told since the last connect. All topics are retained, so it tells at once."""
+    """One user's state, from messages since the last connect. The topics are retained: they come on subscribing."""
 
     def __init__(self, base_topic: str, dn: str, palette: Mapping[State, Look]) -> None:
         topics = Topics(base_topic, pbx_name="", discovery_prefix="")
         self._user = topics.user_state(dn)
-        self._trusted = (topics.bridge_state, topics.bridge_pbx)
+        self._online_topics = (topics.bridge_state, topics.bridge_pbx)
         self._palette = palette
-        self._heard: dict[str, bytes] = {}
+        self._received: dict[str, bytes] = {}
 
     @property
     def topics(self) -> tuple[str, ...]:
         """What to subscribe to."""
-        return (self._user, *self._trusted)
+        return (self._user, *self._online_topics)
 
     @property
-    def silent(self) -> tuple[str, ...]:
-        """Topics that nothing was heard of: nobody publishes there, or the broker does not let this login read."""
-        return tuple(topic for topic in self.topics if not self._heard.get(topic))
+    def missing(self) -> tuple[str, ...]:
+        """Topics without a message: no client publishes there, or the broker forbids this login to read them."""
+        return tuple(topic for topic in self.topics if not self._received.get(topic))
 
-    def hear(self, topic: str, payload: bytes) -> None:
-        """Take in a message; an empty one clears its topic."""
-        self._heard[topic] = payload
+    def receive(self, topic: str, payload: bytes) -> None:
+        """Note a message; an empty one clears its topic."""
+        self._received[topic] = payload
 
     def forget(self) -> None:
-        """The connection is gone: nothing that it told is known to be true any more."""
-        self._heard.clear()
+        """The connection is lost: nothing is known any more."""
+        self._received.clear()
 
     @property
     def state(self) -> State:
-        """The user's state, believed only while bridge and PBX are both online."""
-        if any(self._heard.get(topic) != _ONLINE for topic in self._trusted):
+        """The user's state; unknown unless bridge and PBX are both online."""
+        if any(self._received.get(topic) != _ONLINE for topic in self._online_topics):
             return State.UNKNOWN
         try:
-            return State(self._heard.get(self._user, b"").decode())
-        except ValueError:  # cleared, or a word of a newer bridge
+            return State(self._received.get(self._user, b"").decode())
+        except ValueError:  # cleared, or a state that only a newer bridge knows
             return State.UNKNOWN
 
     @property
     def look(self) -> Look:
-        """What to show."""
+        """The look of that state."""
         return self._palette[self.state]

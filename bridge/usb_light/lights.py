@@ -1,13 +1,13 @@
-"""The USB lights of this PC. The only module that imports busylight-core, and not before lights are asked for.
+"""The USB lights of this PC. The only module that imports busylight-core, and only once lights are needed.
 
 What busylight-core 2.5 does, and what it leaves to its user:
 
 - A Kuando light goes dark some 15 s after the last command. `on()` starts a task that sends keep-alives, in the running
-  loop if there is one; the first error ends it without a word.
-- hidapi does not raise when a device is gone: `write` gives -1, which busylight-core does not look at.
+  loop if there is one; the first error ends it, and nothing reports that.
+- hidapi does not raise when a device is gone: `write` returns -1, which busylight-core ignores.
 
-So every look is written again every few seconds, whether it changed or not: that starts a keep-alive that has died,
-shows that a light was unplugged, and lights one up again that lost its power for a moment.
+So every look is written again every few seconds, whether it changed or not: that restarts a keep-alive that has ended,
+detects a light that was unplugged, and restores one that lost its power for a moment.
 """
 
 import asyncio
@@ -22,17 +22,7 @@ from bridge.aio import wait_for
 from bridge.domain.light import OFF, Look
 from bridge.errors import BridgeError
 from bridge.log import Recurring
-
-PHASE = 0.5
-"""Seconds on, and then off, of a light that blinks."""
-APART = 0.2
-"""Seconds between two writes at least, so that no light flashes more than 3 times a second, whatever the user's phone
-does: that can harm people with photosensitive epilepsy (WCAG 2.3.1). Some lights lose commands that come too close.
-"""
-AGAIN = 3.0
-"""Seconds until the same look is written again; until lights are looked for again where one is missing."""
-MORE = 30.0
-"""Seconds until more lights are looked for: on some systems that opens every device for a moment."""
+from bridge.usb_light.timing import USUAL, UsbTiming
 
 HINT = (
     "Linux lets you use it once there is a udev rule: '3cx2mqtt usb-light --udev-rules' prints one for every light"
@@ -53,11 +43,11 @@ class Handle(Protocol):
     """An open HID device or serial port."""
 
     def write(self, payload: bytes) -> int | None:
-        """Give how many bytes were written; hidapi gives -1 when none were."""
+        """Return how many bytes were written; hidapi returns -1 where none were."""
 
 
 class Hardware(Protocol):
-    """`busylight_core.Hardware`, as far as it is used here."""
+    """The part of `busylight_core.Hardware` that is used here."""
 
     path: bytes
     serial_number: str | None
@@ -66,20 +56,20 @@ class Hardware(Protocol):
 
 
 class Light(Protocol):
-    """`busylight_core.Light`, as far as it is used here."""
+    """The part of `busylight_core.Light` that is used here."""
 
     hardware: Hardware
     name: str
     is_lit: bool
 
     def on(self, color: tuple[int, int, int]) -> None:
-        """Show a colour, and keep the device awake where it needs that."""
+        """Show a colour, and keep sending it to devices that go dark otherwise."""
 
     def off(self) -> None:
         """Go dark."""
 
     def cancel_tasks(self) -> None:
-        """Stop what keeps the device awake."""
+        """End the keep-alives."""
 
     def release(self) -> None:
         """Close the device."""
@@ -90,7 +80,7 @@ Found = tuple[Any, Hardware]
 
 
 class Library:
-    """busylight-core, loaded; UsbMissing says how to install it."""
+    """busylight-core, imported. UsbMissing where it is not installed."""
 
     def __init__(self) -> None:
         try:
@@ -98,7 +88,7 @@ class Library:
         except ImportError as error:
             raise UsbMissing(f"USB lights need more packages: pip install '3cx2mqtt[usb]' ({error})") from error
         self.gone: tuple[type[Exception], ...] = (OSError, self._core.LightUnavailableError)
-        """What the library raises when a device cannot be used, or not any more."""
+        """Raised by the library when a device cannot be used, or no longer."""
 
     def plugged_in(self, serials: Collection[str] = ()) -> Iterator[Found]:
         """The lights at this PC, or those with one of the serial numbers `serials`. Opens none."""
@@ -121,31 +111,39 @@ class Library:
         for name in _WRITES:
             if hasattr(handle, name):
                 setattr(handle, name, _strict(getattr(handle, name)))
-        if hasattr(handle, "write_timeout"):  # a serial port waits for ever otherwise
+        if hasattr(handle, "write_timeout"):  # a serial port blocks without end otherwise
             handle.write_timeout = 1.0
         return light
 
 
 def name_of(found: Found) -> str:
-    """How people call a light: `Luxafor Flag`, with its serial number where it has one."""
+    """The name for messages: `Luxafor Flag`, with its serial number where it has one."""
     kind, hardware = found
     name = f"{kind.vendor()} {kind.supported_device_ids[hardware.device_id]}"
     return f"{name} ({hardware.serial_number})" if hardware.serial_number else name
 
 
 class Lights:
-    """Shows one look on all lights, those that are plugged in later too."""
+    """Shows one look on all lights, including those plugged in later."""
 
-    def __init__(self, library: Library, monotonic: Callable[[], float], serials: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        library: Library,
+        monotonic: Callable[[], float],
+        serials: Collection[str] = (),
+        timing: UsbTiming = USUAL,
+    ) -> None:
+        """`serials`: use only lights with these serial numbers; empty: all."""
         self._library = library
         self._monotonic = monotonic
         self._serials = serials
+        self._timing = timing
         self._look = OFF
         self._stopping = False
         self._changed = asyncio.Event()
         self._lights: dict[bytes, tuple[str, Light]] = {}
         self._search_at = monotonic()
-        self._trouble = Recurring(_logger)
+        self._failures = Recurring(_logger)
         self._missing = f"no USB light is plugged in, waiting for one. If there is one: {HINT}"
 
     def show(self, look: Look) -> None:
@@ -164,12 +162,12 @@ class Lights:
         try:
             while not self._stopping:
                 self._changed.clear()
-                for look, seconds in phases(self._look):
+                for look, seconds in phases(self._look, self._timing):
                     self._write(look)
                     if self._monotonic() >= self._search_at:
                         self._search(look)
-                    await asyncio.sleep(APART)
-                    if await wait_for(self._changed, seconds - APART):
+                    await asyncio.sleep(self._timing.apart)
+                    if await wait_for(self._changed, seconds - self._timing.apart):
                         break
         finally:
             for _, light in self._lights.values():
@@ -178,27 +176,31 @@ class Lights:
                 self._close(light)
 
     def _search(self, look: Look) -> None:
-        """Take what was plugged in since the last time, and show `look` there."""
-        complaints = []
+        """Open the lights that were plugged in since the last search, and show `look` on them."""
+        problems = []
         for found in self._found():
             path = found[1].path
-            if path not in self._lights and (complaint := self._take(found, look)):
-                complaints.append(complaint)
+            if path not in self._lights and (problem := self._take(found, look)):
+                problems.append(problem)
         if not self._lights:
-            complaints = complaints or [self._missing]
-        if complaints:
-            self._trouble.failed("; ".join(complaints))
-        self._search_at = self._monotonic() + (MORE if self._lights else AGAIN)
+            problems = problems or [self._missing]
+        if problems:
+            self._failures.failed("; ".join(problems))
+        self._search_at = self._monotonic() + (self._timing.search if self._lights else self._timing.rewrite)
 
     def _found(self) -> Iterable[Found]:
         try:
             return list(self._library.plugged_in(self._serials))
-        except (OSError, AttributeError, ValueError) as error:  # the library trips over devices it may not ask
+        except (
+            OSError,
+            AttributeError,
+            ValueError,
+        ) as error:  # the library fails on devices without a name, or without permission
             _logger.debug("cannot look for USB lights", exc_info=error)
             return ()
 
     def _take(self, found: Found, look: Look) -> str | None:
-        """Open a light and show `look` on it; what keeps it from that, or None."""
+        """Open a light and show `look` on it; returns the problem, or None."""
         name, light = name_of(found), None
         try:
             light = self._library.open(found)
@@ -208,7 +210,7 @@ class Lights:
                 self._close(light)
             return f"{name} is plugged in and cannot be used ({error}). {HINT}"
         self._lights[found[1].path] = name, light
-        self._trouble = Recurring(_logger)
+        self._failures = Recurring(_logger)
         _logger.info("showing on %s", name)
         return None
 
@@ -219,9 +221,9 @@ class Lights:
             except self._library.gone:
                 del self._lights[path]
                 self._close(light)
-                self._missing = f"{name} does not answer any more: unplugged? Waiting for it to come back"
-                self._trouble.failed(self._missing)
-                self._search_at = min(self._search_at, self._monotonic() + AGAIN)
+                self._missing = f"{name} no longer answers: unplugged? Waiting for it to come back"
+                self._failures.failed(self._missing)
+                self._search_at = min(self._search_at, self._monotonic() + self._timing.rewrite)
 
     def _close(self, light: Light) -> None:
         light.cancel_tasks()
@@ -229,9 +231,9 @@ class Lights:
             light.release()
 
 
-def phases(look: Look) -> tuple[tuple[Look, float], ...]:
-    """What to write in turn, and for how many seconds."""
-    return ((look, PHASE), (OFF, PHASE)) if look.blink else ((look, AGAIN),)
+def phases(look: Look, timing: UsbTiming = USUAL) -> tuple[tuple[Look, float], ...]:
+    """The looks to write in turn, each with its seconds."""
+    return ((look, timing.phase), (OFF, timing.phase)) if look.blink else ((look, timing.rewrite),)
 
 
 def _put(light: Light, look: Look) -> None:
@@ -240,7 +242,7 @@ def _put(light: Light, look: Look) -> None:
         return
     for color in (look.color.dimmed(look.brightness), look.color):
         light.on((color.red, color.green, color.blue))
-        if light.is_lit:  # lights that know a few full colours only take a dim one for black
+        if light.is_lit:  # a light that knows only a few full colours takes a dim one for black
             break
 
 

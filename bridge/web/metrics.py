@@ -1,4 +1,4 @@
-"""What is counted anyway, as Prometheus wants it. Everything is read when it is asked for; nothing names a person."""
+"""The bridge's counters in the format of Prometheus. All are read at each scrape; none names a person."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,17 +20,17 @@ _QUANTILES = (0.5, 0.95)
 
 
 class Metrics:
-    """A registry of its own: several bridges in one process do not know of each other."""
+    """The metrics of one bridge, in a registry of its own: a process may run several bridges."""
 
     def __init__(
         self,
-        standing: Standing,
+        status: Standing,
         publisher: Publisher,
         statistics: Statistics,
         findings: Callable[[], Iterable[Finding]],
     ) -> None:
-        """`findings` says how the PBX and its sources stand, as `3cx2mqtt check` does."""
-        self._standing = standing
+        """`findings` gives the state of the PBX and its sources, as `3cx2mqtt check` prints it."""
+        self._status = status
         self._publisher = publisher
         self._statistics = statistics
         self._findings = findings
@@ -44,14 +44,14 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """Called by the registry for each scrape."""
-        yield _build(self._standing.pbx_version)
+        yield _build(self._status.pbx_version)
         yield from self._connections()
         yield from self._users()
         yield from self._sources()
         yield from self._polls()
 
     def _connections(self) -> Iterator[Metric]:
-        yield _gauge("pbx_online", "Whether the PBX answers (1) or not (0).", self._standing.pbx_online)
+        yield _gauge("pbx_online", "Whether the PBX answers (1) or not (0).", self._status.pbx_online)
         yield _gauge(
             "broker_connected",
             "Whether the broker is connected and has been brought up to date (1) or not (0).",
@@ -61,7 +61,7 @@ class Metrics:
         yield _counter("messages_published", "Messages sent to the broker.", self._statistics.messages)
 
     def _users(self) -> Iterator[Metric]:
-        users = self._standing.users()
+        users = self._status.users()
         states = Counter(user.state for user in users)
         by_state = GaugeMetricFamily(_name("users"), "Users that are published, by state.", labels=["state"])
         for state in State:
@@ -72,14 +72,16 @@ class Metrics:
     def _sources(self) -> Iterator[Metric]:
         failing = {finding.about for finding in self._findings() if finding.verdict is Verdict.FAIL}
         in_use = GaugeMetricFamily(
-            _name("source_in_use"), "Whether the source is wanted and the PBX lets it be read (1).", labels=["source"]
+            _name("source_in_use"),
+            "Whether the source is enabled and the PBX allows reading it (1).",
+            labels=["source"],
         )
         fails = GaugeMetricFamily(
             _name("source_failing"),
-            "Whether the source is wanted and could not be read the last time, while the PBX lets the bridge in (1).",
+            "Whether the source is enabled and its last read failed, though the PBX accepted the login (1).",
             labels=["source"],
         )
-        for report in self._standing.sources():
+        for report in self._status.sources():
             in_use.add_metric([report.name], report.in_use)
             fails.add_metric([report.name], report.name in failing)
         yield in_use
@@ -106,16 +108,16 @@ class Metrics:
 
 
 def _build(pbx_version: str | None) -> Metric:
-    # half a character, as a broken header can hold, has no place in UTF-8
-    told = (pbx_version or "").encode("utf-8", "replace").decode()
+    # a broken header can hold half a character (a lone surrogate), which UTF-8 cannot
+    version = (pbx_version or "").encode("utf-8", "replace").decode()
     labels = ["version", "pbx_version"]
     family = GaugeMetricFamily(_name("build_info"), "Versions of the bridge and of 3CX; always 1.", labels=labels)
-    family.add_metric([__version__, told], 1)
+    family.add_metric([__version__, version], 1)
     return family
 
 
 def _quantiles(name: str, source: str, polls: Polls) -> Sequence[Sample]:
-    """SummaryMetricFamily itself knows sum and count alone."""
+    """Added by hand, since SummaryMetricFamily supports only sum and count."""
     return [
         Sample(name, {"source": source, "quantile": str(share)}, seconds)
         for share in _QUANTILES
@@ -132,5 +134,5 @@ def _counter(name: str, documentation: str, value: float) -> Metric:
 
 
 def _name(name: str) -> str:
-    """Prometheus' names start with a letter, so this is how 3cx2mqtt is spelled there."""
+    """With the prefix; Prometheus' names must start with a letter, hence the spelling."""
     return f"threecx2mqtt_{name}"

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from bridge.domain.model import CallStatus, State
 from bridge.simulator import SimulatedPbx
-from bridge.simulator.pbx import Intercept
+from bridge.simulator.state import Intercept
 from bridge.sources.threecx.client.http import MAX_BODY
 from tests.faults.calls import call_events
 from tests.faults.conftest import Configure, Note

@@ -1,4 +1,4 @@
-"""`cleanup`: everything that a bridge owns goes, nothing else does, and never under a bridge that is running."""
+"""`cleanup`: clears everything that a bridge owns and nothing else, and never while that bridge is running."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ async def cleaned(path: Path) -> int:
     """How many topics were cleared."""
     config = read_config(path)
     found = await owned(config, config.topics)
-    await clear(config, config.topics, found)
+    await clear(config, config.topics, found, pause=0.05)
     return len(found)
 
 
@@ -38,13 +38,8 @@ async def everything(broker: Mosquitto) -> dict[str, str]:
         return dict(later.latest)
 
 
-@pytest.fixture(autouse=True)
-def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.commands.cleanup.MOMENT", 0.05)
-
-
 @pytest.mark.parametrize("qos", [0, 1])
-async def test_all_of_it_goes_discovery_first_and_nothing_else(
+async def test_all_of_its_topics_are_cleared_discovery_first_and_no_others(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber, qos: int
 ) -> None:
     for topic, payload in OTHERS.items():
@@ -67,7 +62,7 @@ async def test_all_of_it_goes_discovery_first_and_nothing_else(
     assert await cleaned(path) == 0
 
 
-async def test_a_bridge_that_answers_whatever_it_may_be_is_not_cleared_away(
+async def test_a_bridge_that_answers_with_an_error_is_running_and_is_not_cleared_away(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     await subscriber.leave_a_dead_bridge()
@@ -85,7 +80,9 @@ async def test_a_bridge_that_answers_whatever_it_may_be_is_not_cleared_away(
     assert "3cx/bridge/info" in subscriber.latest
 
 
-async def test_a_missing_right_is_told_and_not_that_all_is_cleared(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:
+async def test_a_missing_right_is_reported_as_such_and_not_as_success(
+    tmp_path: Path, pbx: SimulatedPbx, url: str
+) -> None:
     folder = tmp_path / "strict"
     async with Mosquitto(folder, options=with_rules(folder, "user bridge\ntopic readwrite #\n")) as broker:
         path = write_config(tmp_path, pbx, url, broker.port, mqtt="username: bridge")
@@ -98,7 +95,7 @@ async def test_a_missing_right_is_told_and_not_that_all_is_cleared(tmp_path: Pat
         assert "does not let 'bridge' publish to" in errors
 
 
-async def test_an_earlier_name_and_base_topic_can_be_named(
+async def test_topics_of_an_earlier_name_and_base_topic_can_be_cleared(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     old = write_config(tmp_path, pbx, url, broker.port, mqtt="base_topic: phones/old/deep")
@@ -121,7 +118,7 @@ async def test_an_earlier_name_and_base_topic_can_be_named(
     assert await everything(broker) == {}
 
 
-async def test_a_bridge_that_died_without_a_word_is_no_hindrance(
+async def test_a_bridge_that_left_online_retained_and_answers_nothing_does_not_prevent_it(
     tmp_path: Path,
     pbx: SimulatedPbx,
     url: str,

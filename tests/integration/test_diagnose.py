@@ -1,4 +1,4 @@
-"""`diagnose`: an archive that helps, and that holds nothing of whom it is about."""
+"""`diagnose`: an archive that helps, and names nobody."""
 
 import tarfile
 from pathlib import Path
@@ -23,7 +23,7 @@ lights: [{name: secret-desk, driver: zigbee2mqtt, topic: zigbee2mqtt/Bob Desk, g
 """
 
 
-async def test_it_tells_what_is_needed_and_nobody_s_name_number_host_or_secret(
+async def test_it_holds_what_is_needed_and_no_name_number_host_or_secret(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     pbx.add_user("7001", 'Zoë "Zo" Secretive')
@@ -70,7 +70,7 @@ async def test_it_tells_what_is_needed_and_nobody_s_name_number_host_or_secret(
     assert f"3cx/users/{user}/state (7): ringing" in files["topics.txt"]
 
 
-async def test_it_is_made_where_nothing_works_too_and_overwrites_nothing(tmp_path: Path, pbx: SimulatedPbx) -> None:
+async def test_it_is_made_even_where_nothing_works_and_overwrites_nothing(tmp_path: Path, pbx: SimulatedPbx) -> None:
     path = write_config(tmp_path, pbx, f"http://127.0.0.1:{free_port()}", free_port(), client_secret="hush-hush-hush")
     target = tmp_path / "report.tar.gz"
     code, _, _ = await command("diagnose", "-c", path, "-o", target)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from bridge.commands import running_bridge
+from bridge.commands.light_test import light_test
 from bridge.domain.message import Message
 from bridge.errors import BridgeError
 from bridge.mqtt.outbox import Outbox
@@ -214,9 +214,7 @@ async def test_light_test_shows_the_palette_while_the_running_bridge_pauses_the_
         await hall.until(on=True, color=GREEN)
         hall.commands.clear()
         lines: list[str] = []
-        await running_bridge.light_test(
-            read_config(path), "hall", lines.append, seconds=0.6
-        )  # two commands are 0.25 s apart
+        await light_test(read_config(path), "hall", lines.append, seconds=0.6)  # two commands are 0.25 s apart
         assert [line.split()[0] for line in lines] == [
             *("available", "away", "do_not_disturb", "ringing", "dialing", "on_call", "on_hold", "offline", "unknown")
         ]
@@ -234,18 +232,18 @@ async def test_light_test_shows_the_palette_while_the_running_bridge_pauses_the_
         assert set(shown_as) == {"available", "override"}
         await subscriber.publish("3cx/lights/hall/set", '{"override": {"color": "magenta", "for": "1h"}}')
         await subscriber.until(lambda: (subscriber.json(state)["override"] or {}).get("color") == "#ff00ff")
-        await running_bridge.light_test(read_config(path), "hall", lines.append, seconds=0.01)
+        await light_test(read_config(path), "hall", lines.append, seconds=0.01)
         await hall.until(on=True, color=MAGENTA)
         assert subscriber.json(state)["override"]["until"] is not None
         await subscriber.publish("3cx/lights/hall/set", '{"pause": true}')
         await subscriber.until(lambda: subscriber.json(state)["paused"])
         with pytest.raises(BridgeError, match="is paused: end that first"):
-            await running_bridge.light_test(read_config(path), "hall", lines.append)
+            await light_test(read_config(path), "hall", lines.append)
         with pytest.raises(BridgeError, match="there is no light 'roof' in lights: there are desk, door, hall"):
-            await running_bridge.light_test(read_config(path), "roof", lines.append)
+            await light_test(read_config(path), "roof", lines.append)
         path = config(tmp_path, pbx, url, broker, more="lights: [{name: roof, driver: wled, topic: r, users: ['101']}]")
         with pytest.raises(BridgeError, match="does not know the light 'roof': reload or restart it first"):
-            await running_bridge.light_test(read_config(path), "roof", lines.append)
+            await light_test(read_config(path), "roof", lines.append)
 
 
 @pytest.mark.parametrize(

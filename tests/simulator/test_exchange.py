@@ -1,4 +1,4 @@
-"""The simulated PBX's calls, its prompt, and what its HTTP face tells of them."""
+"""The simulated PBX's calls, its prompt, and how its HTTP interface shows them."""
 
 import json
 from collections.abc import AsyncIterator
@@ -96,7 +96,7 @@ def test_typed_commands_change_people(pbx: SimulatedPbx) -> None:
         ("queue 101 sideways", HELP),
     ],
 )
-def test_what_cannot_be_done_is_said(pbx: SimulatedPbx, line: str, answer: str) -> None:
+def test_impossible_commands_are_answered_with_the_reason(pbx: SimulatedPbx, line: str, answer: str) -> None:
     assert answer in typed(pbx, line)[0]
 
 
@@ -112,7 +112,7 @@ def test_calls_that_do_not_ring_cannot_be_answered_or_held(pbx: SimulatedPbx) ->
         pbx.exchange.answer(7)
 
 
-async def test_active_calls_are_display_strings_and_know_no_agents_phones(pbx: SimulatedPbx, client: Client) -> None:
+async def test_active_calls_are_display_strings_without_the_agents_phones(pbx: SimulatedPbx, client: Client) -> None:
     pbx.change("101", queue="LoggedIn")
     pbx.exchange.ring("0301234567", "8000")
     pbx.exchange.ring("100", "102")
@@ -127,7 +127,7 @@ async def test_active_calls_are_display_strings_and_know_no_agents_phones(pbx: S
     assert (second["EstablishedAt"], second["ServerNow"][-1]) == (None, "Z")
 
 
-async def test_users_are_selected_ordered_and_never_whole(pbx: SimulatedPbx, client: Client) -> None:
+async def test_users_can_be_selected_and_ordered(pbx: SimulatedPbx, client: Client) -> None:
     query = {"$select": "Number,IsRegistered", "$orderby": "Number desc", "$top": "2"}
     _, body = await client.get("/xapi/v1/Users", **query)
     assert body["value"] == [{"Number": "102", "IsRegistered": True}, {"Number": "101", "IsRegistered": True}]
@@ -182,7 +182,7 @@ async def test_call_control_shows_its_route_point_and_the_listed_extensions(pbx:
     assert (await client.get("/callcontrol"))[0] == (await client.get(path))[0] == 403
 
 
-async def test_events_tell_of_participants_without_saying_how_they_are(pbx: SimulatedPbx, client: Client) -> None:
+async def test_events_name_participants_without_their_status(pbx: SimulatedPbx, client: Client) -> None:
     async with client.session.ws_connect(f"{client.url}/callcontrol/ws") as socket:
         while not len(pbx.stream):
             await client.get("/xapi/v1/Defs")

@@ -1,4 +1,4 @@
-"""The simulated PBX has a real one's manners, seen over HTTP."""
+"""The simulated PBX behaves as a real one does, seen over HTTP."""
 
 import base64
 import json
@@ -62,7 +62,7 @@ async def client(url: str) -> AsyncIterator[Client]:
 
 
 @pytest.mark.parametrize(("version", "expires_in"), [("20.0.8.1109", 60), ("20.0.9.995", 3600), ("20.0.10", 3600)])
-async def test_a_token_s_life_is_told_in_the_unit_of_the_version(
+async def test_expires_in_has_the_unit_of_the_version(
     pbx: SimulatedPbx, client: Client, version: str, expires_in: int
 ) -> None:
     pbx.version = version
@@ -190,7 +190,7 @@ async def test_options_do_what_odata_says(pbx: SimulatedPbx, client: Client, que
         ("$search=NOT", "is incomplete"),
     ],
 )
-async def test_what_odata_does_not_take_is_refused_in_its_shape(client: Client, query: str, message: str) -> None:
+async def test_invalid_options_are_refused_with_an_odata_error(client: Client, query: str, message: str) -> None:
     await client.login()
     assert message in await client.refusal(query)
 
@@ -217,7 +217,7 @@ async def test_rights_keys_and_users_change_while_it_runs(pbx: SimulatedPbx, cli
 
 async def test_people_ring_talk_and_come_back() -> None:
     pbx = SimulatedPbx(users=4)
-    told: list[str] = []
+    reported: list[str] = []
     waits = 0
 
     async def sleep(_seconds: float) -> None:
@@ -227,10 +227,10 @@ async def test_people_ring_talk_and_come_back() -> None:
             raise EOFError
 
     with pytest.raises(EOFError):
-        await live(pbx, rng=random.Random(1), sleep=sleep, tell=told.append)
-    assert len(told) == 300
+        await live(pbx, rng=random.Random(1), sleep=sleep, report=reported.append)
+    assert len(reported) == 300
     for word in ("calls", "is answered", "ends", "holds", "takes", "profile Away", "unplugged", "plugged in"):
-        assert any(word in line for line in told), word
+        assert any(word in line for line in reported), word
 
 
 def test_large_companies_have_numbers_of_one_length() -> None:

@@ -1,4 +1,4 @@
-"""Something that runs for ever, for the length of a block."""
+"""A coroutine that runs without end, for the length of a block."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -8,7 +8,7 @@ from typing import Any
 
 @asynccontextmanager
 async def beside(life: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
-    """`life` in a task of its own, cancelled at the end; what it failed by is raised then."""
+    """`life` in a task of its own, cancelled at the end of the block; the error that it failed with is raised then."""
     task = asyncio.create_task(life)
     try:
         yield task

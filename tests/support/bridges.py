@@ -5,7 +5,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from bridge.runtime.timing import USUAL, Timing
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx.client.login_backoff import LoginBackoff
 from tests.support.beside import beside
+from tests.support.limits import limit
 
 CONFIG = """\
 pbx: {{name: hq, url: "{url}", client_id: {client_id}, client_secret: {client_secret}, timeout: 2s}}
@@ -32,7 +33,7 @@ log: {{level: debug}}
 
 
 class Hasty(random.Random):
-    """No jitter, and every random wait at its shortest, divided by a hundred."""
+    """No jitter, and every random wait at a hundredth of its shortest."""
 
     def random(self) -> float:
         return 0.0
@@ -57,7 +58,7 @@ def write_config(
     homeassistant: str = "",
     client_secret: str | None = None,
 ) -> Path:
-    """A configuration file; unless told otherwise, monitor status is the only source."""
+    """A configuration file; by default monitor status is the only source."""
     path = folder / "config.yaml"
     path.write_text(
         CONFIG.format(
@@ -92,6 +93,22 @@ async def running(path: Path, state_directory: Path | None = None, timing: Timin
         yield
 
 
+@asynccontextmanager
+async def started(*arguments: str | Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`3cx2mqtt` with these arguments as a process, which does not outlive the block whatever happens there."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bridge", *map(str, arguments)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
 class BridgeProcess:
     """`3cx2mqtt run` as a process."""
 
@@ -102,16 +119,23 @@ class BridgeProcess:
     @classmethod
     @asynccontextmanager
     async def start(
-        cls, path: Path, environ: Mapping[str, str] | None = None, prelude: str = ""
+        cls,
+        path: Path,
+        environ: Mapping[str, str] | None = None,
+        prelude: str = "",
+        arguments: Sequence[str] = (),
     ) -> AsyncIterator["BridgeProcess"]:
-        """`environ` is added to the environment; `prelude` is Python, to be run before the program."""
+        """`environ` is added to the environment; `prelude` is Python, to be run before the program.
+
+        A prelude is for faults that only the process itself can have, such as a blocked event loop.
+        """
         log = path.with_name("bridge.log")
         program = ["-m", "bridge"]
         if prelude:
             program = ["-c", f"{prelude}\nimport sys\nfrom bridge.cli import main\nsys.exit(main())"]
         with log.open("ab") as file:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, *program, "run", "-c", str(path)),
+                *(sys.executable, *program, "run", "-c", str(path), *arguments),
                 stderr=file,
                 stdout=file,
                 env=os.environ | (environ or {}),
@@ -133,16 +157,20 @@ class BridgeProcess:
     async def signal(self, number: signal.Signals) -> int:
         """Send a signal and wait for the end; gives the exit code."""
         self._process.send_signal(number)
-        return await asyncio.wait_for(self._process.wait(), 10)
+        return await asyncio.wait_for(self._process.wait(), limit(10))
 
     def hang_up(self) -> None:
         self._process.send_signal(signal.SIGHUP)
 
     async def says(self, text: str, timeout: float = 10.0) -> None:
-        """Wait until the log holds `text`."""
+        """Wait until the log holds `text`; `timeout` is scaled by TIMEOUT_FACTOR."""
+        await self.until(lambda log: text in log, timeout, wanted=repr(text))
+
+    async def until(self, holds: Callable[[str], bool], timeout: float = 10.0, wanted: str = "it") -> None:
+        """Wait until the log is as `wanted`."""
         try:
-            async with asyncio.timeout(timeout):
-                while text not in self.log():
+            async with asyncio.timeout(limit(timeout)):
+                while not holds(self.log()):
                     await asyncio.sleep(0.02)
         except TimeoutError:
-            raise AssertionError(f"{text!r} is not in the log:\n{self.log()}") from None
+            raise AssertionError(f"{wanted} is not in the log:\n{self.log()}") from None

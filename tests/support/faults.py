@@ -19,7 +19,7 @@ from bridge.domain.clock import Clock
 from bridge.runtime.bridge import Bridge
 from bridge.runtime.timing import Timing
 from bridge.simulator import SimulatedPbx
-from bridge.simulator.pbx import Intercept
+from bridge.simulator.state import Intercept
 from bridge.sources.table import TABLE
 from bridge.sources.threecx.client.login_backoff import LoginBackoff
 from bridge.sources.threecx.timing import ThreecxTiming

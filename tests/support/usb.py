@@ -1,4 +1,4 @@
-"""A USB port below busylight-core: what hidapi and pyserial would say and do, and what was written to each device."""
+"""USB ports below busylight-core: acts as hidapi and pyserial do, and keeps what was written to each device."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,6 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from tests.support.limits import limit
 
 
 @dataclass(eq=False)
@@ -21,8 +23,8 @@ class Device:
     release_number: int = 0
     allowed: bool = True
     """Whether this process may open it."""
-    deaf: bool = False
-    """Whether it takes nothing that is written."""
+    broken: bool = False
+    """Whether every write to it fails."""
     written: list[bytes] = field(default_factory=list)
     plugged_in: int = 0
     """How many times so far; a handle is good for one time."""
@@ -69,8 +71,8 @@ class Usb:
         self._ports = {path: each for path, each in self._ports.items() if each[0] is not device}
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until `condition` holds; it is looked at after every write and every look for devices."""
-        async with asyncio.timeout(10):
+        """Wait until `condition` holds; it is checked after every write and every search for devices."""
+        async with asyncio.timeout(limit(10)):
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()
@@ -96,7 +98,9 @@ class Usb:
         """As hidapi: how many bytes, or -1 where the device is gone."""
         device, time = handle
         self.on_write()
-        good = time == device.plugged_in and not device.deaf and any(each is device for each, _ in self._ports.values())
+        good = (
+            time == device.plugged_in and not device.broken and any(each is device for each, _ in self._ports.values())
+        )
         if good:
             device.written.append(bytes(report))
         self.happened()

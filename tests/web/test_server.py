@@ -1,4 +1,4 @@
-"""The HTTP server by itself: what it answers, what it refuses, and that nobody can hold it up."""
+"""The HTTP server by itself: what it answers, what it refuses, and that no client can block it."""
 
 import asyncio
 import json
@@ -11,25 +11,28 @@ import pytest_asyncio
 
 from bridge.domain.model import State
 from bridge.statistics import Statistics
+from bridge.web.connections import MOST_CONNECTIONS
 from bridge.web.metrics import Metrics
-from bridge.web.server import MOST_CONNECTIONS, Web
+from bridge.web.server import Web
 from bridge.web.settings import WebSettings
+from bridge.web.timing import USUAL, WebTiming
 from tests.support.beside import beside
 from tests.support.bridges import Hasty
 from tests.support.clock import FakeClock
+from tests.support.limits import limit
 from tests.support.mosquitto import free_port
 from tests.support.world import World
 
 
 class Site:
-    """A server for an engine of its own, spoken to in bytes."""
+    """A server for an engine of its own, and requests to it in bytes."""
 
-    def __init__(self, clock: FakeClock, host: str = "127.0.0.1", port: int | None = None) -> None:
-        self.port = port or free_port()
+    def __init__(self, clock: FakeClock, host: str = "127.0.0.1", timing: WebTiming = USUAL) -> None:
+        self.port = free_port()
         self.world = World(clock)
         self.metrics = Metrics(self.world.engine, self.world.wire, Statistics(clock.clock), list)
         settings = WebSettings(enabled=True, host=host, port=self.port)
-        self.web = Web(settings, self.world.engine, self.world.wire, self.metrics, Hasty())
+        self.web = Web(settings, self.world.engine, self.world.wire, self.metrics, Hasty(), timing)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
@@ -37,7 +40,7 @@ class Site:
             yield
 
     async def listens(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(limit(5)):
             while True:
                 with suppress(OSError):
                     _, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -50,7 +53,7 @@ class Site:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(request)
         try:
-            return await asyncio.wait_for(reader.read(), 5)
+            return await asyncio.wait_for(reader.read(), limit(5))
         finally:
             writer.close()
 
@@ -70,7 +73,7 @@ async def site(clock: FakeClock) -> AsyncIterator[Site]:
         yield site
 
 
-async def test_it_lives(site: Site) -> None:
+async def test_healthz_is_ok(site: Site) -> None:
     status, headers, body = await site.ask("/healthz")
     assert (status, body, headers["Cache-Control"], headers["Connection"]) == (200, "ok\n", "no-store", "close")
 
@@ -88,7 +91,7 @@ async def test_what_is_missing_is_named(site: Site) -> None:
     assert (status, json.loads(body)) == (200, {"ready": True, "missing": {}})
 
 
-async def test_metrics_come_as_prometheus_wants_them(site: Site) -> None:
+async def test_metrics_are_in_the_format_of_prometheus(site: Site) -> None:
     status, headers, body = await site.ask("/metrics?name[]=x")
     assert (status, headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
     assert body.endswith("\n")
@@ -105,7 +108,7 @@ async def test_head_gives_headers_alone(site: Site) -> None:
 @pytest.mark.parametrize(
     "path", ["/", "/metrics/", "/metrics/..", "//metrics", "/favicon.ico", "/healthz%00", "/%C3%A9"]
 )
-async def test_there_is_nothing_else(site: Site, path: str) -> None:
+async def test_any_other_path_is_not_found(site: Site, path: str) -> None:
     status, _, _ = await site.ask(path)
     assert status == 404
 
@@ -135,7 +138,7 @@ async def test_it_can_only_be_read(site: Site, method: str) -> None:
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     ],
 )
-async def test_no_answer_tells_what_program_gives_it_and_none_fills_the_log(
+async def test_no_answer_names_the_program_and_no_request_fills_the_log(
     site: Site, request_: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = await site.send(request_)
@@ -147,9 +150,8 @@ async def test_no_answer_tells_what_program_gives_it_and_none_fills_the_log(
     assert (await site.ask("/healthz"))[0] == 200
 
 
-async def test_a_request_that_never_ends_is_cut_off(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.web.server.LONGEST", 0.2)
-    site = Site(clock)
+async def test_a_request_that_never_ends_is_cut_off(clock: FakeClock) -> None:
+    site = Site(clock, timing=WebTiming(longest_connection=0.2))
     async with site.serving():
         await site.listens()
         for beginning in (
@@ -161,21 +163,33 @@ async def test_a_request_that_never_ends_is_cut_off(clock: FakeClock, monkeypatc
                 await site.send(beginning)
 
 
-async def test_a_crowd_is_turned_away_and_does_no_harm(site: Site) -> None:
+async def test_connections_over_the_limit_are_closed_and_do_no_harm(site: Site) -> None:
     crowd = [await asyncio.open_connection("127.0.0.1", site.port) for _ in range(MOST_CONNECTIONS)]
-    await asyncio.sleep(0)
     with suppress(ConnectionError):
         assert await site.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n") == b""
     for _, writer in crowd:
         writer.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(limit(5)):
         while True:
             with suppress(ConnectionError, IndexError):
                 assert (await site.ask("/healthz"))[0] == 200
                 break
 
 
-async def test_a_fault_in_a_page_is_told_in_the_log_alone(
+async def test_the_limit_holds_for_connections_that_come_at_once(site: Site) -> None:
+    count = MOST_CONNECTIONS + 10
+    crowd = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", site.port) for _ in range(count)))
+    ends = [asyncio.ensure_future(reader.read()) for reader, _ in crowd]
+    async with asyncio.timeout(limit(5)):
+        while sum(end.done() for end in ends) < 10:
+            await asyncio.sleep(0.01)
+    assert sum(end.done() for end in ends) == 10
+    for _, writer in crowd:
+        writer.close()
+    await asyncio.gather(*ends, return_exceptions=True)
+
+
+async def test_an_error_in_a_page_shows_in_the_log_alone(
     site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken() -> bytes:
@@ -190,43 +204,60 @@ async def test_a_fault_in_a_page_is_told_in_the_log_alone(
     assert (await site.ask("/healthz"))[0] == 200
 
 
-async def test_a_taken_port_is_told_once_and_had_once_it_is_free(
-    clock: FakeClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+async def test_a_taken_port_is_reported_once_and_used_once_it_is_free(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "bridge")
-    site = Site(clock)
-    monkeypatch.setattr(site.web._backoff, "next", lambda: 0.01)
+    caplog.set_level(logging.DEBUG, "bridge")
+    site = Site(clock, timing=WebTiming(first_retry=0.01, longest_retry=0.01))
     other = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", site.port)
     async with site.serving():
-        await asyncio.sleep(0.2)
-        told = [record for record in caplog.records if "cannot listen" in record.message]
-        (loud,) = [record for record in told if record.levelno == logging.ERROR]
+        async with asyncio.timeout(limit(5)):
+            while caplog.text.count("cannot listen") < 5:
+                await asyncio.sleep(0.01)
+        failures = [record for record in caplog.records if "cannot listen" in record.message]
+        (loud,) = [record for record in failures if record.levelno == logging.ERROR]
         assert f"web: cannot listen on 127.0.0.1:{site.port} (address already in use)" in loud.message
         other.close()
         await other.wait_closed()
-        async with asyncio.timeout(5):
-            while "the address is free again" not in caplog.text:
+        async with asyncio.timeout(limit(5)):
+            while "web: listening again" not in caplog.text:
                 await asyncio.sleep(0.01)
         assert (await site.ask("/healthz"))[0] == 200
 
 
 @pytest.mark.parametrize("host", ["203.0.113.1", "x" * 70, "a..b"])
-async def test_an_address_that_cannot_be_had_ends_nothing(
+async def test_an_impossible_address_is_reported_and_ends_nothing(
     clock: FakeClock, caplog: pytest.LogCaptureFixture, host: str
 ) -> None:
     site = Site(clock, host)
     async with site.serving():
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(limit(5)):
             while f"web: cannot listen on {host}:{site.port} (" not in caplog.text:
                 await asyncio.sleep(0.01)
 
 
-async def test_it_ends_at_once_and_can_be_started_anew(clock: FakeClock) -> None:
+async def test_it_ends_at_once_and_can_be_started_again(clock: FakeClock) -> None:
     site = Site(clock)
     for _ in range(3):
         async with site.serving():
             await site.listens()
             idle = await asyncio.open_connection("127.0.0.1", site.port)
             assert (await site.ask("/healthz"))[0] == 200
-        assert await asyncio.wait_for(idle[0].read(), 1) == b""
+        assert await asyncio.wait_for(idle[0].read(), limit(1)) == b""
         idle[1].close()
+
+
+async def test_clients_that_connect_while_it_closes_are_closed_too(clock: FakeClock) -> None:
+    """In every round the server closes a few steps of the event loop later after the clients have begun to connect."""
+    for steps in [*range(8)] * 4:
+        site = Site(clock)
+        async with site.serving():
+            await site.listens()
+            connecting = [asyncio.ensure_future(asyncio.open_connection("127.0.0.1", site.port)) for _ in range(5)]
+            for _ in range(steps):
+                await asyncio.sleep(0)
+        for attempt in connecting:
+            with suppress(ConnectionError):
+                reader, writer = await attempt
+                assert await asyncio.wait_for(reader.read(), limit(5)) == b""
+                writer.close()

@@ -1,0 +1,141 @@
+"""Arguments that several commands have, and the types of argument values."""
+
+import argparse
+import dataclasses
+import os
+import re
+from pathlib import Path
+
+from bridge import config, log
+from bridge.config import Config
+from bridge.config.tree import read_secret_file
+from bridge.domain import light
+from bridge.domain.dn import why_unpublishable
+from bridge.domain.model import State
+from bridge.errors import ConfigError, Problem
+from bridge.log import LogLevel
+from bridge.sources.threecx.settings import PBX_NAME
+from bridge.topics import topic_problem
+
+_CONFIG_VARIABLE = "THREECX2MQTT_CONFIG"
+_CONFIG_PLACES = (Path("config.yaml"), Path("/etc/3cx2mqtt/config.yaml"))
+
+
+def add_configuration(parser: argparse.ArgumentParser) -> None:
+    """`-c` and `-v`, of every command that reads the configuration."""
+    parser.add_argument(
+        *("-c", "--config"),
+        type=Path,
+        metavar="FILE",
+        help=f"default: ${_CONFIG_VARIABLE}, else the first of {', '.join(map(str, _CONFIG_PLACES))}",
+    )
+    add_verbose(parser)
+
+
+def add_verbose(parser: argparse.ArgumentParser) -> None:
+    """`-v`."""
+    parser.add_argument("-v", "--verbose", action="store_true", help="log everything")
+
+
+def add_force(parser: argparse.ArgumentParser) -> None:
+    """`--force`, of commands that ask a running bridge where there is one."""
+    parser.add_argument(
+        "--force", action="store_true", help="log in to the PBX even if a bridge is running, which has to log in again"
+    )
+
+
+def configuration_path(options: argparse.Namespace) -> Path:
+    """The file that `-c`, the environment or a usual place names; ConfigError where there is none."""
+    if options.config is not None:
+        return Path(options.config)
+    if named := os.environ.get(_CONFIG_VARIABLE):
+        return Path(named)
+    for path in _CONFIG_PLACES:
+        if path.exists():
+            return path
+    looked = ", ".join(map(str, _CONFIG_PLACES))
+    raise ConfigError(
+        [Problem("3cx2mqtt", "", f"no configuration: none at {looked}; name it with -c or ${_CONFIG_VARIABLE}")]
+    )
+
+
+def load_configuration(options: argparse.Namespace) -> Config:
+    """The configuration of a command that prints what went wrong itself: the log shows with `-v` only."""
+    settings = config.load(configuration_path(options), os.environ)
+    log.setup(dataclasses.replace(settings.log, level=LogLevel.DEBUG), settings.secrets())
+    if not options.verbose:
+        log.silence()
+    return settings
+
+
+def dn(text: str) -> str:
+    """A user's number that has topics."""
+    if problem := why_unpublishable(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no user's number: {problem}")
+    return text
+
+
+def topic(text: str) -> str:
+    """A topic without wildcards."""
+    if problem := topic_problem(text):
+        raise argparse.ArgumentTypeError(f"{text!r} {problem}")
+    return text
+
+
+def pbx_name(text: str) -> str:
+    """A value that `pbx.name` may have."""
+    if not re.fullmatch(PBX_NAME, text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no pbx.name: letters, digits and - only")
+    return text
+
+
+def secret_file(text: str) -> str:
+    """The secret in the file that is named, so that it stands on no command line."""
+    try:
+        return read_secret_file(Path(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def state_color(text: str) -> tuple[State, light.Color | None]:
+    """STATE=COLOR; None for `off`."""
+    state, equals, name = text.partition("=")
+    if not equals or state not in set(State):
+        raise argparse.ArgumentTypeError(f"{text!r}: write STATE=COLOR with one of {', '.join(State)}")
+    try:
+        return State(state), None if name == "off" else light.color(name)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}, or 'off'") from None
+
+
+def pbx_version(text: str) -> str:
+    """A build of 3CX V20."""
+    if not re.fullmatch(r"20(\.\d{1,6}){2,3}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no build of 3CX V20, such as 20.0.8 or 20.0.10.51")
+    return text
+
+
+def listening_port(text: str) -> int:
+    """A TCP port to listen on; 0: a free one."""
+    return _within(text, 0, 65535)
+
+
+def port(text: str) -> int:
+    """A TCP port to connect to."""
+    return _within(text, 1, 65535)
+
+
+def percent(text: str) -> int:
+    """From 1 to 100."""
+    return _within(text, 1, 100)
+
+
+def user_count(text: str) -> int:
+    """How many users a simulated PBX has."""
+    return _within(text, 1, 20_000)
+
+
+def _within(text: str, least: int, most: int) -> int:
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from {least} to {most}")
+    return int(text)

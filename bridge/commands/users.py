@@ -1,0 +1,76 @@
+"""The command `users`: prints every user."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from bridge.commands import arguments, running_bridge
+from bridge.commands.output import harmless_json, show
+from bridge.commands.running_bridge import Documents, Report
+from bridge.config import Config
+from bridge.domain.finding import Finding, Verdict, most_severe
+from bridge.log import harmless
+from bridge.outputs.state import documents
+
+_COLUMNS = ("number", "name", "state", "profile", "queue", "registered", "call")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    arguments.add_configuration(parser)
+    arguments.add_force(parser)
+    parser.add_argument("--json", action="store_true", help="the documents, as published")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Print the users to stdout and what is wrong to stderr; the code is that of the most severe finding."""
+    settings = arguments.load_configuration(options)
+    found, findings = asyncio.run(users(settings, force=options.force))
+    code = most_severe(finding.exit_code for finding in findings)
+    if found or not code:
+        print(harmless_json(found) if options.json else "\n".join(as_table(found)))
+    for finding in findings:
+        show(finding, sys.stderr)
+    return code
+
+
+async def users(config: Config, *, force: bool = False) -> tuple[Documents, list[Finding]]:
+    """All users' documents, and what is wrong; `force`: log in to the PBX, whether or not a bridge is running."""
+    if force:
+        report = Report([], may_log_in=True)
+    else:
+        report = await running_bridge.ask(config, "users", force=False, all_users=True)
+    findings = _wrong(report.findings)
+    if not report.may_log_in:
+        return report.users, findings
+    async with running_bridge.own_reader(config, force=force) as (engine, reader):
+        return documents(engine.users()), findings + _wrong(reader.findings())
+
+
+def _wrong(findings: Iterable[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.verdict is not Verdict.OK]
+
+
+def as_table(found: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The documents in columns, for a terminal."""
+    rows = [tuple(map(str.upper, _COLUMNS)), *(tuple(_cells(document)) for document in found)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _cells(document: Mapping[str, Any]) -> Iterator[str]:
+    """Tolerant of any document: a running bridge of another version may have sent it."""
+    call = document.get("call")
+    parts = call if isinstance(call, dict) else {}
+    state = document.get("state")
+    shown = {
+        **document,
+        "state": f"unknown ({document.get('reason')})" if state == "unknown" else state,
+        "registered": None if document.get("registered") is None else "yes" if document["registered"] else "no",
+        "call": " ".join(str(parts[key]) for key in ("status", "direction", "party", "name") if parts.get(key)),
+    }
+    for column in _COLUMNS:
+        yield harmless(str(shown.get(column) or "-"))

@@ -1,0 +1,108 @@
+"""The connections of the HTTP server: how many, how long, and how they end."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, cast
+
+from aiohttp import web
+
+MOST_CONNECTIONS = 50
+"""Further connections are closed at once."""
+
+_LONGEST_LINE = 2048
+_MOST_HEADERS = 50
+_NAME = "3cx2mqtt"
+_INTERNAL_ERROR = 500
+
+_logger = logging.getLogger(__name__)
+
+
+def plain(response: web.StreamResponse) -> web.StreamResponse:
+    """One answer for each connection, and no hint at which program in which version gave it."""
+    response.headers["Server"] = _NAME
+    response.force_close()
+    return response
+
+
+class Connections:
+    """Makes the protocol of each connection, and closes those too many or too late."""
+
+    def __init__(self, server: web.Server, longest: float) -> None:
+        """A connection is cut off after `longest` seconds."""
+        self._server = server
+        self._longest = longest
+        self._closed = False
+
+    def __call__(self) -> asyncio.Protocol:
+        """As `create_server` wants it."""
+        return _Connection(
+            self._server,
+            self._welcomes,
+            self._longest,
+            loop=asyncio.get_running_loop(),
+            max_line_size=_LONGEST_LINE,
+            max_field_size=_LONGEST_LINE,
+            max_headers=_MOST_HEADERS,
+            lingering_time=0,
+        )
+
+    async def close(self, listener: asyncio.Server, seconds: float) -> None:
+        """Stop listening and close every connection; answers under way may take so many `seconds`.
+
+        asyncio accepts a connection one step of the event loop before it attaches the protocol. `listener.close()`
+        alone leaks what was accepted in that step (`Server._attach` raises, and nothing closes the socket), and the
+        client waits for an answer. So the sockets stop accepting first, and what they have accepted is attached before
+        the listener is closed.
+        """
+        self._closed = True
+        loop = asyncio.get_running_loop()
+        try:
+            for sock in listener.sockets:
+                loop.remove_reader(sock.fileno())
+            await asyncio.sleep(0)
+        finally:
+            listener.close()
+            await self._server.shutdown(seconds)
+
+    def _welcomes(self) -> bool:
+        """Whether the connection that has just been attached may stay; none may once the server is closing."""
+        return not self._closed and len(self._server.connections) <= MOST_CONNECTIONS
+
+
+class _Connection(web.RequestHandler):
+    """One connection, which ends in time whatever the client does."""
+
+    _end: asyncio.TimerHandle
+
+    def __init__(self, server: web.Server, welcomes: Callable[[], bool], longest: float, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._welcomes = welcomes
+        self._longest = longest
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Close it where it may not stay; limit its life otherwise."""
+        super().connection_made(transport)
+        # abort and not close, which waits until the client has read everything
+        abort = cast("asyncio.Transport", transport).abort
+        self._end = asyncio.get_running_loop().call_later(self._longest, abort)
+        if not self._welcomes():
+            abort()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Stop the clock."""
+        super().connection_lost(exc)
+        self._end.cancel()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,  # noqa: ARG002  # aiohttp's signature
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002  # describes how the parser works
+    ) -> web.StreamResponse:
+        """A request that is no HTTP is answered as tersely as all others, and fills no log."""
+        if status < _INTERNAL_ERROR:
+            return plain(web.Response(status=status, text="this request is not understood\n"))
+        _logger.error("web: internal error, please report it", exc_info=exc)
+        return plain(web.Response(status=status, text="internal error; the bridge's log says more\n"))

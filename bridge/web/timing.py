@@ -1,0 +1,19 @@
+"""The times of the HTTP server that no option sets, in seconds."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class WebTiming:
+    """Tests shorten what they wait for; everybody else takes the defaults."""
+
+    longest_connection: float = 10.0
+    """A connection is cut off after this, whether or not it has been answered."""
+    last_answers: float = 0.2
+    """Answers under way may take this long when the server is closed."""
+    first_retry: float = 1.0
+    """From the first failure to listen to the next attempt; doubled up to `longest_retry`."""
+    longest_retry: float = 60.0
+
+
+USUAL = WebTiming()
