@@ -2,11 +2,11 @@
 
 import pytest
 
-from bridge.domain.model import Calls, CallStatus, FactKind, MonitorRow, Round, SourceDescription, State
+from bridge.domain.model import Calls, CallStatus, FactKind, MonitorRow, Round, SourceDescription, SourceReport, State
 from bridge.errors import SourceMissing, SourcePermissionError, SourceUnavailable
 from bridge.sources.table import TABLE
 from tests.support.clock import FakeClock
-from tests.support.world import CALL_CONTROL, MONITOR_STATUS, USERS, World, leg, user
+from tests.support.world import ALL, CALL_CONTROL, MONITOR_STATUS, USERS, World, leg, user
 
 RINGING, ON_CALL = CallStatus.RINGING, CallStatus.ON_CALL
 NO_CALL_NEWS = (State.UNKNOWN, "no news about calls")
@@ -84,3 +84,64 @@ def test_of_two_sources_of_people_the_one_with_profiles_names_the_user(clock: Fa
     row = MonitorRow("101", "A. Example (Sales)", State.AVAILABLE, '{"DN":"101"}')
     world.engine.apply(Round(MONITOR_STATUS, {"101": row}, complete=True, total=None, good_for=20.0))
     assert world.user("101").name == "Ada"
+
+
+@pytest.fixture
+def both(clock: FakeClock) -> World:
+    """Two users whose calls are polled and pushed."""
+    made = World(clock, sources=ALL)
+    made.users(user("101"), user("102"))
+    made.polled()
+    return made
+
+
+def test_of_two_sources_of_calls_that_are_equally_new_the_one_that_pushed_knows_more(both: World) -> None:
+    both.snapshot({"101"}, {"101": (leg(RINGING),)})
+    both.polled()
+    both.lost()
+    assert both.wire.state("101") == "ringing"
+
+
+def test_a_user_who_is_covered_from_now_on_is_published_at_once(both: World) -> None:
+    both.snapshot({"101"})
+    both.polled({"102": (leg(RINGING),)})
+    assert both.wire.state("102") == "ringing"
+    both.snapshot({"101", "102"})
+    assert both.wire.state("102") == "available"
+
+
+def test_polling_is_relaxed_only_while_the_calls_of_all_users_are_pushed(both: World) -> None:
+    seen = [both.engine.pushed]
+    both.snapshot({"101"})
+    seen.append(both.engine.pushed)
+    both.snapshot({"101", "102", "103"})
+    seen.append(both.engine.pushed)
+    both.lost()
+    seen.append(both.engine.pushed)
+    assert seen == [False, False, True, False]
+
+
+def report(world: World) -> SourceReport:
+    return next(report for report in world.engine.sources() if report.name == CALL_CONTROL)
+
+
+def test_a_new_user_who_is_not_covered_is_named_at_once(both: World) -> None:
+    both.snapshot({"101", "102"})
+    assert report(both) == SourceReport(CALL_CONTROL, in_use=True, reason=None)
+    both.users(user("101"), user("102"), user("103"))
+    assert (report(both).reason or "").startswith("does not cover 1 of 3 users (103): add them to the extensions")
+
+
+def test_a_new_user_does_not_change_why_a_source_is_not_in_use(both: World) -> None:
+    both.fail(SourcePermissionError("403"), CALL_CONTROL)
+    both.users(user("101"), user("102"), user("103"))
+    assert report(both) == SourceReport(CALL_CONTROL, in_use=False, reason="403")
+
+
+def test_a_user_missed_by_every_other_round_keeps_the_profile(both: World) -> None:
+    for _ in range(3):
+        both.users(user("101"), user("102", profile="Away"))
+        both.users(user("101"))
+    assert both.user("102").profile == "Away"
+    both.users(user("101"))
+    assert both.user("102").profile is None
