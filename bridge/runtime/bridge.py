@@ -15,10 +15,11 @@ from bridge.domain.privacy import CallerId
 from bridge.engine.commands import CommandDesk
 from bridge.engine.engine import Engine
 from bridge.log import Published
+from bridge.mqtt.application import Application, Hooks
 from bridge.mqtt.outbox import Outbox
 from bridge.mqtt.retained import RetainedTopics
 from bridge.mqtt.router import CommandTopic, Listener, Router
-from bridge.mqtt.session import Hooks, Session
+from bridge.mqtt.session import Session
 from bridge.outputs.hass.discovery import DiscoveryOutput
 from bridge.outputs.hass.throttle import DiscoveryThrottle
 from bridge.outputs.lights.output import LightsOutput
@@ -90,17 +91,7 @@ class Bridge:
         )
         commands = tuple(self._command_topics(desk))
         self._router = Router(self._topics, self._controls.operations, listeners, outbox, commands, self._gate.received)
-        self.session = Session(
-            config.mqtt,
-            self._topics,
-            outbox,
-            self._hooks(),
-            self._clock,
-            self._rng,
-            self._statistics,
-            self._pulse,
-            timing.mqtt,
-        )
+        self.session = Session(config.mqtt, self._application(), self._clock, self._rng, timing.mqtt)
 
     async def run(self) -> None:
         """Work until cancelled; then say `offline` and go."""
@@ -114,7 +105,7 @@ class Bridge:
         Lights that only the earlier one has get their farewell.
         """
         self._partings = earlier.partings()
-        session.serve(self._topics, self._outbox, self._hooks(), self._statistics, self._pulse)
+        session.serve(self._application())
         self.session = session
 
     def partings(self) -> tuple[Message, ...]:
@@ -155,17 +146,18 @@ class Bridge:
             broker = f"broker online, but {self.session.denial}"
         return f"{self._engine.population} users; {pbx}; {broker}"
 
-    def _hooks(self) -> Hooks:
-        return Hooks(
-            ready=self._ready,
+    def _application(self) -> Application:
+        hooks = Hooks(
+            prepare=self._ready,
             synchronise=self._synchronise,
             filters=self._router.filters,
             request_filters=self._router.request_filters,
-            kept_filters=(self._topics.discovery("+"),),
+            watched_filters=(self._topics.discovery("+"),),
             receive=self._router.receive,
-            denied=self._lights.not_told,
-            farewell=self.partings,
+            resend_denied=self._lights.not_told,
+            farewell_messages=self.partings,
         )
+        return Application(self._topics, self._outbox, hooks, self._statistics, self._pulse)
 
     def _command_topics(self, desk: CommandDesk) -> Iterable[CommandTopic]:
         topics = self._topics

@@ -169,7 +169,7 @@ def test_the_address_of_the_pbx_is_taken_from_what_a_browser_shows(tmp_path: Pat
             [
                 "config.yaml:5 mqtt.tls.cert: there is no file c.pem",
                 "config.yaml:5 mqtt.tls.cert: needs tls.key beside it",
-                "config.yaml:5 mqtt.tls.enabled: is false, and yet there are certificates",
+                "config.yaml:5 mqtt.tls.enabled: is false although certificates are set",
             ],
         ),
         (

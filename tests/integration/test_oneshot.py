@@ -11,6 +11,7 @@ from aiohttp import web
 
 from bridge.commands import running_bridge
 from bridge.domain.finding import Finding, Verdict, gravest
+from bridge.mqtt.timing import MqttTiming
 from bridge.simulator import SimulatedPbx
 from tests.support.bridges import read_config, running, write_config
 from tests.support.mosquitto import Mosquitto, free_port, with_passwords, with_rules
@@ -228,7 +229,7 @@ async def test_a_bridge_that_is_said_to_run_and_does_not_answer_is_no_reason_to_
     subscriber: Subscriber,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bridge.mqtt.oneshot_client._ANSWER", 0.2)
+    monkeypatch.setattr("bridge.mqtt.oneshot_client.USUAL", MqttTiming(answer=0.2))
     await subscriber.leave_a_dead_bridge()
     path = write_config(tmp_path, pbx, url, broker.port)
     failed = the(await check(path), Verdict.FAIL)
@@ -299,7 +300,7 @@ async def test_odd_findings_and_users_of_another_version_do_no_harm(
 async def test_where_nobody_can_see_whether_a_bridge_is_running_the_pbx_is_left_alone(
     tmp_path: Path, pbx: SimulatedPbx, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.mqtt.oneshot_client._ECHO", 0.3)
+    monkeypatch.setattr("bridge.mqtt.oneshot_client.USUAL", MqttTiming(echo=0.3))
     folder = tmp_path / "broker"
     folder.mkdir()
     rules = "user bridge\ntopic write 3cx/#\ntopic readwrite homeassistant/#\n"

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.domain.message import Message, Rank
-from bridge.mqtt.outbox import MOST_MOMENTS, Allowance, Outbox
+from bridge.mqtt.outbox import MOST_EVENTS, Allowance, Outbox
 from tests.support.clock import FakeClock
 
 
@@ -36,12 +36,12 @@ def test_only_the_last_value_of_a_retained_topic_goes_out() -> None:
     assert drained(outbox) == [("a", b"3"), ("b", b"2")]
 
 
-def test_moments_all_go_out_up_to_a_bound() -> None:
-    outbox = filled(*(Message("e", str(n).encode(), Rank.STATE, retain=False) for n in range(MOST_MOMENTS + 5)))
-    assert [payload for _, payload in drained(outbox)] == [str(n).encode() for n in range(5, MOST_MOMENTS + 5)]
+def test_events_all_go_out_up_to_a_bound() -> None:
+    outbox = filled(*(Message("e", str(n).encode(), Rank.STATE, retain=False) for n in range(MOST_EVENTS + 5)))
+    assert [payload for _, payload in drained(outbox)] == [str(n).encode() for n in range(5, MOST_EVENTS + 5)]
 
 
-def test_nothing_is_taken_before_the_broker_is_in_step() -> None:
+def test_nothing_is_taken_before_the_broker_is_in_sync() -> None:
     outbox, calls = Outbox(), []
     outbox.on_put = lambda: calls.append(1)
     outbox.publish(Message("a", b"1", Rank.STATE))
