@@ -44,6 +44,13 @@ class Outbox:
                 waiting.pop(message.topic, None)
         self._ranks[rank][message.topic] = message
 
+    def put_back(self, message: Message) -> None:
+        """Let a message that was popped wait again, first of its rank, unless a newer one for its topic waits."""
+        if self.in_step and not any(message.topic in waiting for waiting in self._ranks):
+            self._ranks[message.rank][message.topic] = message
+            self._ranks[message.rank].move_to_end(message.topic, last=False)
+            self.on_put()
+
     def pop(self) -> Message | None:
         """The message to send next, events right behind the states; None when nothing waits."""
         for rank, waiting in enumerate(self._ranks):

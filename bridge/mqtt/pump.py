@@ -45,7 +45,7 @@ class Pump:
     def acknowledged(self, topic: str) -> None:
         """The broker has acknowledged a publish to `topic`: what is parked behind it may go."""
         if (message := self._parked.pop(topic, None)) is not None:
-            self._outbox.publish(message)
+            self._outbox.put_back(message)
 
     async def run(self, connection: Connection) -> None:
         """Send until cancelled."""

@@ -97,3 +97,19 @@ def test_no_more_than_burst_and_rate_allow(waits: list[float]) -> None:
         clock.turn(wait)
         granted += allowance.take() == 0
     assert granted <= 4 + 5 * sum(waits) + 1e-6
+
+
+def test_a_message_that_is_put_back_goes_first_unless_a_newer_one_for_its_topic_waits() -> None:
+    outbox = filled(Message("other", b"1", Rank.STATE))
+    outbox.in_step = True
+    outbox.put_back(Message("light", b"old", Rank.STATE, retain=False, newest=True))
+    assert drained(outbox) == [("light", b"old"), ("other", b"1")]
+    outbox.put(Message("light", b"new", Rank.STATE, retain=False, newest=True))
+    outbox.put_back(Message("light", b"old", Rank.STATE, retain=False, newest=True))
+    assert drained(outbox) == [("light", b"new")]
+
+
+def test_nothing_is_put_back_once_the_broker_is_out_of_sync() -> None:
+    outbox = Outbox()
+    outbox.put_back(Message("light", b"old", Rank.STATE, retain=False, newest=True))
+    assert not outbox

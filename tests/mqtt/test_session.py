@@ -166,6 +166,23 @@ def command(payload: bytes) -> Message:
     return Message("light/set", payload, Rank.STATE, retain=False, least_qos=1, newest=True)
 
 
+async def test_a_light_gets_the_newest_command_although_an_older_one_was_parked() -> None:
+    """The acknowledgement is slow, and `max_rate` holds the newest one back when it comes."""
+    bridge = Bridge(wanted=tuple(Message(f"3cx/users/{n}", b"x", Rank.STATE) for n in range(500)))
+    broker = ScriptedBroker(acknowledges=lambda topic: topic != "light/set")
+    async with scripted(broker), running(broker, bridge, SHORT_FAREWELL, max_rate=5):
+        await broker.until(lambda: b"online" in broker.payloads(STATE))
+        bridge.outbox.publish(command(b"A"))
+        await broker.until(lambda: broker.payloads("light/set") == [b"A"])
+        bridge.outbox.publish(command(b"B"))
+        await until(lambda: not bridge.outbox)
+        bridge.outbox.publish(command(b"C"))
+        broker.acknowledge(next(each for each in broker.published if each.topic == "light/set"))
+        await broker.until(lambda: len(broker.payloads("light/set")) == 2)
+        assert broker.payloads("light/set") == [b"A", b"C"]
+        assert not bridge.outbox
+
+
 async def test_a_reload_serves_another_application_on_the_same_connection() -> None:
     first, second = Bridge(), Bridge(wanted=(Message("3cx/users/100/state", b"away", Rank.STATE),))
     broker = ScriptedBroker(acknowledges=lambda topic: topic != "light/set")
