@@ -48,13 +48,14 @@ class Pump:
             self._outbox.put_back(message)
 
     async def run(self, connection: Connection) -> None:
-        """Send until cancelled."""
-        while True:
+        """Send until cancelled or the connection is lost."""
+        while not connection.lost.done():
             if not self._outbox:
                 self._wake.clear()
                 await self._wake.wait()
             if not connection.has_room:
                 await connection.room()
+                continue
             if wait := self._allowance.take():
                 await asyncio.sleep(max(wait, self._timing.pace))
                 continue

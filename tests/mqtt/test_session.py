@@ -149,6 +149,24 @@ async def test_own_topics_are_read_back_at_qos_0_and_all_that_stays_is_subscribe
     assert {qos for _, qos, _ in read_back} == {0}
 
 
+async def test_what_waits_when_the_broker_is_lost_is_not_sent_on_the_next_connection() -> None:
+    """An event would be news of something that is over; retained topics are compared anyway."""
+    bridge = Bridge()
+    broker = ScriptedBroker(receive_maximum=1)
+    async with scripted(broker), running(broker, bridge):
+        await broker.until(lambda: b"online" in broker.payloads(STATE))
+        broker.acknowledges = lambda _topic: False
+        for number in range(3):
+            bridge.outbox.publish(Message("3cx/users/100/call", b"%d" % number, Rank.STATE, retain=False))
+        await broker.until(lambda: bool(broker.payloads("3cx/users/100/call")))
+        broker.acknowledges = lambda _topic: True
+        broker.drop()
+        await broker.until(lambda: broker.payloads(STATE).count(b"online") == 2)
+        bridge.outbox.publish(Message("3cx/users/100/call", b"later", Rank.STATE, retain=False))
+        await broker.until(lambda: b"later" in broker.payloads("3cx/users/100/call"))
+    assert broker.payloads("3cx/users/100/call") == [b"0", b"later"]
+
+
 async def test_nothing_is_taken_while_the_broker_is_away() -> None:
     bridge = Bridge()
     async with (
