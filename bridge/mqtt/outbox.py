@@ -12,12 +12,14 @@ MOST_EVENTS = 1000
 class Outbox:
     """A new retained message replaces a waiting one for its topic, and so does one of which the newest counts.
 
-    Other non-retained messages wait in line. Its owner sets `on_put` to learn of new messages.
+    Other non-retained messages wait in line. Its owner sets `on_put` and `on_drop` to learn of new messages and of
+    dropped ones.
     """
 
     def __init__(self) -> None:
         self.in_step = False
         self.on_put: Callable[[], None] = lambda: None
+        self.on_drop: Callable[[], None] = lambda: None
         self._ranks: tuple[OrderedDict[str, Message], ...] = tuple(OrderedDict() for _ in Rank)
         self._events: deque[Message] = deque(maxlen=MOST_EVENTS)
 
@@ -36,6 +38,8 @@ class Outbox:
         A topic that waits to be published last keeps that place when its value has changed meanwhile.
         """
         if not message.retain and not message.newest:
+            if len(self._events) == MOST_EVENTS:
+                self.on_drop()
             self._events.append(message)
             return
         rank = Rank.HELLO if message.topic in self._ranks[Rank.HELLO] else message.rank

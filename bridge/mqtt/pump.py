@@ -6,9 +6,11 @@ from bridge.domain.clock import Clock
 from bridge.domain.message import Message
 from bridge.mqtt.application import Application
 from bridge.mqtt.connection import Connection
-from bridge.mqtt.outbox import Allowance, Outbox
+from bridge.mqtt.drops import DropReport
+from bridge.mqtt.outbox import MOST_EVENTS, Allowance, Outbox
 from bridge.mqtt.settings import MqttSettings
 from bridge.mqtt.timing import MqttTiming
+from bridge.statistics import Queue
 
 BURST = 500
 """Messages that go out at once before `max_rate` holds."""
@@ -24,6 +26,7 @@ class Pump:
         self._qos = settings.qos
         self._timing = timing
         self._allowance = Allowance(settings.max_rate, BURST, clock.monotonic)
+        self._drops = DropReport(Queue.PUBLISH, MOST_EVENTS, timing.drop_report, clock.monotonic)
         self._wake = asyncio.Event()
         self._parked: dict[str, Message] = {}
         """By topic, the newest message that must wait until the broker has acknowledged the one before."""
@@ -41,6 +44,7 @@ class Pump:
         """Forget all that waits: it was meant for a connection or an application that is gone."""
         self._outbox.clear()
         self._parked.clear()
+        self._drops.drained()
 
     def acknowledged(self, topic: str) -> None:
         """The broker has acknowledged a publish to `topic`: what is parked behind it may go."""
@@ -51,6 +55,7 @@ class Pump:
         """Send until cancelled or the connection is lost."""
         while not connection.lost.done():
             if not self._outbox:
+                self._drops.drained()
                 self._wake.clear()
                 await self._wake.wait()
             if not connection.has_room:
@@ -83,7 +88,9 @@ class Pump:
         return self._application.outbox
 
     def _watch_outbox(self) -> None:
+        statistics = self._application.statistics
         self._outbox.on_put = self._wake.set
+        self._outbox.on_drop = lambda: self._drops.dropped(statistics)
 
     def _send(self, message: Message, connection: Connection) -> None:
         """Send, or park: a light that stalled gets the newest command afterwards, and no burst of all that came."""

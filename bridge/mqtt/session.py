@@ -88,7 +88,7 @@ class Session:
         self._resync = asyncio.Event()
         """Set when everything has to be compared and published again on the same connection."""
         self._subscribed: tuple[str, ...] = ()
-        self._deferred = Deferred()
+        self._deferred = Deferred(timing.drop_report, clock.monotonic)
 
     def serve(self, application: Application) -> None:
         """Work for this application from now on, on the same connection. Its base topic must be the same."""
@@ -230,7 +230,7 @@ class Session:
         elif self._application.outbox.in_step:
             self._application.hooks.receive(topic, payload, retained)
         elif any(matches(each, topic) for each in self._application.hooks.lasting_filters):
-            self._deferred.add((topic, payload, retained))
+            self._deferred.add((topic, payload, retained), self._application.statistics)
 
     def _keep_online(self, payload: bytes, *, retained: bool) -> None:
         """The will of a half-open earlier connection may come after our `online`; publish that again."""

@@ -34,6 +34,8 @@ class MqttTiming:
     """Within which the session makes progress; whatever it waits for at the broker ends sooner."""
     progress_check: float = 5.0
     """Between two checks for progress."""
+    drop_report: float = 60.0
+    """Between two log lines about messages that a full queue drops."""
     echo: float = 3.0
     """That a broker may take to return a one-shot client's own message."""
     answer: float = 10.0

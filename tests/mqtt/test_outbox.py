@@ -113,3 +113,14 @@ def test_nothing_is_put_back_once_the_broker_is_out_of_sync() -> None:
     outbox = Outbox()
     outbox.put_back(Message("light", b"old", Rank.STATE, retain=False, newest=True))
     assert not outbox
+
+
+def test_each_event_that_is_dropped_is_reported() -> None:
+    outbox, drops = Outbox(), []
+    outbox.on_drop = lambda: drops.append(1)
+    for _ in range(MOST_EVENTS):
+        outbox.put(Message("e", b"", Rank.STATE, retain=False))
+    assert drops == []
+    for _ in range(2):
+        outbox.put(Message("e", b"", Rank.STATE, retain=False))
+    assert drops == [1, 1]

@@ -12,13 +12,13 @@ import pytest
 from bridge.domain.clock import Clock
 from bridge.domain.message import Message, Rank
 from bridge.mqtt.application import Application, Hooks
-from bridge.mqtt.outbox import Outbox
+from bridge.mqtt.outbox import MOST_EVENTS, Outbox
 from bridge.mqtt.retained import RetainedTopics
 from bridge.mqtt.session import Session, SessionState
 from bridge.mqtt.settings import MqttSettings, Protocol, TlsSettings
 from bridge.mqtt.timing import MqttTiming
 from bridge.runtime.supervision import Pulse
-from bridge.statistics import Statistics
+from bridge.statistics import Queue, Statistics
 from bridge.topics import Topics
 from tests.support.beside import beside
 from tests.support.faults import until
@@ -199,6 +199,40 @@ async def test_a_light_gets_the_newest_command_although_an_older_one_was_parked(
         await broker.until(lambda: len(broker.payloads("light/set")) == 2)
         assert broker.payloads("light/set") == [b"A", b"C"]
         assert not bridge.outbox
+
+
+async def test_requests_before_the_broker_is_in_sync_are_handed_on_afterwards_and_drops_are_reported(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bridge = Bridge()
+    bridge.may_begin.clear()
+    async with scripted(ScriptedBroker()) as broker, running(broker, bridge) as session:
+        await until_in(session, SessionState.SYNCHRONISING)
+        for number in range(103):
+            broker.publish("3cx/bridge/request/users", b"%d" % number)
+        broker.publish("elsewhere", b"not subscribed")
+        await until(lambda: bridge.statistics.drops[Queue.RECEIVE] == 3)
+        assert bridge.received == []
+        bridge.may_begin.set()
+        await broker.until(lambda: b"online" in broker.payloads(STATE))
+        assert bridge.received == [("3cx/bridge/request/users", b"%d" % number, False) for number in range(3, 103)]
+    reported = [record.message for record in caplog.records if "dropped" in record.message]
+    assert [message.rpartition(": ")[2] for message in reported] == [
+        "100 are waiting, so the oldest are dropped",
+        "2 more were dropped",
+    ]
+
+
+async def test_events_that_a_full_outbox_drops_are_counted_and_reported(caplog: pytest.LogCaptureFixture) -> None:
+    bridge = Bridge()
+    async with scripted(ScriptedBroker()) as broker, running(broker, bridge):
+        await broker.until(lambda: b"online" in broker.payloads(STATE))
+        for number in range(MOST_EVENTS + 4):
+            bridge.outbox.publish(Message("3cx/users/100/call", b"%d" % number, Rank.STATE, retain=False))
+        await broker.until(lambda: b"%d" % (MOST_EVENTS + 3) in broker.payloads("3cx/users/100/call"))
+        await until(lambda: "3 more were dropped" in caplog.text)
+    assert bridge.statistics.drops[Queue.PUBLISH] == 4
+    assert len([record for record in caplog.records if "dropped" in record.message]) == 2
 
 
 async def test_a_reload_serves_another_application_on_the_same_connection() -> None:
