@@ -205,7 +205,7 @@ class Connection:
         if connected is None:
             raise BrokerUnavailable(f"{self._failures.broker} closed the connection")
         if not isinstance(connected, socket.socket):
-            raise TypeError("paho's socket is a websocket, which nobody asked for")
+            raise TypeError("paho's socket is a websocket, which was not asked for")
         self._client.on_socket_close = lambda *_: self._io.detach()
         self._io.attach(connected)
 

@@ -33,6 +33,6 @@ class Deferred:
         self._drops.drained()
 
     def clear(self) -> None:
-        """Forget all: the connection is gone, and so are those who wait for an answer."""
+        """Forget all: the connection is gone, so no client waits for an answer any more."""
         self._messages.clear()
         self._drops.drained()

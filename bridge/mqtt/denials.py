@@ -81,7 +81,7 @@ class DenialRetry:
                 else:
                     retry(denied.forget_retained())
             elif denied.description is not None:
-                # what is left is not retained, so no denial of it came again by itself
+                # what is left is not retained: only the application can send it again, so ask for that once more
                 denied.more.set()
             else:
                 self._report_end()

@@ -12,7 +12,7 @@ _READS_AT_ONCE = 200
 
 
 class ExternalLoop(Protocol):
-    """What paho's client offers to whom runs its network loop."""
+    """What paho's client offers where its network loop is run by its user."""
 
     def loop_read(self) -> object:
         """Read what the socket has, and call the callbacks."""

@@ -173,7 +173,7 @@ class Session:
     async def _synchronise_and_pump(self, connection: Connection) -> None:
         """Read back, subscribe, and send: first what differs from what should be retained, then changes as they come.
 
-        `bridge/state` is published last, so that who waits for `online` finds everything else true.
+        `bridge/state` is published last, so that a client that waits for `online` finds everything else true.
         """
         self._enter(SessionState.READING_BACK)
         retained = await self._read_retained(connection)

@@ -1,4 +1,4 @@
-"""The handshake of TLS fails on its way, with the PBX and with the broker; afterwards all is as it should be."""
+"""The TLS handshake fails on its way, with the PBX and with the broker; afterwards the published states are true."""
 
 import asyncio
 import ssl

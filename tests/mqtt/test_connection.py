@@ -109,11 +109,11 @@ async def test_a_topic_that_is_not_utf_8_is_ignored(caplog: pytest.LogCaptureFix
         writer.write(bytes([0x20, 3, 0, 0, 0]) + publish(b"\xff\xfe") * 3 + publish(b"3cx/good"))
         await reader.read(1024)
 
-    heard: asyncio.Queue[str] = asyncio.Queue()
+    received: asyncio.Queue[str] = asyncio.Queue()
     async with broker_that(serve) as port:
-        link = Connection(settings(port), Protocol.V5, WILL, lambda topic, *_: heard.put_nowait(topic))
+        link = Connection(settings(port), Protocol.V5, WILL, lambda topic, *_: received.put_nowait(topic))
         await link.open()
-        assert await asyncio.wait_for(heard.get(), limit(5)) == "3cx/good"
+        assert await asyncio.wait_for(received.get(), limit(5)) == "3cx/good"
         link.close()
     assert [record.message for record in caplog.records] == [
         f"the MQTT broker 127.0.0.1:{port} sent a message whose topic is not UTF-8: ignored"
@@ -136,13 +136,13 @@ async def test_many_messages_in_one_piece_of_tls_are_all_read(tmp_path: Path) ->
         while await reader.read(1024):
             pass
 
-    heard: list[str] = []
+    received: list[str] = []
     tls = replace(PLAIN, enabled=True, ca=tmp_path / "ca.pem")
     async with broker_that(serve, context) as port:
-        link = Connection(replace(settings(port), tls=tls), Protocol.V5, WILL, lambda topic, *_: heard.append(topic))
+        link = Connection(replace(settings(port), tls=tls), Protocol.V5, WILL, lambda topic, *_: received.append(topic))
         await link.open()
         assert await asyncio.wait_for(link.subscribe(["#"], 0), limit(5)) == [True]
-        assert len(heard) == most
+        assert len(received) == most
         link.close()
 
 

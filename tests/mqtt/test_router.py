@@ -71,15 +71,15 @@ def test_what_clears_a_retained_request_is_none() -> None:
 
 
 def test_listeners_hear_their_topic_and_what_nobody_listens_to_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    heard: list[tuple[bytes, bool]] = []
-    listeners = {"ha/status": lambda payload, retained: heard.append((payload, retained))}
+    received: list[tuple[bytes, bool]] = []
+    listeners = {"ha/status": lambda payload, retained: received.append((payload, retained))}
     router = Router(Topics("3cx", "hq", "ha"), {}, listeners, Wire())
     assert router.filters == ("3cx/bridge/state", "ha/status")
     assert router.request_filters == ("3cx/bridge/request/+",)
     router.receive("ha/status", b"online", False)
     router.receive("3cx/elsewhere", b"", False)
     router.receive("ha/status", b"offline", True)
-    assert heard == [(b"online", False), (b"offline", True)]
+    assert received == [(b"online", False), (b"offline", True)]
     assert "no handler for topic '3cx/elsewhere'" in caplog.text
 
 

@@ -1,4 +1,4 @@
-"""The session against a broker that does what the test says: states, subscriptions, and what becomes of what waits."""
+"""The session against a broker that does what the test says: states, subscriptions, and messages that wait."""
 
 import asyncio
 import logging

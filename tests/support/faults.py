@@ -117,7 +117,7 @@ class Link:
         self._fault = NORMAL
 
     def refuse(self) -> None:
-        """Nobody listens any more, as when the program has ended; open connections are reset."""
+        """Stop listening, as when the program has ended; open connections are reset."""
         self._stop_listening()
         self.drop()
 
