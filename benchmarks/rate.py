@@ -11,8 +11,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from bridge.domain.clock import Clock
 from bridge.domain.message import Message, Rank
+from bridge.mqtt.application import Application, Hooks
 from bridge.mqtt.outbox import Outbox
-from bridge.mqtt.session import Hooks, Session
+from bridge.mqtt.session import Session
 from bridge.mqtt.settings import MqttSettings, Protocol, TlsSettings
 from bridge.runtime.supervision import Pulse
 from bridge.statistics import Statistics
@@ -80,7 +81,7 @@ async def _session(port: int, qos: int, count: int) -> float:
     began, last = 0.0, "rate/last"
     done = asyncio.Event()
 
-    async def ready() -> None:
+    async def prepare() -> None:
         return
 
     def synchronise(_retained: object) -> list[Message]:
@@ -106,16 +107,10 @@ async def _session(port: int, qos: int, count: int) -> float:
         qos=qos,
         max_rate=0,
     )
-    session = Session(
-        settings,
-        Topics("rate", "rate", "rate"),
-        Outbox(),
-        Hooks(ready, synchronise, (last,), (last,), (), receive, lambda _: None, tuple),
-        Clock(),
-        random.Random(),
-        Statistics(Clock()),
-        Pulse(Clock()),
-    )
+    hooks = Hooks(prepare, synchronise, (last,), (last,), (), receive, lambda _: None, tuple)
+    clock = Clock()
+    application = Application(Topics("rate", "rate", "rate"), Outbox(), hooks, Statistics(clock), Pulse(clock))
+    session = Session(settings, application, clock, random.Random())
     task = asyncio.create_task(session.run())
     await done.wait()
     taken = time.perf_counter() - began

@@ -4,11 +4,29 @@ import os
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from bridge.domain.clock import Clock, utc_text
 
 _KEPT_ROUNDS = 200
+
+
+class Queue(StrEnum):
+    """Queues that drop their oldest message when they are full."""
+
+    PUBLISH = "publish"
+    """Non-retained messages that wait to be sent to the broker."""
+    RECEIVE = "receive"
+    """Messages received from the broker before the retained topics are in sync."""
+
+    @property
+    def description(self) -> str:
+        """What waits there, for people."""
+        return {
+            Queue.PUBLISH: "call events and other non-retained messages for the broker",
+            Queue.RECEIVE: "requests received while the broker's retained topics are read back",
+        }[self]
 
 
 @dataclass(slots=True)
@@ -39,6 +57,7 @@ class Statistics:
         self._polls: dict[str, Polls] = {}
         self._published = 0
         self._connects = 0
+        self._dropped = dict.fromkeys(Queue, 0)
 
     def polled(self, source: str, seconds: float) -> None:
         """A poll of `source` succeeded, in so many seconds."""
@@ -56,6 +75,10 @@ class Statistics:
         """A message was sent to the broker."""
         self._published += 1
 
+    def dropped(self, queue: Queue) -> None:
+        """A full queue dropped a message."""
+        self._dropped[queue] += 1
+
     def connected(self) -> None:
         """The broker accepted a connection."""
         self._connects += 1
@@ -71,6 +94,11 @@ class Statistics:
         return self._published
 
     @property
+    def drops(self) -> Mapping[Queue, int]:
+        """How many messages each queue dropped as it was full."""
+        return self._dropped
+
+    @property
     def reconnects(self) -> int:
         """Connections that the broker accepted, the first one not counted."""
         return max(0, self._connects - 1)
@@ -82,6 +110,7 @@ class Statistics:
             "polls": {source: _summary(polls) for source, polls in self._polls.items()},
             "users": users,
             "published": self._published,
+            "dropped": {queue.value: count for queue, count in self._dropped.items()},
             "reconnects": self.reconnects,
             "memory": _resident(),
         }

@@ -1,4 +1,4 @@
-from bridge.statistics import Statistics
+from bridge.statistics import Queue, Statistics
 from tests.support.clock import FakeClock
 
 
@@ -10,6 +10,7 @@ def test_polls_messages_and_reconnects_are_counted(clock: FakeClock) -> None:
     statistics.connected()
     statistics.connected()
     statistics.published()
+    statistics.dropped(Queue.PUBLISH)
     clock.turn(90)
     report = statistics.report(users=7)
     memory = report.pop("memory")
@@ -24,6 +25,7 @@ def test_polls_messages_and_reconnects_are_counted(clock: FakeClock) -> None:
         },
         "users": 7,
         "published": 1,
+        "dropped": {"publish": 1, "receive": 0},
         "reconnects": 1,
     }
 

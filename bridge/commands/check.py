@@ -9,7 +9,7 @@ from bridge.commands.output import show
 from bridge.config import Config
 from bridge.domain.finding import Finding, fail, most_severe, ok, warn
 from bridge.errors import BrokerUnavailable
-from bridge.mqtt.oneshot_client import OneshotClient, ProbeResult, visiting
+from bridge.mqtt.oneshot_client import OneshotClient, ProbeResult, oneshot_client
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +70,7 @@ async def _try_topics(client: OneshotClient, result: ProbeResult, config: Config
         except BrokerUnavailable:
             # Some brokers disconnect a client that publishes without the right to. A second connection tells that
             # from a broker that is down: it raises then.
-            async with visiting(config.mqtt, topics, "check"):
+            async with oneshot_client(config.mqtt, topics, "check"):
                 came_back = False
         place = f"{topics.discovery_prefix}/device/{topics.device_prefix}/#"
         findings.append(_topic_finding(place, topics.discovery_check, came_back=came_back))

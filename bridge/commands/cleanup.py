@@ -10,7 +10,7 @@ from bridge.config import Config
 from bridge.domain.message import Message
 from bridge.errors import BridgeError
 from bridge.log import harmless
-from bridge.mqtt.oneshot_client import NoAnswer, OneshotClient, Silence, visiting
+from bridge.mqtt.oneshot_client import NoAnswer, OneshotClient, NoReply, oneshot_client
 from bridge.mqtt.retained import RetainedTopics
 from bridge.topics import Topics
 
@@ -62,7 +62,7 @@ def _confirmed(count: int, topics: Topics) -> bool:
 
 async def owned(config: Config, topics: Topics) -> list[Message]:
     """The messages that clear everything the bridge of `topics` has left; BridgeError where that bridge is running."""
-    async with visiting(config.mqtt, topics, "cleanup") as client:
+    async with oneshot_client(config.mqtt, topics, "cleanup") as client:
         await _must_not_run(client, topics)
         readback = RetainedTopics(topics)
         await _read(client, readback, (*topics.all_filters(), *topics.signature_filters()))
@@ -72,7 +72,7 @@ async def owned(config: Config, topics: Topics) -> list[Message]:
 
 async def clear(config: Config, topics: Topics, found: Sequence[Message], pause: float = PAUSE) -> None:
     """Publish them, discovery first; BridgeError where the bridge has been started meanwhile, or a right is missing."""
-    async with visiting(config.mqtt, topics, "cleanup") as client:
+    async with oneshot_client(config.mqtt, topics, "cleanup") as client:
         await _must_not_run(client, topics)
         await _publish(client, (each for each in found if topics.is_discovery_of_this_pbx(each.topic)))
         await asyncio.sleep(pause)
@@ -84,11 +84,11 @@ async def _must_not_run(client: OneshotClient, topics: Topics) -> None:
 
     A retained `online` alone proves nothing, as a bridge may have died without its will: it has to answer.
     """
-    result = await client.look()
+    result = await client.probe()
     if result.online and result.owner in {None, topics.pbx_name}:
         try:
             await client.ask("check")
-        except Silence:
+        except NoReply:
             return
         except NoAnswer:
             pass  # it answered, if only with an error: so it is running

@@ -24,7 +24,7 @@ from bridge.commands.check import check
 from bridge.config import Config
 from bridge.errors import BridgeError, BrokerError
 from bridge.log import redacted
-from bridge.mqtt.oneshot_client import visiting
+from bridge.mqtt.oneshot_client import oneshot_client
 from bridge.topics import json_object, to_json
 
 PACKAGES = ("aiohttp", "paho-mqtt", "pyyaml", "voluptuous", "prometheus-client", "busylight-core")
@@ -98,7 +98,7 @@ async def _retained(config: Config) -> list[tuple[str, str]]:
     """Topics and payloads of the bridge; none where the broker cannot be reached, which `check` has reported."""
     topics = config.topics
     try:
-        async with visiting(config.mqtt, topics, "diagnose") as client:
+        async with oneshot_client(config.mqtt, topics, "diagnose") as client:
             found = await client.retained_under(topics.all_filters())
     except BrokerError:
         return []

@@ -12,7 +12,7 @@ from bridge.domain.clock import Clock, unix_seconds
 from bridge.domain.light import Look
 from bridge.domain.message import Message, Rank
 from bridge.errors import BridgeError
-from bridge.mqtt.oneshot_client import OneshotClient, visiting
+from bridge.mqtt.oneshot_client import OneshotClient, oneshot_client
 from bridge.outputs.lights.light import Light
 from bridge.outputs.lights.output import as_message
 from bridge.outputs.lights.settings import LightSettings
@@ -45,8 +45,8 @@ async def light_test(config: Config, name: str, report: Callable[[str], None], s
     if light is None:
         names = ", ".join(light.name for light in config.lights)
         raise BridgeError(f"there is no light {name!r} in lights: there are {names or 'none'}")
-    async with visiting(config.mqtt, config.topics, "light-test") as client:
-        result = await client.look()
+    async with oneshot_client(config.mqtt, config.topics, "light-test") as client:
+        result = await client.probe()
         if not result.clear:
             raise BridgeError(f"this login may not read {config.topics.base}/bridge/#: a bridge may be running unseen")
         if result.online:

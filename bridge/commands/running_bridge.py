@@ -19,7 +19,7 @@ from bridge.domain.finding import Finding, Verdict, fail, ok, warn
 from bridge.domain.message import Message
 from bridge.engine.engine import Engine
 from bridge.errors import EXIT_UNREACHABLE, BrokerError
-from bridge.mqtt.oneshot_client import NoAnswer, OneshotClient, ProbeResult, visiting
+from bridge.mqtt.oneshot_client import NoAnswer, OneshotClient, ProbeResult, oneshot_client
 from bridge.runtime.pbx import PbxReader
 from bridge.runtime.policy import policy
 from bridge.runtime.supervision import Pulse
@@ -63,10 +63,10 @@ async def ask(
     """
     report = Report([], may_log_in=True)
     try:
-        async with visiting(config.mqtt, config.topics, command) as client:
+        async with oneshot_client(config.mqtt, config.topics, command) as client:
             login = f"as {config.mqtt.username!r}" if config.mqtt.username else "without a login"
             report.findings.append(ok("broker", f"{config.mqtt.host}:{config.mqtt.port} accepts this client {login}"))
-            result = await client.look()
+            result = await client.probe()
             report.may_log_in = force or (result.clear and not result.online)
             if not report.may_log_in:
                 await _ask_bridge(client, result, config, report, all_users=all_users)

@@ -1,1 +1,1 @@
-"""The broker: connection, retained topics, requests."""
+"""The MQTT side: connection, session, retained topics, requests."""

@@ -1,4 +1,4 @@
-"""A short visit to the broker, for commands that look, ask and go. It never disturbs a bridge that is running."""
+"""A short connection to the broker, for one-shot commands. It never disturbs a bridge that is running."""
 
 import asyncio
 import os
@@ -12,55 +12,84 @@ from bridge.errors import EXIT_UNREACHABLE, BridgeError, BrokerAuthError, Broker
 from bridge.mqtt.connection import Connection, opened
 from bridge.mqtt.retained import signature
 from bridge.mqtt.settings import MqttSettings
+from bridge.mqtt.timing import USUAL, MqttTiming
 from bridge.topics import Topics, json_object, to_json
 
-_ECHO = 3.0
-"""Seconds that a broker may take to send a message back to whoever published it."""
-_ANSWER = 10.0
+_MOST_RECEIVED = 10_000
+"""Messages that may wait. They are taken out as fast as they come, so more means that something is badly wrong."""
 
-Heard = tuple[str, bytes, bool]
+Received = tuple[str, bytes, bool]
 """Topic, payload, and whether it was retained."""
 
 
 class NoAnswer(BridgeError):
-    """A bridge says that it is online, and gives no answer that makes sense."""
+    """A bridge is online, and its answer is an error or makes no sense."""
 
     exit_code = EXIT_UNREACHABLE
 
 
-class Silence(NoAnswer):
-    """It gives none at all."""
+class NoReply(NoAnswer):
+    """A bridge is online, and gives no answer at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What a look around showed."""
+    """Result of probing the broker for a running bridge."""
 
     online: bool
-    """Whether a bridge says that it is running."""
+    """Whether `bridge/state` is `online`."""
     owner: str | None
-    """The `pbx.name` that has signed the topics under the base topic."""
+    """The `pbx.name` in `bridge/info`, which owns the topics under the base topic."""
     config: Mapping[str, object]
-    """What the bridge that has signed them was configured with, secrets left out."""
+    """The configuration in `bridge/info`, without secrets."""
     clear: bool
     """Whether this login may publish and read there; if not, a bridge may be running unseen."""
 
 
+class Inbox:
+    """Messages received and not yet looked at. When it overflows, results would be wrong, so taking one raises then."""
+
+    def __init__(self) -> None:
+        self._messages: asyncio.Queue[Received] = asyncio.Queue(_MOST_RECEIVED)
+        self._overflowed = False
+
+    def put(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # as Receive demands
+        """Take a message in."""
+        try:
+            self._messages.put_nowait((topic, payload, retained))
+        except asyncio.QueueFull:
+            self._overflowed = True
+
+    async def get(self) -> Received:
+        """The next message; BrokerUnavailable where some were lost."""
+        if self._overflowed:
+            raise BrokerUnavailable(f"the MQTT broker sent more than {_MOST_RECEIVED} messages at once: try again")
+        return await self._messages.get()
+
+    def clear(self) -> None:
+        """Forget what belongs to an earlier question."""
+        self._overflowed = False
+        while not self._messages.empty():
+            self._messages.get_nowait()
+
+
 class OneshotClient:
-    """An open connection."""
+    """An open connection of a one-shot command."""
 
-    def __init__(self, connection: Connection, heard: asyncio.Queue[Heard], topics: Topics) -> None:
+    def __init__(self, connection: Connection, inbox: Inbox, topics: Topics, timing: MqttTiming) -> None:
         self._connection = connection
-        self._heard = heard
+        self._inbox = inbox
         self._topics = topics
+        self._timing = timing
 
-    async def look(self) -> ProbeResult:
-        """Who is here. Brokers send what is retained ahead of the echo of a message to ourselves."""
+    async def probe(self) -> ProbeResult:
+        """Find out whether a bridge runs here: brokers send retained messages ahead of the echo of our own."""
         topics = self._topics
         found, clear = await self._echoed(topics.bridge_check, topics.bridge_state, topics.bridge_info)
         retained = dict(found)
         online = retained.get(topics.bridge_state) == b"online"
         return ProbeResult(online, *signature(retained.get(topics.bridge_info, b"")), clear)
+
 
     async def retained(self, topic: str) -> bytes | None:
         """What the broker retains under `topic`, or None."""
@@ -71,83 +100,96 @@ class OneshotClient:
         return (await self._echoed(self._topics.bridge_check, *filters))[0]
 
     async def echo(self, topic: str) -> bool:
-        """Whether this login may both publish to `topic` and read it: brokers acknowledge even what they forbid."""
+        """Whether this login may both publish to `topic` and read it.
+
+        Brokers acknowledge denied publishes and subscriptions; only an echo proves a right.
+        """
         return (await self._echoed(topic))[1]
 
     async def ask(self, operation: str, **request: object) -> object:
-        """The data that a running bridge answers with; NoAnswer where it refuses or is silent."""
+        """The data that a running bridge answers with; NoAnswer where it refuses, NoReply where nothing comes."""
         transaction = secrets.token_hex(8)
         topic = self._topics.request(operation)
         message = (topic, to_json({**request, "transaction": transaction}).encode())
         filters = (self._topics.response(operation),)
-        heard, answered = await self._gather(filters, message, lambda each: transaction.encode() in each[1], _ANSWER)
+        received, answered = await self._gather(
+            filters, message, lambda each: transaction.encode() in each[1], self._timing.answer
+        )
         if not answered:
-            raise Silence(f"nobody answers {topic}: is the bridge hanging, or may this login not read its answers?")
-        return _data(heard[-1][1])
+            raise NoReply(
+                f"no answer to {topic} within {self._timing.answer:g} s: does the bridge hang, or may this login not "
+                "read its answers?"
+            )
+        return _data(received[-1][1])
 
     async def publish(self, messages: Iterable[Message]) -> None:
         """Publish and wait until the broker has all; BrokerError where the connection or a right is missing."""
-        self._connection.forget_denied(retained=False)
+        self._connection.denied.forget()
+        answer = self._timing.answer
         try:
             for message in messages:
-                async with asyncio.timeout(_ANSWER):
+                async with asyncio.timeout(answer):
                     await self._connection.room()
                 self._connection.publish(message, qos=1)
-            async with asyncio.timeout(_ANSWER):
+            async with asyncio.timeout(answer):
                 await self._connection.delivered()
         except TimeoutError:
-            raise BrokerUnavailable(f"the MQTT broker did not answer within {_ANSWER:g} s") from None
+            raise BrokerUnavailable(f"the MQTT broker did not answer within {answer:g} s") from None
         if self._connection.lost.done():
             raise self._connection.lost.result()
-        if (denial := self._connection.denial) is not None:
+        if (denial := self._connection.denied.description) is not None:
             raise BrokerAuthError(denial)
 
     async def _echoed(self, topic: str, *filters: str) -> tuple[list[tuple[str, bytes]], bool]:
         """What is retained under the filters, and whether a message to `topic` came back."""
         token = secrets.token_hex(8).encode()
-        heard, came = await self._gather((topic, *filters), (topic, token), lambda each: each[1] == token, _ECHO)
-        return [(name, payload) for name, payload, retained in heard if retained], came
+        received, came = await self._gather(
+            (topic, *filters), (topic, token), lambda each: each[1] == token, self._timing.echo
+        )
+        return [(name, payload) for name, payload, retained in received if retained], came
 
     async def _gather(
-        self, filters: Sequence[str], publish: tuple[str, bytes], last: Callable[[Heard], bool], patience: float
-    ) -> tuple[list[Heard], bool]:
+        self, filters: Sequence[str], publish: tuple[str, bytes], last: Callable[[Received], bool], pause: float
+    ) -> tuple[list[Received], bool]:
         """Subscribe, publish (topic, payload), and collect what comes until the last one; and whether that came.
 
-        `patience` is how many seconds nothing may come. At QoS 0, as brokers drop what is retained in a burst else.
+        `pause` is how many seconds nothing may come. The subscription is at QoS 0, as brokers limit a client's queue
+        at QoS 1 and drop most of what is retained.
         """
+        self._inbox.clear()
         await self._connection.subscribe(filters, qos=0)
         self._connection.publish(Message(*publish, Rank.BRIDGE, retain=False), qos=1)
-        heard: list[Heard] = []
+        received: list[Received] = []
         try:
-            while not heard or not last(heard[-1]):
-                async with asyncio.timeout(patience):
-                    heard.append(await self._heard.get())
+            while not received or not last(received[-1]):
+                async with asyncio.timeout(pause):
+                    received.append(await self._inbox.get())
         except TimeoutError:
             if self._connection.lost.done():
                 raise self._connection.lost.result() from None
-            return heard, False
+            return received, False
         else:
-            return heard, True
+            return received, True
         finally:
             self._connection.unsubscribe(filters)
 
 
 @asynccontextmanager
-async def visiting(settings: MqttSettings, topics: Topics, command: str) -> AsyncIterator[OneshotClient]:
+async def oneshot_client(
+    settings: MqttSettings, topics: Topics, command: str, timing: MqttTiming | None = None
+) -> AsyncIterator[OneshotClient]:
     """Connect for the length of the block, with a client id of this command's own and no will; or raise BrokerError.
 
-    At QoS 1 whatever the bridge publishes with: a visitor leaves once the broker has acknowledged all.
+    A takeover by the daemon's client id would publish its will. At QoS 1 whatever the bridge publishes with: a command
+    leaves once the broker has acknowledged all.
     """
+    timing = timing or USUAL
     settings = replace(settings, client_id=f"{settings.client_id}-{command}-{os.getpid()}", qos=1)
-    heard: asyncio.Queue[Heard] = asyncio.Queue()
-
-    def receive(topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # as Receive demands
-        heard.put_nowait((topic, payload, retained))
-
-    connection = await opened(settings, receive)
+    inbox = Inbox()
+    connection = await opened(settings, inbox.put, timing)
     keepalive = asyncio.create_task(connection.tend(), name="mqtt-keepalive")
     try:
-        yield OneshotClient(connection, heard, topics)
+        yield OneshotClient(connection, inbox, topics, timing)
     finally:
         keepalive.cancel()
         connection.close()
@@ -159,6 +201,6 @@ def _data(payload: bytes) -> object:
         case {"status": "ok", "data": data}:
             return data
         case {"status": "error", "error": str(error)}:
-            raise NoAnswer(f"the bridge that is running answers: {error}")
+            raise NoAnswer(f"the running bridge answers with an error: {error}")
         case _:
-            raise NoAnswer("the bridge that is running gives an answer that makes no sense: is it of another version?")
+            raise NoAnswer("the answer of the running bridge makes no sense: is it another version?")

@@ -1,31 +1,33 @@
-"""What waits to be sent: the last value per topic, the most urgent first; and how fast it may go."""
+"""Messages that wait to be sent: the last value per topic, the most urgent first; and how fast they may go."""
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from bridge.domain.message import Message, Rank
 
-MOST_MOMENTS = 1000
-"""How many messages that are not retained may wait; the oldest go when there are more."""
+MOST_EVENTS = 1000
+"""How many non-retained messages may wait; the oldest are dropped when there are more."""
 
 
 class Outbox:
-    """Retained messages, and those of which the newest counts, replace an earlier one; others wait in line.
+    """A new retained message replaces a waiting one for its topic, and so does one of which the newest counts.
 
-    Whoever sends from it sets `on_put` to learn of new ones.
+    Other non-retained messages wait in line. Its owner sets `on_put` and `on_drop` to learn of new messages and of
+    dropped ones.
     """
 
     def __init__(self) -> None:
         self.in_step = False
         self.on_put: Callable[[], None] = lambda: None
+        self.on_drop: Callable[[], None] = lambda: None
         self._ranks: tuple[OrderedDict[str, Message], ...] = tuple(OrderedDict() for _ in Rank)
-        self._moments: deque[Message] = deque(maxlen=MOST_MOMENTS)
+        self._events: deque[Message] = deque(maxlen=MOST_EVENTS)
 
     def __bool__(self) -> bool:
-        return any(self._ranks) or bool(self._moments)
+        return any(self._ranks) or bool(self._events)
 
     def publish(self, message: Message) -> None:
-        """Take `message`, unless the broker is still to get the whole truth: see Publisher."""
+        """Take `message`, unless everything will be published anyway once the broker is in sync: see Publisher."""
         if self.in_step:
             self.put(message)
             self.on_put()
@@ -33,10 +35,12 @@ class Outbox:
     def put(self, message: Message) -> None:
         """Let `message` wait; a retained one takes the place of an older one for the same topic.
 
-        What was to be said last, once all is true, is still said last when it has changed meanwhile.
+        A topic that waits to be published last keeps that place when its value has changed meanwhile.
         """
         if not message.retain and not message.newest:
-            self._moments.append(message)
+            if len(self._events) == MOST_EVENTS:
+                self.on_drop()
+            self._events.append(message)
             return
         rank = Rank.HELLO if message.topic in self._ranks[Rank.HELLO] else message.rank
         for other, waiting in enumerate(self._ranks):
@@ -44,19 +48,26 @@ class Outbox:
                 waiting.pop(message.topic, None)
         self._ranks[rank][message.topic] = message
 
+    def put_back(self, message: Message) -> None:
+        """Let a message that was popped wait again, first of its rank, unless a newer one for its topic waits."""
+        if self.in_step and not any(message.topic in waiting for waiting in self._ranks):
+            self._ranks[message.rank][message.topic] = message
+            self._ranks[message.rank].move_to_end(message.topic, last=False)
+            self.on_put()
+
     def pop(self) -> Message | None:
-        """The message to send next, moments right behind the states; None when nothing waits."""
+        """The message to send next, events right behind the states; None when nothing waits."""
         for rank, waiting in enumerate(self._ranks):
-            if rank > Rank.STATE and self._moments:
-                return self._moments.popleft()
+            if rank > Rank.STATE and self._events:
+                return self._events.popleft()
             if waiting:
                 return waiting.popitem(last=False)[1]
         return None
 
     def clear(self) -> None:
-        """Forget everything: the connection it was meant for is gone."""
+        """Forget everything: the connection it was meant for is gone, and events are no news any more on the next."""
         self.in_step = False
-        self._moments.clear()
+        self._events.clear()
         for waiting in self._ranks:
             waiting.clear()
 

@@ -1,4 +1,4 @@
-"""What the broker retains of the bridge's own topics: compared with what should be, and read for what was."""
+"""The bridge's own topics as the broker retains them: what differs from what should be, and what they remember."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ _logger = logging.getLogger(__name__)
 
 
 class RetainedTopics:
-    """Collects retained messages after connecting; keeps a digest of each, so that 10,000 users stay cheap.
+    """Collects retained messages after connecting; keeps a digest of each, so that 10,000 users take little memory.
 
     The bridge owns discovery payloads with its own origin and an identifier of exactly its `pbx.name`, and what lies
     under a base topic whose `bridge/info` names that `pbx.name`: its own, and one that it had before. Nothing else is
@@ -31,15 +31,15 @@ class RetainedTopics:
         self._documents: dict[str, bytes] = {}
         self._lights: dict[str, bytes] = {}
         self._infos: dict[str, dict[str, object]] = {}
-        """What `bridge/info` says, by base topic."""
+        """Contents of `bridge/info`, by base topic."""
         self._running: set[str] = set()
         """Base topics whose `bridge/state` is online."""
         self._former_bases: set[str] = set()
         self._areas: dict[str, str] = {}
-        """Departments by DN, as Home Assistant was told them."""
+        """Departments by DN, from the discovery payloads: the user documents do not hold them."""
 
     def add(self, topic: str, payload: bytes) -> None:
-        """Take in one retained message."""
+        """Take one retained message."""
         if self._topics.is_discovery_of_this_pbx(topic):
             content = json_object(payload) or {}
             if not self._owns(content):
@@ -58,7 +58,7 @@ class RetainedTopics:
 
     @property
     def owner(self) -> str | None:
-        """The `pbx.name` that owns everything under the base topic; None where nobody has signed."""
+        """The `pbx.name` that owns everything under the base topic; None where there is no `bridge/info`."""
         return self._owner_of(self._topics.base)
 
     @property
@@ -67,7 +67,10 @@ class RetainedTopics:
         return self._infos.get(self._topics.base, {}).get("options")
 
     def elsewhere(self) -> tuple[str, ...]:
-        """Filters for what an earlier configuration may have left: another base topic, another discovery prefix."""
+        """Topic filters for what an earlier configuration may have left under other base topics and prefixes.
+
+        A base topic is ours where `bridge/info` names our PBX, unless a bridge is online there.
+        """
         signed = {
             base for base in self._infos if self._owner_of(base) == self._topics.pbx_name and not self._runs(base)
         }
@@ -79,7 +82,7 @@ class RetainedTopics:
         )
 
     def remembered(self) -> dict[str, Remembered]:
-        """The users that this bridge had published, by DN; documents that make no sense are left out."""
+        """The users that this bridge published in an earlier run, by DN; malformed documents are left out."""
         if self.owner != self._topics.pbx_name:
             return {}
         found = {}
@@ -90,16 +93,16 @@ class RetainedTopics:
         return found
 
     def lights(self) -> dict[str, dict[str, object]]:
-        """What this bridge's lights showed, by name."""
+        """The state documents of this bridge's lights, by name."""
         if self.owner != self._topics.pbx_name:
             return {}
         found = {name: json_object(payload) for name, payload in self._lights.items()}
         return {name: document for name, document in found.items() if document is not None}
 
     def difference(self, wanted: Iterable[Message]) -> Iterator[Message]:
-        """What to publish so that the broker retains `wanted`, and the clearing of what is no longer true.
+        """What to publish so that the broker retains `wanted` and nothing else of ours; clears come last.
 
-        Messages of rank HELLO are always among it. `bridge/state` is left to the session, which says it last.
+        Messages of rank HELLO are always published. `bridge/state` is left to the session, which publishes it last.
         """
         self._digests.pop(self._topics.bridge_state, None)
         for message in wanted:
@@ -109,7 +112,10 @@ class RetainedTopics:
         yield from self.owned()
 
     def owned(self) -> Iterator[Message]:
-        """The clearing of what is left of all that this bridge owns, discovery first."""
+        """Messages that clear what is left of all that this bridge owns.
+
+        Discovery goes first, as Home Assistant would show entities without a state for a while otherwise.
+        """
         ours = tuple(
             each.removesuffix("#") for base in self._infos if self._may_clear(base) for each in filters_under(base)
         )
@@ -120,7 +126,7 @@ class RetainedTopics:
                 yield Message(topic, b"", Rank.DISCOVERY)
 
     def _runs(self, base: str) -> bool:
-        """Whether another bridge is at work there."""
+        """Whether another bridge is online there."""
         return base != self._topics.base and base in self._running
 
     def _may_clear(self, base: str) -> bool:
@@ -128,7 +134,7 @@ class RetainedTopics:
             return False
         if self._runs(base):
             _logger.error(
-                "another bridge of a PBX %r is running under %s: give each PBX a pbx.name of its own",
+                "another bridge of a PBX %r is running under %s: give each PBX its own pbx.name",
                 self._topics.pbx_name,
                 base,
             )
@@ -162,7 +168,7 @@ class RetainedTopics:
             self._areas[dn] = area
 
     def _note_base(self, content: dict[str, object]) -> None:
-        """The bridge's own device names a topic under the base topic of its time."""
+        """Discovery of the bridge's own device names a topic under the base topic then in force."""
         components = content.get("components")
         pbx = components.get("pbx") if _is_object(components) else None
         topic = pbx.get("state_topic") if _is_object(pbx) else None

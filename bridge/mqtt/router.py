@@ -1,4 +1,4 @@
-"""Incoming messages: requests to the bridge and Home Assistant's birth, each to the one who deals with it."""
+"""Passes incoming messages on: requests, commands, and whatever else a part of the bridge subscribes to."""
 
 import json
 import logging
@@ -16,29 +16,29 @@ MAX_ANSWER = 900_000
 """Bytes: some brokers take no more than 1 MB in one message."""
 
 Setter = Callable[[str, Mapping[str, object]], None]
-"""Takes whom or what it is about, and what is asked for; refuses by raising BridgeError."""
+"""Called with the DN or name that a command is for, and the command; refuses by raising BridgeError."""
 
 Listener = Callable[[bytes, bool], None]
-"""Takes a payload, and whether the broker had retained it."""
+"""Called with a payload, and whether the broker had retained it."""
 
 Operation = Callable[[Mapping[str, object]], object]
-"""Does what a request asks for; returns what to answer, as JSON. Refuses by raising BridgeError."""
+"""Carries out a request and returns the data to answer with, fit for JSON. Refuses by raising BridgeError."""
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class CommandTopic:
-    """Topics under which something can be changed."""
+    """Topics that take commands of one kind."""
 
     filters: tuple[str, ...]
     about: Callable[[str], str | None]
-    """From a topic to whom or what it is about; None where it is another topic."""
+    """From a topic to the DN or name that it is for; None where it is no such topic."""
     set: Setter
 
 
 class Router:
-    """Knows the operations under `bridge/request/` and what else is listened to."""
+    """Knows the operations under `bridge/request/`, the command topics, and listeners by topic."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Router:
         commands: Sequence[CommandTopic] = (),
         discovery: Callable[[str, bytes], None] = lambda _topic, _payload: None,
     ) -> None:
-        """`discovery` hears of Home Assistant's topics."""
+        """`discovery` is called with messages on our own discovery topics."""
         self._topics = topics
         self._operations = {topics.request(name): (name, operation) for name, operation in operations.items()}
         self._listeners = listeners
@@ -57,43 +57,43 @@ class Router:
         self._commands = commands
         self._discovery = discovery
         self._cleared: set[str] = set()
-        """Retained requests that were cleared: the empty message that does so comes back, and is no request."""
+        """Topics of retained requests that were cleared: the clearing message comes back, and is no request."""
 
     @property
     def filters(self) -> tuple[str, ...]:
-        """What to subscribe to."""
+        """Topic filters to subscribe to."""
         return (self._topics.bridge_state, *self._listeners)
 
     @property
     def request_filters(self) -> tuple[str, ...]:
-        """The same for requests, which must not be retained."""
+        """The same for requests and commands, which must not be retained."""
         return (self._topics.request("+"), *(each for command in self._commands for each in command.filters))
 
     def receive(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # as Receive demands
-        """Deal with one message. A retained request is refused, and cleared: else it would come at every connect."""
+        """Pass on one message. A retained request is refused, and cleared, or it would come again at every connect."""
         if topic in self._listeners:
             self._listeners[topic](payload, retained)
             return
         if retained and self._asks(topic):
             if not payload:
                 self._cleared.discard(topic)
-                return  # that was it
+                return  # our own clearing
             self._cleared.add(topic)
             self._publisher.publish(Message(topic, b"", Rank.BRIDGE))
         elif topic in self._cleared and not payload:
             self._cleared.discard(topic)
-            return  # that was it, too: MQTT 3.1.1 does not say so
+            return  # our own clearing too: MQTT 3.1.1 cannot keep the retain flag
         if topic in self._operations:
             self._answer(*self._operations[topic], payload, retained=retained)
         elif self._is_command(topic):
-            if payload:  # else somebody cleared a retained command
+            if payload:  # an empty one is a client that clears a retained command
                 self._set(topic, payload, retained=retained)
         elif self._topics.is_discovery(topic):
             self._discovery(topic, payload)
         elif topic.startswith(self._topics.request("")):
             self._answer(topic.removeprefix(self._topics.request(""))[:40], self._unknown, payload, retained=retained)
         else:
-            _logger.warning("nothing here answers to %s", ascii(topic[:100]))
+            _logger.warning("no handler for topic %s", ascii(topic[:100]))
 
     def _asks(self, topic: str) -> bool:
         return topic.startswith(self._topics.request("")) or self._is_command(topic)
@@ -103,7 +103,7 @@ class Router:
 
     def _unknown(self, _request: Mapping[str, object]) -> object:
         known = ", ".join(name for name, _ in self._operations.values())
-        raise BridgeError(f"there is no such request: there are {known}")
+        raise BridgeError(f"there is no such request; known requests: {known}")
 
     def _set(self, topic: str, payload: bytes, *, retained: bool) -> None:
         try:
@@ -135,7 +135,7 @@ class Router:
 
 
 def _no_constant(name: str) -> None:
-    """NaN and Infinity are Python's, not JSON's: nobody could read an answer that repeats them."""
+    """Refuse NaN and Infinity: Python reads them, but other clients could not parse an answer that repeats them."""
     raise ValueError(name)
 
 
@@ -149,7 +149,7 @@ def _finite(text: str) -> float:
 
 def _request(payload: bytes, *, retained: bool) -> Mapping[str, object]:
     if retained:
-        raise BridgeError("a retained request is refused: it would be carried out again at every connect")
+        raise BridgeError("a retained request is refused, as it would come again at every connect: do not retain it")
     if len(payload) > MAX_REQUEST:
         raise BridgeError(f"the request is over {MAX_REQUEST} bytes")
     if not payload.strip():
@@ -157,7 +157,7 @@ def _request(payload: bytes, *, retained: bool) -> Mapping[str, object]:
     try:
         request = json.loads(payload, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError):
-        raise BridgeError("the request is neither empty nor JSON") from None
+        raise BridgeError("the request is not JSON") from None
     if not isinstance(request, dict):
-        raise BridgeError("the request is no JSON object")
+        raise BridgeError("the request is not a JSON object")
     return request

@@ -1,4 +1,4 @@
-"""The broker and how to speak with it: `mqtt:`."""
+"""The options of the broker connection: `mqtt:`."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -88,7 +88,7 @@ def mqtt_settings(options: Mapping[str, Any], pbx_name: str) -> MqttSettings:
 
 
 def contradictions(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Options that do not go together: (key, what to do)."""
+    """Options that contradict each other: (key, what to do)."""
     if options["password"] is not None and options["username"] is None:
         yield "password", "needs a username beside it"
     tls = options["tls"]
@@ -96,4 +96,4 @@ def contradictions(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if tls[one] is not None and tls[other] is None:
             yield f"tls.{one}", f"needs tls.{other} beside it"
     if not tls["enabled"] and any(tls[name] is not None for name in ("ca", "cert", "key")):
-        yield "tls.enabled", "is false, and yet there are certificates: set it to true"
+        yield "tls.enabled", "is false although certificates are set: set it to true"

@@ -5,7 +5,41 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class MqttTiming:
-    """Tests shorten what they wait for; everybody else takes the defaults."""
+    """Tests shorten what they wait for; all others take the defaults. Pairs are (first, most) of a back-off."""
+
+    connect: float = 10.0
+    """For DNS, TCP, TLS and CONNACK together; the same again for each SUBACK."""
+    retry: tuple[float, float] = (0.5, 10.0)
+    """Until the next attempt to connect, after the broker was not reachable."""
+    refused_retry: tuple[float, float] = (60.0, 900.0)
+    """Until the next attempt to connect, after the broker refused the login."""
+    short_connection: float = 10.0
+    """A connection that ends sooner does not count as success."""
+    acknowledgement: float = 60.0
+    """That a broker may take to acknowledge anything while the in-flight window is full."""
+    denied_retry: tuple[float, float] = (60.0, 900.0)
+    """Until denied publishes are sent again."""
+    all_allowed: float = 60.0
+    """Without another denial, after which the broker counts as allowing everything."""
+    quiet: float = 1.0
+    """Without a message, after which read-back ends where the broker withholds the echo."""
+    quiet_after_echo: float = 0.05
+    """The same once the echo has come."""
+    longest_read_back: float = 30.0
+    farewell: float = 2.0
+    """That the broker may take to acknowledge the farewell messages and the last `offline`."""
+    pace: float = 0.01
+    """The shortest pause while `max_rate` holds messages back, so that each wake-up sends several."""
+    step: float = 120.0
+    """Within which the session makes progress; whatever it waits for at the broker ends sooner."""
+    progress_check: float = 5.0
+    """Between two checks for progress."""
+    drop_report: float = 60.0
+    """Between two log lines about messages that a full queue drops."""
+    echo: float = 3.0
+    """That a broker may take to return a one-shot client's own message."""
+    answer: float = 10.0
+    """That a running bridge may take to answer a one-shot client, and a broker to acknowledge what that publishes."""
 
 
 USUAL = MqttTiming()

@@ -11,9 +11,10 @@ from bridge.domain.message import Message
 from bridge.engine.commands import CommandDesk
 from bridge.engine.engine import Engine
 from bridge.log import Published
+from bridge.mqtt.application import Application, Hooks
 from bridge.mqtt.outbox import Outbox
 from bridge.mqtt.router import CommandTopic, Listener, Router
-from bridge.mqtt.session import Hooks, Session
+from bridge.mqtt.session import Session
 from bridge.outputs.hass.throttle import DiscoveryThrottle
 from bridge.outputs.lights.output import LightsOutput
 from bridge.runtime import lights, outputs
@@ -72,17 +73,7 @@ class Bridge:
         self._router = Router(
             topics, self._requests.operations, self._listeners(), outbox, commands, self._throttle.received
         )
-        self.session = Session(
-            config.mqtt,
-            topics,
-            outbox,
-            self._hooks(),
-            clock,
-            rng,
-            self._statistics,
-            self._pulse,
-            timing.mqtt,
-        )
+        self.session = Session(config.mqtt, self._application(), clock, rng, timing.mqtt)
 
     async def run(self) -> None:
         """Work until cancelled; the session then publishes `offline` and disconnects."""
@@ -96,7 +87,7 @@ class Bridge:
         Lights that only the earlier bridge has get their farewell messages.
         """
         self._synchronisation.inherit(earlier.farewell_messages())
-        session.serve(self._topics, self._outbox, self._hooks(), self._statistics, self._pulse)
+        session.serve(self._application())
         self.session = session
 
     def farewell_messages(self) -> tuple[Message, ...]:
@@ -134,17 +125,18 @@ class Bridge:
             broker_denial=self.session.denial,
         )
 
-    def _hooks(self) -> Hooks:
-        return Hooks(
-            ready=self._ready,
+    def _application(self) -> Application:
+        hooks = Hooks(
+            prepare=self._ready,
             synchronise=self._synchronisation.synchronise,
             filters=self._router.filters,
             request_filters=self._router.request_filters,
-            kept_filters=(self._topics.discovery("+"),),
+            watched_filters=(self._topics.discovery("+"),),
             receive=self._router.receive,
-            denied=self._lights.resend,
-            farewell=self.farewell_messages,
+            resend_denied=self._lights.resend,
+            farewell_messages=self.farewell_messages,
         )
+        return Application(self._topics, self._outbox, hooks, self._statistics, self._pulse)
 
     async def _ready(self) -> None:
         self._lights.reconnected()

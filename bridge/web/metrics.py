@@ -59,6 +59,12 @@ class Metrics:
         )
         yield _counter("broker_reconnects", "Connections to the broker after the first.", self._statistics.reconnects)
         yield _counter("messages_published", "Messages sent to the broker.", self._statistics.messages)
+        dropped = CounterMetricFamily(
+            _name("messages_dropped"), "Messages that a full queue dropped.", labels=["queue"]
+        )
+        for queue, count in self._statistics.drops.items():
+            dropped.add_metric([queue.value], count)
+        yield dropped
 
     def _users(self) -> Iterator[Metric]:
         users = self._status.users()

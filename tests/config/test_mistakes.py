@@ -78,7 +78,7 @@ from tests.config.loading import MINIMAL, mistakes
             [
                 "config.yaml:5 mqtt.tls.cert: there is no file c.pem",
                 "config.yaml:5 mqtt.tls.cert: needs tls.key beside it",
-                "config.yaml:5 mqtt.tls.enabled: is false, and yet there are certificates",
+                "config.yaml:5 mqtt.tls.enabled: is false although certificates are set",
             ],
         ),
         (

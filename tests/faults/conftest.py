@@ -1,6 +1,5 @@
 """A PBX without monitor status, a link in front of it that can be disturbed, and what the bridge logs."""
 
-import random
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -9,7 +8,6 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
-from bridge.aio import Backoff
 from bridge.simulator import SimulatedPbx
 from tests.support.bridges import write_config
 from tests.support.faults import Link, Log, listening
@@ -17,11 +15,6 @@ from tests.support.mosquitto import Mosquitto
 
 Configure = Callable[..., Path]
 Note = Callable[[str, object], None]
-
-
-def a_fifth(first: float, most: float, rng: random.Random) -> Backoff:
-    """Pauses between attempts, in a hurry."""
-    return Backoff(first / 5, most / 5, rng)
 
 
 @pytest.fixture
@@ -46,14 +39,6 @@ async def log() -> AsyncIterator[Log]:
 def note(request: pytest.FixtureRequest) -> Note:
     """Keeps what was measured with the test's report."""
     return lambda name, value: request.node.user_properties.append((name, value))
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second for a broker to answer CONNECT, a fifth of the pauses between attempts, 1 s for what is a quick end."""
-    monkeypatch.setattr("bridge.mqtt.connection.CONNECT_TIMEOUT", 1.0)
-    monkeypatch.setattr("bridge.mqtt.session._QUICK", 1.0)
-    monkeypatch.setattr("bridge.mqtt.session.Backoff", a_fifth)
 
 
 class NameServer:

@@ -1,6 +1,6 @@
-"""The connection to the broker fails, or the broker does not do as it should; afterwards it retains what is true.
+"""The connection to the broker fails, or the broker misbehaves; afterwards it retains what is true.
 
-What other tests show already:
+Shown by other tests:
 
 - restarts of a broker with and without persistence, one that comes late, forgets, or speaks 3.1.1; wrong logins, TLS,
   rights that are missing for good, messages that are too long: tests/integration/test_broker.py
@@ -21,7 +21,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from bridge.simulator import SimulatedPbx
-from tests.faults.calls import call_events as told
+from tests.faults.calls import call_events as events
 from tests.faults.conftest import Configure, NameServer, Note
 from tests.support.faults import (
     BLACK_HOLE,
@@ -31,6 +31,7 @@ from tests.support.faults import (
     Link,
     Log,
     cut,
+    impatient,
     living,
     published,
     reset,
@@ -38,18 +39,16 @@ from tests.support.faults import (
     truth,
     until,
 )
+from tests.support.limits import limit
 from tests.support.mosquitto import Mosquitto, with_rules
 from tests.support.subscriber import Subscriber
 
-RIGHT_WITHIN = 6.0
+RIGHT_WITHIN = limit(6.0)
 """Seconds: an attempt that hangs (1 s), the pause to the next one (2 s), reading back (0.1 s); and a busy machine."""
 
-NOTICED = 20.0
+NOTICED = limit(20.0)
 KEEPALIVE = 1
 """Seconds; a dead connection is noticed after two of them."""
-
-
-pytestmark = pytest.mark.usefixtures("impatient")
 
 
 @pytest_asyncio.fixture
@@ -60,7 +59,7 @@ async def way(broker: Mosquitto) -> AsyncIterator[Link]:
 
 
 class Day:
-    """Calls before, during and after a fault of the broker: those during it are not told, as nobody was there."""
+    """Calls before, during and after a fault of the broker: events of those during it are never published."""
 
     def __init__(self, pbx: SimulatedPbx) -> None:
         self._pbx = pbx
@@ -72,12 +71,12 @@ class Day:
         self._pbx.change("100", profile="Away")
         self._ring = self._pbx.exchange.ring("0301234562", "102")
 
-    async def is_told_from_here_on(self, subscriber: Subscriber) -> None:
+    async def is_published_from_here_on(self, subscriber: Subscriber) -> None:
         self._pbx.exchange.answer(self._ring)
-        await until(lambda: told(subscriber, "102")[-1:] == ["answered"], RIGHT_WITHIN)
-        assert told(subscriber, "102") in (["answered"], ["ringing", "answered"])
-        assert told(subscriber, "101") in ([], ["ended"])
-        assert told(subscriber, "100") == []
+        await until(lambda: events(subscriber, "102")[-1:] == ["answered"], RIGHT_WITHIN)
+        assert events(subscriber, "102") in (["answered"], ["ringing", "answered"])
+        assert events(subscriber, "101") in ([], ["ended"])
+        assert events(subscriber, "100") == []
 
 
 def truth_is_out(subscriber: Subscriber, pbx: SimulatedPbx) -> bool:
@@ -107,8 +106,8 @@ async def test_after_the_way_to_the_broker_failed_all_is_right(
     fault: Fault | None,
 ) -> None:
     day = Day(pbx)
-    async with living(configure(way.port), keepalive=KEEPALIVE):
-        await right(subscriber, pbx, 10)
+    async with living(configure(way.port), keepalive=KEEPALIVE, timing=impatient()):
+        await right(subscriber, pbx, limit(10))
         connected = len(log.levels("connected to"))
         if fault is None:
             way.refuse()
@@ -124,7 +123,7 @@ async def test_after_the_way_to_the_broker_failed_all_is_right(
         await way.heal()
         note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
         await until(lambda: len(log.levels("connected to")) > connected, RIGHT_WITHIN)
-        await day.is_told_from_here_on(subscriber)
+        await day.is_published_from_here_on(subscriber)
         await until(lambda: logging.INFO in log.levels("the broker is back"))
         assert "ringing" not in subscriber.payloads("3cx/users/101/state")
         note("loud", dict(log.loud()))
@@ -135,8 +134,8 @@ async def test_after_the_way_to_the_broker_failed_all_is_right(
 async def test_a_broker_that_hangs_for_a_moment_gets_the_latest_values_and_no_older_ones_after_them(
     pbx: SimulatedPbx, way: Link, configure: Configure, subscriber: Subscriber, log: Log
 ) -> None:
-    async with living(configure(way.port, call_control="")):
-        await right(subscriber, pbx, 10)
+    async with living(configure(way.port, call_control=""), timing=impatient()):
+        await right(subscriber, pbx, limit(10))
         await until(lambda: len(pbx.stream) == 1)
         way.strike(SILENCE)
         for _ in range(300):
@@ -156,15 +155,14 @@ async def test_a_broker_that_hangs_for_a_moment_gets_the_latest_values_and_no_ol
     assert not log.loud()
 
 
-async def test_a_stop_while_the_broker_hangs_leaves_nobody_online(
-    pbx: SimulatedPbx, way: Link, configure: Configure, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
+async def test_a_stop_while_the_broker_hangs_leaves_offline_by_the_will(
+    pbx: SimulatedPbx, way: Link, configure: Configure, subscriber: Subscriber
 ) -> None:
-    """The last word does not get through; the will must."""
-    monkeypatch.setattr("bridge.mqtt.session.FAREWELL", 0.3)
+    """The final `offline` does not get through; the will must."""
     for number in range(200, 260):
         pbx.add_user(str(number), f"User {number}")
-    async with living(configure(way.port)):
-        await right(subscriber, pbx, 10)
+    async with living(configure(way.port), timing=impatient(farewell=0.3)):
+        await right(subscriber, pbx, limit(10))
         way.strike(SILENCE)
         for dn in pbx.users:
             pbx.change(dn, profile="Away")
@@ -175,25 +173,21 @@ async def test_a_stop_while_the_broker_hangs_leaves_nobody_online(
 
 
 async def test_a_broker_that_stalls_while_it_is_read_back_is_waited_for(
-    pbx: SimulatedPbx,
-    way: Link,
-    configure: Configure,
-    subscriber: Subscriber,
-    log: Log,
-    monkeypatch: pytest.MonkeyPatch,
+    pbx: SimulatedPbx, way: Link, configure: Configure, subscriber: Subscriber, log: Log
 ) -> None:
-    """What an earlier run left is known all the same, and nobody is accused of missing rights."""
+    """What an earlier run left is known all the same, and no missing rights are reported."""
     pbx.change("100", profile="Away")
-    async with living(configure()):
-        await right(subscriber, pbx, 10)
+    async with living(configure(), timing=impatient()):
+        await right(subscriber, pbx, limit(10))
     await subscriber.until_latest("3cx/bridge/state", "offline")
     since = subscriber.json("3cx/users/100")["since"]
     await subscriber.publish("3cx/users/999/state", "available", retain=True)
     way.strike(Fault(SILENCE.kind, after=600))  # behind the first of what is retained
-    monkeypatch.setattr("bridge.mqtt.connection.CONNECT_TIMEOUT", 10.0)
-    async with living(configure(way.port)):
-        await until(lambda: way.accepted == 1)
-        await asyncio.sleep(1.5)  # longer than the silence that stands for a missing right
+    async with living(configure(way.port), timing=impatient(connect=limit(10.0), quiet=0.1)):
+        await until(lambda: "MQTT session: reading back" in [message for _, message in log.records][-50:])
+        rounds = len(pbx.requests_to("/Users"))
+        # each round takes 0.1 s at least: longer than the silence that stands for a missing right
+        await until(lambda: len(pbx.requests_to("/Users")) >= rounds + 4)
         await way.heal()
         await right(subscriber, pbx, RIGHT_WITHIN)
         await subscriber.until(lambda: "3cx/users/999/state" not in subscriber.latest)
@@ -206,7 +200,7 @@ async def test_a_broker_that_did_not_answer_once_is_not_taken_for_an_old_one_for
 ) -> None:
     """A greeting that is not answered may mean MQTT 3.1.1; once that connection is over, 5 is tried again."""
     way.strike(BLACK_HOLE)
-    async with living(configure(way.port)):
+    async with living(configure(way.port), timing=impatient()):
         await until(lambda: way.accepted == 1, NOTICED)
         way.spare_new()
         await right(subscriber, pbx, RIGHT_WITHIN)
@@ -218,14 +212,14 @@ async def test_a_broker_that_did_not_answer_once_is_not_taken_for_an_old_one_for
 
 
 async def crowd(port: int) -> list[asyncio.StreamWriter]:
-    """Others who connect until nobody is let in any more: brokers count their limits differently."""
+    """Other clients, as many as the broker accepts: brokers count their limits differently."""
     found: list[asyncio.StreamWriter] = []
     while True:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         name = f"other{len(found)}".encode()
         writer.write(bytes([0x10, 12 + len(name)]) + b"\x00\x04MQTT\x04\x02\x00\x3c\x00" + bytes([len(name)]) + name)
         with suppress(ConnectionError):
-            if await asyncio.wait_for(reader.read(4), 10):
+            if await asyncio.wait_for(reader.read(4), limit(10)):
                 found.append(writer)
                 continue
         writer.close()
@@ -240,7 +234,7 @@ async def test_a_broker_at_its_limit_is_tried_until_there_is_room(
     options = ("allow_anonymous true", "max_connections 2")
     async with Mosquitto(folder, options=options) as broker, Subscriber(broker.port) as subscriber:
         others = await crowd(broker.port)
-        async with living(configure(broker.port)):
+        async with living(configure(broker.port), timing=impatient()):
             await until(lambda: len(log.levels("closed the connection before it answered")) >= 4, NOTICED)
             assert not subscriber.latest
             for writer in others:
@@ -257,17 +251,17 @@ async def test_rights_that_are_given_later_are_used_without_a_new_connection(
     configure: Configure,
     log: Log,
     note: Note,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bridge.mqtt.session._DENIED", (1.0, 1.0))  # 60 s at first, up to 900 s
-    monkeypatch.setattr("bridge.mqtt.session._ALLOWED", 0.5)  # 60 s
     folder = tmp_path / "strict"
     watcher = "user watcher\ntopic read #\n\n"
     rules = with_rules(folder, f"{watcher}user bridge\ntopic readwrite 3cx/bridge/#\n")
     async with Mosquitto(folder, options=rules) as broker:
         async with (
             Subscriber(broker.port, login=("watcher", "")) as subscriber,
-            living(configure(broker.port, mqtt="username: bridge")),
+            living(
+                configure(broker.port, mqtt="username: bridge"),
+                timing=impatient(denied_retry=(1.0, 1.0), all_allowed=0.5),
+            ),
         ):
             await subscriber.until_latest("3cx/bridge/state", "online")
             await subscriber.until(lambda: subscriber.payloads("3cx/bridge/state").count("online") >= 3)
@@ -278,60 +272,60 @@ async def test_rights_that_are_given_later_are_used_without_a_new_connection(
             await subscriber.until(lambda: "homeassistant/device/3cx2mqtt_hq/user_100/config" in subscriber.latest)
             pbx.change("100", profile="Away")
             await right(subscriber, pbx, RIGHT_WITHIN)
-            await until(lambda: bool(log.levels("lets everything be published now")), 10)
+            await until(lambda: bool(log.levels("allows every publish now")), limit(10))
     assert log.levels("does not let 'bridge' publish") == [logging.ERROR]
     assert len(log.levels("connected to")) == 1
 
 
-async def test_a_light_is_told_nothing_because_of_a_right_that_is_missing_elsewhere(
-    tmp_path: Path, pbx: SimulatedPbx, configure: Configure, monkeypatch: pytest.MonkeyPatch
+async def test_a_light_gets_no_command_again_because_of_a_right_that_is_missing_elsewhere(
+    tmp_path: Path, pbx: SimulatedPbx, configure: Configure
 ) -> None:
-    """What is forbidden is tried again and again; somebody may have switched the light by hand meanwhile."""
-    monkeypatch.setattr("bridge.mqtt.session._DENIED", (0.3, 0.3))
+    """Denied publishes are sent again and again; the light may have been switched by hand meanwhile."""
     folder = tmp_path / "strict"
     rules = "user watcher\ntopic read #\n\nuser bridge\ntopic readwrite 3cx/#\ntopic readwrite wled/#\n"
     light = "lights: [{name: desk, driver: wled, topic: wled/desk, users: ['100']}]"
     async with (
         Mosquitto(folder, options=with_rules(folder, rules)) as broker,
         Subscriber(broker.port, login=("watcher", "")) as subscriber,
-        living(configure(broker.port, mqtt="username: bridge", more=light)),
+        living(configure(broker.port, mqtt="username: bridge", more=light), timing=impatient(denied_retry=(0.3, 0.3))),
     ):
         await subscriber.until(lambda: "wled/desk/api" in subscriber.latest)
         await subscriber.until(lambda: subscriber.payloads("3cx/bridge/state").count("online") >= 4)
         assert len(subscriber.payloads("wled/desk/api")) == 1
 
 
-async def test_a_light_whose_topic_was_forbidden_is_told_once_it_is_allowed(
-    tmp_path: Path, pbx: SimulatedPbx, configure: Configure, log: Log, monkeypatch: pytest.MonkeyPatch
+async def test_a_light_whose_topic_was_denied_gets_its_command_once_it_is_allowed(
+    tmp_path: Path, pbx: SimulatedPbx, configure: Configure, log: Log
 ) -> None:
-    """Commands are not retained, so nothing but the light itself could tell that one is missing."""
-    monkeypatch.setattr("bridge.mqtt.session._DENIED", (0.2, 0.2))
-    monkeypatch.setattr("bridge.mqtt.session._ALLOWED", 0.2)
+    """Commands are not retained, so reading back does not show that one is missing."""
     folder = tmp_path / "strict"
     rules = "user watcher\ntopic read #\n\nuser bridge\ntopic readwrite 3cx/#\ntopic readwrite homeassistant/#\n"
     light = "lights: [{name: desk, driver: wled, topic: wled/desk, users: ['100']}]"
     async with (
         Mosquitto(folder, options=with_rules(folder, rules)) as broker,
         Subscriber(broker.port, login=("watcher", "")) as subscriber,
-        living(configure(broker.port, mqtt="username: bridge", more=light)),
+        living(
+            configure(broker.port, mqtt="username: bridge", more=light),
+            timing=impatient(denied_retry=(0.2, 0.2), all_allowed=0.2),
+        ),
     ):
         await right(subscriber, pbx, RIGHT_WITHIN)
         await until(lambda: bool(log.levels("does not let 'bridge' publish to 'wled/desk/api'")))
         await subscriber.until(lambda: subscriber.payloads("3cx/bridge/state").count("online") >= 3)
-        assert not log.levels("lets everything be published now")
+        assert not log.levels("allows every publish now")
         with_rules(folder, f"{rules}topic write wled/#\n")
         broker.reload()
         await subscriber.until(lambda: "wled/desk/api" in subscriber.latest)
-        await until(lambda: bool(log.levels("lets everything be published now")))
+        await until(lambda: bool(log.levels("allows every publish now")))
     assert sum(log.loud().values()) == 1, log.loud()
 
 
-async def test_what_happens_while_the_broker_is_away_is_not_told_once_it_is_back(
+async def test_events_while_the_broker_is_away_are_not_published_once_it_is_back(
     pbx: SimulatedPbx, configure: Configure, broker: Mosquitto, subscriber: Subscriber, log: Log
 ) -> None:
     """A call that rang and ended meanwhile would be news of a phone that is silent."""
-    async with living(configure()):
-        await right(subscriber, pbx, 10)
+    async with living(configure(), timing=impatient()):
+        await right(subscriber, pbx, limit(10))
         await broker.kill()
         await until(lambda: bool(log.levels("closed the connection")), NOTICED)
         polled = len(pbx.requests_to("/ActiveCalls"))
@@ -341,13 +335,13 @@ async def test_what_happens_while_the_broker_is_away_is_not_told_once_it_is_back
         await until(lambda: len(pbx.requests_to("/ActiveCalls")) >= polled + 4)
         await broker.start()
         async with Subscriber(broker.port) as later:
-            await right(later, pbx, 20)
+            await right(later, pbx, limit(20))
             pbx.exchange.ring("0301234562", "101")
-            await until(lambda: told(later, "101") == ["ringing"], RIGHT_WITHIN)
-            assert told(later, "100") == []
+            await until(lambda: events(later, "101") == ["ringing"], RIGHT_WITHIN)
+            assert events(later, "100") == []
 
 
-async def test_a_subscription_that_is_refused_is_told_and_costs_nothing_else(
+async def test_a_subscription_that_is_refused_is_reported_and_costs_nothing_else(
     tmp_path: Path, pbx: SimulatedPbx, configure: Configure, log: Log
 ) -> None:
     folder = tmp_path / "strict"
@@ -358,12 +352,12 @@ async def test_a_subscription_that_is_refused_is_told_and_costs_nothing_else(
     async with Mosquitto(folder, options=options) as broker:
         async with (
             Subscriber(broker.port) as subscriber,
-            living(configure(broker.port, more="commands: {profile: true}")),
+            living(configure(broker.port, more="commands: {profile: true}"), timing=impatient()),
         ):
             await right(subscriber, pbx, RIGHT_WITHIN)
             pbx.change("100", profile="Away")
             await right(subscriber, pbx, RIGHT_WITHIN)
-    assert log.levels("does not let this login subscribe to 3cx/users/+/set: what") == [logging.WARNING]
+    assert log.levels("does not let this login subscribe to 3cx/users/+/set: messages") == [logging.WARNING]
     assert sum(log.loud().values()) == 1, log.loud()
 
 
@@ -386,8 +380,8 @@ NO_COMMANDS = {
 async def test_a_session_that_was_taken_over_is_taken_back(
     pbx: SimulatedPbx, configure: Configure, broker: Mosquitto, subscriber: Subscriber, log: Log
 ) -> None:
-    async with living(configure()):
-        await right(subscriber, pbx, 10)
+    async with living(configure(), timing=impatient()):
+        await right(subscriber, pbx, limit(10))
         other = Client(CallbackAPIVersion.VERSION2, client_id="3cx2mqtt-hq", protocol=MQTTProtocolVersion.MQTTv5)
         await asyncio.to_thread(other.connect, "127.0.0.1", broker.port)
         pbx.change("100", profile="Away")
@@ -409,7 +403,7 @@ async def test_a_name_that_cannot_be_resolved_is_tried_again_until_it_can(
     names.fails = True
     path = configure()
     path.write_text(path.read_text().replace("host: 127.0.0.1", f"host: {names.HOST}"))
-    async with living(path):
+    async with living(path, timing=impatient()):
         await until(lambda: len(log.levels("cannot be resolved")) >= 2, NOTICED)
         names.fails = False
         await right(subscriber, pbx, RIGHT_WITHIN)

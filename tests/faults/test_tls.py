@@ -1,4 +1,4 @@
-"""The handshake of TLS fails on its way, with the PBX and with the broker; afterwards all is as it should be."""
+"""The TLS handshake fails on its way, with the PBX and with the broker; afterwards the published states are true."""
 
 import asyncio
 import ssl
@@ -10,15 +10,13 @@ import trustme
 
 from bridge.simulator import SimulatedPbx
 from tests.faults.conftest import Configure, Note
-from tests.support.faults import SILENCE, TRICKLE, Fault, Link, Log, cut, living, reset, right, until
+from tests.support.faults import SILENCE, TRICKLE, Fault, Link, Log, cut, impatient, living, reset, right, until
+from tests.support.limits import limit
 from tests.support.mosquitto import Mosquitto
 from tests.support.subscriber import Subscriber
 
-RIGHT_WITHIN = 6.0
-NOTICED = 20.0
-
-
-pytestmark = pytest.mark.usefixtures("impatient")
+RIGHT_WITHIN = limit(6.0)
+NOTICED = limit(20.0)
 
 
 @pytest.mark.parametrize(
@@ -62,8 +60,8 @@ async def test_after_handshakes_failed_all_is_right(
             mqtt=f"tls: {{enabled: true, ca: {folder}/ca.pem}}",
         )
         path.write_text(path.read_text().replace("timeout: 1s", f"timeout: 1s, verify_tls: {folder}/ca.pem"))
-        async with living(path, keepalive=1):
-            await right(subscriber, pbx, 10)
+        async with living(path, keepalive=1, timing=impatient()):
+            await right(subscriber, pbx, limit(10))
             for link in (to_pbx, to_broker):
                 link.strike(fault)
                 link.drop()

@@ -1,4 +1,4 @@
-"""Brokers come late, go away, forget, refuse and speak other versions; the retained topics are right afterwards."""
+"""Brokers come late, go away, forget, refuse and speak other versions; the retained topics are true afterwards."""
 
 import asyncio
 import signal
@@ -12,13 +12,14 @@ import trustme
 
 from bridge.simulator import SimulatedPbx
 from tests.support.bridges import BridgeProcess, running, write_config
+from tests.support.faults import until
 from tests.support.mosquitto import Mosquitto, free_port, with_passwords, with_rules
 from tests.support.subscriber import Subscriber
 
 
 @pytest.mark.parametrize("persistent", [True, False])
 @pytest.mark.parametrize("cleanly", [True, False])
-async def test_all_is_right_again_after_the_broker_restarted(
+async def test_the_retained_topics_are_true_again_after_the_broker_restarted(
     tmp_path: Path, pbx: SimulatedPbx, url: str, persistent: bool, cleanly: bool
 ) -> None:
     folder = tmp_path / "broker"
@@ -32,8 +33,7 @@ async def test_all_is_right_again_after_the_broker_restarted(
             pbx.set_state("101", "Ringing")
             pbx.set_state("101", "Connected")
             pbx.set_state("102", "Away")
-            while len(pbx.requests) < polls + 2:
-                await asyncio.sleep(0.01)
+            await until(lambda: len(pbx.requests) >= polls + 2)
             await broker.start()
             async with Subscriber(broker.port) as after:
                 await after.until_latest("3cx/bridge/state", "online")
@@ -50,8 +50,7 @@ async def test_the_broker_may_come_after_the_bridge(tmp_path: Path, pbx: Simulat
     folder.mkdir()
     broker = Mosquitto(folder)
     async with running(write_config(tmp_path, pbx, url, broker.port)):
-        while not pbx.requests_to("GetMonitorStatus()"):
-            await asyncio.sleep(0.01)
+        await until(lambda: bool(pbx.requests_to("GetMonitorStatus()")))
         async with broker, Subscriber(broker.port) as subscriber:
             await subscriber.until_latest("3cx/bridge/state", "online")
             assert subscriber.latest["3cx/users/100/state"] == "available"
@@ -89,7 +88,7 @@ async def test_a_restart_does_not_flash_unknown(
     assert subscriber.payloads("3cx/users/100/state") == ["available"]
 
 
-async def test_leftovers_of_its_own_are_cleared_and_others_topics_are_not(
+async def test_own_leftovers_are_cleared_and_topics_of_others_are_not(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     foreign = '{"device":{"identifiers":["3cx2mqtt_hq2_user_1"]},"origin":{"name":"3cx2mqtt"},"components":{}}'
@@ -361,7 +360,7 @@ async def test_certificates_that_are_spoilt_while_it_runs_do_not_end_it(
         assert await bridge.signal(signal.SIGTERM) == 0
 
 
-async def test_the_access_list_in_the_documentation_lets_everybody_do_just_what_they_need(
+async def test_the_access_list_in_the_documentation_gives_every_login_the_rights_it_needs(
     tmp_path: Path, pbx: SimulatedPbx, url: str
 ) -> None:
     folder = tmp_path / "broker"
@@ -405,7 +404,7 @@ async def test_what_the_broker_forbids_is_told_where_it_tells_it(tmp_path: Path,
             assert bridge.log().count("does not let 'bridge' publish") == 1
 
 
-async def test_what_the_broker_does_not_take_in_one_message_costs_no_connection(tmp_path: Path) -> None:
+async def test_a_message_that_is_too_long_for_the_broker_costs_no_connection(tmp_path: Path) -> None:
     folder = tmp_path / "broker"
     folder.mkdir()
     pbx = SimulatedPbx(users=100)

@@ -7,6 +7,7 @@ import pytest
 
 from bridge.commands.cleanup import clear, owned
 from bridge.errors import BridgeError
+from bridge.mqtt.timing import MqttTiming
 from bridge.simulator import SimulatedPbx
 from bridge.topics import Topics
 from tests.integration.test_oneshot import command
@@ -126,7 +127,7 @@ async def test_a_bridge_that_left_online_retained_and_answers_nothing_does_not_p
     subscriber: Subscriber,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bridge.mqtt.oneshot_client._ANSWER", 0.2)
+    monkeypatch.setattr("bridge.mqtt.oneshot_client.USUAL", MqttTiming(answer=0.2))
     await subscriber.leave_a_dead_bridge()
     path = write_config(tmp_path, pbx, url, broker.port)
     found = await owned(read_config(path), Topics("3cx", "hq", "homeassistant"))

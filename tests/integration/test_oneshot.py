@@ -10,6 +10,7 @@ from aiohttp import web
 from bridge.commands import check as check_command
 from bridge.commands.users import as_table, users
 from bridge.domain.finding import Finding, Verdict, most_severe
+from bridge.mqtt.timing import MqttTiming
 from bridge.simulator import SimulatedPbx
 from tests.support.bridges import read_config, running, started, write_config
 from tests.support.limits import limit
@@ -228,7 +229,7 @@ async def test_a_bridge_that_is_online_and_does_not_answer_keeps_the_command_fro
     subscriber: Subscriber,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bridge.mqtt.oneshot_client._ANSWER", 0.2)
+    monkeypatch.setattr("bridge.mqtt.oneshot_client.USUAL", MqttTiming(answer=0.2))
     await subscriber.leave_a_dead_bridge()
     path = write_config(tmp_path, pbx, url, broker.port)
     failed = the(await check(path), Verdict.FAIL)
@@ -299,7 +300,7 @@ async def test_odd_findings_and_users_of_another_version_do_no_harm(
 async def test_the_pbx_is_left_alone_where_a_bridge_may_run_unseen(
     tmp_path: Path, pbx: SimulatedPbx, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.mqtt.oneshot_client._ECHO", 0.3)
+    monkeypatch.setattr("bridge.mqtt.oneshot_client.USUAL", MqttTiming(echo=0.3))
     folder = tmp_path / "broker"
     folder.mkdir()
     rules = "user bridge\ntopic write 3cx/#\ntopic readwrite homeassistant/#\n"

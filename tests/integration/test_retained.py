@@ -1,4 +1,4 @@
-"""Whatever happens to users, options, PBX and broker: what the broker retains is what is true now, and nothing more."""
+"""Whatever happens to users, options, PBX and broker: the broker retains what is true now, and nothing more."""
 
 import asyncio
 import json
@@ -19,11 +19,12 @@ from bridge.runtime.timing import Timing
 from bridge.simulator import SimulatedPbx
 from bridge.topics import object_id
 from tests.support.bridges import running, write_config
+from tests.support.limits import limit
 from tests.support.mosquitto import Mosquitto
 from tests.support.subscriber import Subscriber
 
 PEOPLE = ("100", "1 01", "é+", "103", "HD9")
-"""One who cannot be a topic and one who is no person are among them."""
+"""Among them a DN that cannot be a topic, and a non-person extension."""
 PUBLISHABLE = {"100", "1 01", "103"}
 NAMES = ("Ada", "Bruno", 'Chloé "C" </b>')
 
@@ -96,17 +97,17 @@ STEP = st.one_of(
 
 @dataclass
 class Office:
-    """A PBX whose people are changed, and what the broker should retain because of them."""
+    """A PBX whose users are changed, and what the broker should retain because of them."""
 
     pbx: SimulatedPbx
     down: str | None = None
-    """How the paths end that answer HTTP 503 now."""
+    """The end of the paths that answer HTTP 503 now."""
     refused: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when something was asked for that is down."""
+    """Set when such a path was requested."""
     options: Options = field(default_factory=Options)
 
     def change(self, change: Step) -> None:
-        """Let one thing happen, where it can."""
+        """Apply one change, where it is possible."""
         kind, detail = change
         dn = detail if isinstance(detail, str) else detail[0]
         if kind == "come":
@@ -115,7 +116,7 @@ class Office:
         elif dn not in self.pbx.users:
             return
         elif kind == "go":
-            if len(self.pbx.users) > 1:  # a PBX without any user is not believed
+            if len(self.pbx.users) > 1:  # an empty list of users is ignored as a fault of the PBX
                 self.pbx.remove_user(dn)
         else:
             self.pbx.change(dn, **{{"rename": "name", "move": "department"}.get(kind, kind): detail[1]})
@@ -154,7 +155,7 @@ class Office:
         return f"{self.options.prefix}/device/3cx2mqtt_hq/{name}/config"
 
     def is_true(self, retained: dict[str, str]) -> bool:
-        """Whether the retained topics and what they say is the present state of things."""
+        """Whether the retained topics and their payloads match the PBX."""
         if retained.keys() != self.topics():
             return False
         roster = json.loads(retained[f"{self.options.base}/bridge/users"])
@@ -179,7 +180,7 @@ class Office:
         ) == (self.options.writing, self.options.monitor)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(limit(300))
 @settings(
     max_examples=15,
     deadline=None,
@@ -223,7 +224,7 @@ async def live(steps: Sequence[Step], options: Options) -> None:
 
 
 class Life:
-    """The bridge through all of it."""
+    """The bridge through all steps."""
 
     def __init__(self, office: Office, broker: Mosquitto, folder: Path, url: str, foreign: dict[str, str]) -> None:
         self._office = office
@@ -248,11 +249,11 @@ class Life:
         await self._bridge.aclose()
 
     async def until_true(self) -> None:
-        """A subscriber who comes now finds, soon, just what is true."""
+        """A subscriber that connects now soon finds exactly what is true."""
         async with Subscriber(self._broker.port) as subscriber:
             await subscriber.publish(f"{self._office.options.base}/bridge/request/refresh", "{}")
             try:
-                await subscriber.until(lambda: self._office.is_true(self._ours(subscriber.latest)), timeout=20)
+                await subscriber.until(lambda: self._office.is_true(self._ours(subscriber.latest)), timeout=limit(20))
             except AssertionError:
                 there, wanted = self._ours(subscriber.latest), self._office.topics()
                 raise AssertionError(
@@ -287,12 +288,12 @@ class Life:
         """The PBX is down, or a part of it, changes, and comes back."""
         self._office.down, changes = detail
         self._office.refused.clear()
-        await asyncio.wait_for(self._office.refused.wait(), 5)
+        await asyncio.wait_for(self._office.refused.wait(), limit(5))
         await self._change(changes)
         self._office.down = None
 
     async def _restart_broker(self, changes: Sequence[Step]) -> None:
-        """The broker starts over and has forgotten everything, other people's topics too."""
+        """The broker restarts without persistence, so the topics of others are gone too."""
         await self.foreign_is_untouched()
         await self._broker.stop()
         await self._change(changes)
@@ -311,7 +312,7 @@ class Life:
 
 
 async def leave_foreign_topics(folder: Path, port: int) -> dict[str, str]:
-    """Another PBX's bridge was here, and others who use the same words; gives what they left."""
+    """Topics of another PBX's bridge, and of other programs with similar names; gives them."""
     other = SimulatedPbx(users=2)
     path = folder / "branch"
     path.mkdir()

@@ -38,7 +38,7 @@ async def test_every_topic_of_a_user_is_retained(
             assert late.json("3cx/users/101/monitor") == document["monitor"]
 
 
-async def test_the_bridge_tells_about_itself(
+async def test_the_bridge_publishes_its_own_state_and_configuration(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     pbx.set_state("100", "Ringing")
@@ -118,7 +118,7 @@ async def test_the_configured_options_reach_the_pbx(
     }
 
 
-async def test_users_who_are_not_admitted_are_not_published(
+async def test_users_that_are_not_admitted_are_not_published(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     pbx.add_user("HD7", "Hot desk")

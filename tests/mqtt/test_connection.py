@@ -13,11 +13,13 @@ import trustme
 
 from bridge.domain.message import Message, Rank
 from bridge.errors import BrokerAuthError, BrokerError, BrokerUnavailable
-from bridge.mqtt import connection
-from bridge.mqtt.connection import Connection, WrongProtocol
+from bridge.mqtt.connection import Connection
+from bridge.mqtt.failures import WrongProtocol
 from bridge.mqtt.settings import MqttSettings, Protocol, TlsSettings
+from bridge.mqtt.timing import USUAL, MqttTiming
 from bridge.simulator import SimulatedPbx
 from tests.support.bridges import BridgeProcess, running, write_config
+from tests.support.limits import limit
 from tests.support.mosquitto import Mosquitto, free_port, with_rules
 from tests.support.subscriber import Subscriber
 
@@ -31,8 +33,8 @@ def settings(port: int) -> MqttSettings:
     return MqttSettings("127.0.0.1", port, None, None, PLAIN, Protocol.V5, "3cx2mqtt-hq", 30, "3cx", 1, 0)
 
 
-def to(port: int, protocol: Protocol = Protocol.V5) -> Connection:
-    return Connection(settings(port), protocol, WILL, lambda *_: None)
+def to(port: int, timing: MqttTiming = USUAL) -> Connection:
+    return Connection(settings(port), Protocol.V5, WILL, lambda *_: None, timing)
 
 
 @asynccontextmanager
@@ -82,8 +84,7 @@ async def test_a_broker_that_hangs_up_at_the_greeting_may_want_another_version()
             await to(port).open()
 
 
-async def test_a_broker_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 0.1)
+async def test_a_broker_that_never_answers_is_given_up() -> None:
     ended = asyncio.Event()
 
     async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
@@ -93,8 +94,8 @@ async def test_a_broker_that_never_answers_is_given_up(monkeypatch: pytest.Monke
 
     async with broker_that(silent) as port:
         with pytest.raises(WrongProtocol, match="no answer from the MQTT broker"):
-            await to(port).open()
-        await asyncio.wait_for(ended.wait(), 5)
+            await to(port, MqttTiming(connect=0.1)).open()
+        await asyncio.wait_for(ended.wait(), limit(5))
 
 
 def publish(topic: bytes) -> bytes:
@@ -102,20 +103,20 @@ def publish(topic: bytes) -> bytes:
     return bytes([0x30, len(topic) + 4, 0, len(topic)]) + topic + b"\0x"
 
 
-async def test_a_topic_that_is_no_utf_8_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_topic_that_is_not_utf_8_is_ignored(caplog: pytest.LogCaptureFixture) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1024)
         writer.write(bytes([0x20, 3, 0, 0, 0]) + publish(b"\xff\xfe") * 3 + publish(b"3cx/good"))
         await reader.read(1024)
 
-    heard: asyncio.Queue[str] = asyncio.Queue()
+    received: asyncio.Queue[str] = asyncio.Queue()
     async with broker_that(serve) as port:
-        link = Connection(settings(port), Protocol.V5, WILL, lambda topic, *_: heard.put_nowait(topic))
+        link = Connection(settings(port), Protocol.V5, WILL, lambda topic, *_: received.put_nowait(topic))
         await link.open()
-        assert await asyncio.wait_for(heard.get(), 5) == "3cx/good"
+        assert await asyncio.wait_for(received.get(), limit(5)) == "3cx/good"
         link.close()
     assert [record.message for record in caplog.records] == [
-        f"the MQTT broker 127.0.0.1:{port} sent a message with a topic that is no UTF-8: passed over"
+        f"the MQTT broker 127.0.0.1:{port} sent a message whose topic is not UTF-8: ignored"
     ]
 
 
@@ -135,13 +136,13 @@ async def test_many_messages_in_one_piece_of_tls_are_all_read(tmp_path: Path) ->
         while await reader.read(1024):
             pass
 
-    heard: list[str] = []
+    received: list[str] = []
     tls = replace(PLAIN, enabled=True, ca=tmp_path / "ca.pem")
     async with broker_that(serve, context) as port:
-        link = Connection(replace(settings(port), tls=tls), Protocol.V5, WILL, lambda topic, *_: heard.append(topic))
+        link = Connection(replace(settings(port), tls=tls), Protocol.V5, WILL, lambda topic, *_: received.append(topic))
         await link.open()
-        assert await asyncio.wait_for(link.subscribe(["#"], 0), 5) == [True]
-        assert len(heard) == most
+        assert await asyncio.wait_for(link.subscribe(["#"], 0), limit(5)) == [True]
+        assert len(received) == most
         link.close()
 
 
@@ -164,19 +165,19 @@ async def test_a_cancelled_attempt_leaves_no_connection_behind() -> None:
 
     async with broker_that(silent) as port:
         attempt = asyncio.create_task(to(port).open())
-        await asyncio.wait_for(reached.wait(), 5)
+        await asyncio.wait_for(reached.wait(), limit(5))
         attempt.cancel()
         with pytest.raises(asyncio.CancelledError):
             await attempt
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), limit(5))
 
 
-async def test_a_takeover_by_the_same_client_id_is_told(broker: Mosquitto) -> None:
+async def test_a_takeover_by_the_same_client_id_ends_the_earlier_connection(broker: Mosquitto) -> None:
     first = to(broker.port)
     await first.open()
     second = to(broker.port)
     await second.open()
-    await asyncio.wait({first.lost}, timeout=5)
+    await asyncio.wait({first.lost}, timeout=limit(5))
     assert isinstance(first.lost.result(), BrokerUnavailable)
     second.close()
 
@@ -190,12 +191,12 @@ async def test_a_broker_that_announces_a_small_window_gets_no_more(tmp_path: Pat
             link.publish(Message(f"3cx/{sent}", b"x", Rank.STATE), qos=1)
             sent += 1
         assert sent <= 3
-        await asyncio.wait_for(link.delivered(), 5)
+        await asyncio.wait_for(link.delivered(), limit(5))
         assert link.has_room
         link.close()
 
 
-async def test_a_login_that_may_not_read_is_told_so_and_still_publishes(
+async def test_a_login_that_may_not_read_is_reported_and_still_publishes(
     tmp_path: Path, pbx: SimulatedPbx, url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "broker"
@@ -212,7 +213,7 @@ async def test_a_login_that_may_not_read_is_told_so_and_still_publishes(
     assert "does not let this login read 3cx/bridge/check" in caplog.text
 
 
-async def test_two_bridges_with_one_client_id_are_told_apart(
+async def test_two_bridges_with_one_client_id_are_reported(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
 ) -> None:
     folders = [tmp_path / name for name in ("one", "two")]
@@ -220,21 +221,18 @@ async def test_two_bridges_with_one_client_id_are_told_apart(
         folder.mkdir()
     one, two = (write_config(folder, pbx, url, broker.port) for folder in folders)
     async with BridgeProcess.start(one) as first, BridgeProcess.start(two):
-        await first.says("is another process using the client id '3cx2mqtt-hq'?", timeout=20)
+        await first.says("is another process using the client id '3cx2mqtt-hq'?", timeout=limit(20))
 
 
-async def test_a_broker_that_acknowledges_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "ACKNOWLEDGEMENT", 0.05)
-    monkeypatch.setattr(connection, "MOST_IN_FLIGHT", (1, 1, 1))
-
+async def test_a_broker_that_acknowledges_nothing_is_given_up() -> None:
     async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1024)
-        writer.write(bytes([0x20, 3, 0, 0, 0]))
+        writer.write(bytes([0x20, 6, 0, 0, 3, 0x21, 0, 1]))  # CONNACK with a Receive Maximum of 1
         while await reader.read(1024):
             pass
 
     async with broker_that(mute) as port:
-        opened = to(port)
+        opened = to(port, MqttTiming(acknowledgement=0.05))
         await opened.open()
         opened.publish(WILL, 1)
         await opened.room()

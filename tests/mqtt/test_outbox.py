@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.domain.message import Message, Rank
-from bridge.mqtt.outbox import MOST_MOMENTS, Allowance, Outbox
+from bridge.mqtt.outbox import MOST_EVENTS, Allowance, Outbox
 from tests.support.clock import FakeClock
 
 
@@ -36,12 +36,12 @@ def test_only_the_last_value_of_a_retained_topic_goes_out() -> None:
     assert drained(outbox) == [("a", b"3"), ("b", b"2")]
 
 
-def test_moments_all_go_out_up_to_a_bound() -> None:
-    outbox = filled(*(Message("e", str(n).encode(), Rank.STATE, retain=False) for n in range(MOST_MOMENTS + 5)))
-    assert [payload for _, payload in drained(outbox)] == [str(n).encode() for n in range(5, MOST_MOMENTS + 5)]
+def test_events_all_go_out_up_to_a_bound() -> None:
+    outbox = filled(*(Message("e", str(n).encode(), Rank.STATE, retain=False) for n in range(MOST_EVENTS + 5)))
+    assert [payload for _, payload in drained(outbox)] == [str(n).encode() for n in range(5, MOST_EVENTS + 5)]
 
 
-def test_nothing_is_taken_before_the_broker_is_in_step() -> None:
+def test_nothing_is_taken_before_the_broker_is_in_sync() -> None:
     outbox, calls = Outbox(), []
     outbox.on_put = lambda: calls.append(1)
     outbox.publish(Message("a", b"1", Rank.STATE))
@@ -97,3 +97,30 @@ def test_no_more_than_burst_and_rate_allow(waits: list[float]) -> None:
         clock.turn(wait)
         granted += allowance.take() == 0
     assert granted <= 4 + 5 * sum(waits) + 1e-6
+
+
+def test_a_message_that_is_put_back_goes_first_unless_a_newer_one_for_its_topic_waits() -> None:
+    outbox = filled(Message("other", b"1", Rank.STATE))
+    outbox.in_step = True
+    outbox.put_back(Message("light", b"old", Rank.STATE, retain=False, newest=True))
+    assert drained(outbox) == [("light", b"old"), ("other", b"1")]
+    outbox.put(Message("light", b"new", Rank.STATE, retain=False, newest=True))
+    outbox.put_back(Message("light", b"old", Rank.STATE, retain=False, newest=True))
+    assert drained(outbox) == [("light", b"new")]
+
+
+def test_nothing_is_put_back_once_the_broker_is_out_of_sync() -> None:
+    outbox = Outbox()
+    outbox.put_back(Message("light", b"old", Rank.STATE, retain=False, newest=True))
+    assert not outbox
+
+
+def test_each_event_that_is_dropped_is_reported() -> None:
+    outbox, drops = Outbox(), []
+    outbox.on_drop = lambda: drops.append(1)
+    for _ in range(MOST_EVENTS):
+        outbox.put(Message("e", b"", Rank.STATE, retain=False))
+    assert drops == []
+    for _ in range(2):
+        outbox.put(Message("e", b"", Rank.STATE, retain=False))
+    assert drops == [1, 1]

@@ -42,14 +42,14 @@ def test_a_request_is_answered_with_its_transaction() -> None:
 @pytest.mark.parametrize(
     ("payload", "retained", "error"),
     [
-        (b"{", False, "the request is neither empty nor JSON"),
-        (b"\xff", False, "the request is neither empty nor JSON"),
-        (b"[]", False, "the request is no JSON object"),
+        (b"{", False, "the request is not JSON"),
+        (b"\xff", False, "the request is not JSON"),
+        (b"[]", False, "the request is not a JSON object"),
         (b" " * (MAX_REQUEST + 1), False, "the request is over 4096 bytes"),
         (b'{"refuse":1}', False, "not today"),
-        (b'{"transaction":NaN}', False, "the request is neither empty nor JSON"),
-        (b'{"transaction":1e999}', False, "the request is neither empty nor JSON"),
-        (b"{}", True, "a retained request is refused: it would be carried out again at every connect"),
+        (b'{"transaction":NaN}', False, "the request is not JSON"),
+        (b'{"transaction":1e999}', False, "the request is not JSON"),
+        (b"{}", True, "a retained request is refused, as it would come again at every connect: do not retain it"),
     ],
 )
 def test_a_bad_request_is_answered_with_an_error(payload: bytes, retained: bool, error: str) -> None:
@@ -71,16 +71,16 @@ def test_what_clears_a_retained_request_is_none() -> None:
 
 
 def test_listeners_hear_their_topic_and_what_nobody_listens_to_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    heard: list[tuple[bytes, bool]] = []
-    listeners = {"ha/status": lambda payload, retained: heard.append((payload, retained))}
+    received: list[tuple[bytes, bool]] = []
+    listeners = {"ha/status": lambda payload, retained: received.append((payload, retained))}
     router = Router(Topics("3cx", "hq", "ha"), {}, listeners, Wire())
     assert router.filters == ("3cx/bridge/state", "ha/status")
     assert router.request_filters == ("3cx/bridge/request/+",)
     router.receive("ha/status", b"online", False)
     router.receive("3cx/elsewhere", b"", False)
     router.receive("ha/status", b"offline", True)
-    assert heard == [(b"online", False), (b"offline", True)]
-    assert "nothing here answers to '3cx/elsewhere'" in caplog.text
+    assert received == [(b"online", False), (b"offline", True)]
+    assert "no handler for topic '3cx/elsewhere'" in caplog.text
 
 
 def test_an_unknown_request_is_answered_with_those_that_there_are() -> None:
@@ -89,7 +89,7 @@ def test_an_unknown_request_is_answered_with_those_that_there_are() -> None:
     router.receive("3cx/bridge/request/dance", b"", False)
     (message,) = wire.sent
     assert message.topic == "3cx/bridge/response/dance"
-    assert json.loads(message.payload)["error"] == "there is no such request: there are refresh"
+    assert json.loads(message.payload)["error"] == "there is no such request; known requests: refresh"
 
 
 def test_who_clears_a_command_asks_for_nothing() -> None:

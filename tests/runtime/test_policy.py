@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from bridge.config import Config, load
-from bridge.runtime.policy import policy, publishes_monitor_rows, roster_options
+from bridge.runtime.about import options_in_force
+from bridge.runtime.policy import policy, publishes_monitor_rows
 
 PBX = "pbx: {name: hq, url: https://pbx.example.com, client_id: a, client_secret: b}\n"
 OFF = "{enabled: false}"
@@ -37,7 +38,7 @@ def test_monitor_rows_are_published_where_their_source_is_on(tmp_path: Path) -> 
 
 
 def test_the_options_that_decide_who_is_published_are_those_of_people(tmp_path: Path) -> None:
-    found = roster_options(loaded(tmp_path, 'users: {top: 7, filter: "x eq 1", interval: 9s}'))
+    found = options_in_force(loaded(tmp_path, 'users: {top: 7, filter: "x eq 1", interval: 9s}'))
     assert found == {
         "monitor_status": {"enabled": "auto", "top": None, "skip": 0, "search": None, "filter": None},
         "users": {"enabled": True, "top": 7, "skip": 0, "search": None, "filter": "x eq 1"},

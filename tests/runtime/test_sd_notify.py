@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bridge.domain.clock import Clock
+from bridge.mqtt.timing import MqttTiming
 from bridge.runtime.bridge import Bridge
 from bridge.runtime.sd_notify import Notify
 from bridge.runtime.supervision import Pulse, Supervision
@@ -254,9 +255,10 @@ async def test_messages_that_wait_although_the_broker_has_room_stop_the_watchdog
     async def for_ever(*_: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("bridge.mqtt.session.Session._pump", for_ever)
-    monkeypatch.setattr("bridge.mqtt.session._STEP", 0.5)
-    monkeypatch.setattr("bridge.mqtt.session._LOOK", 0.1)
-    async with supervised(write_config(tmp_path, pbx, url, broker.port), Supervision(systemd.environ | QUICK)):
+    monkeypatch.setattr("bridge.mqtt.pump.Pump.run", for_ever)
+    timing = Timing(mqtt=MqttTiming(step=0.5, progress_check=0.1))
+    config = write_config(tmp_path, pbx, url, broker.port)
+    supervision = Supervision(systemd.environ | QUICK)
+    async with beside(Bridge(read_config(config), rng=Hasty(), supervision=supervision, timing=timing).run()):
         await systemd.until_line("WATCHDOG=1")
         await systemd.until(lambda new: any(line.startswith("STATUS=stuck: mqtt; ") for line in new))

@@ -16,6 +16,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from bridge.domain.clock import Clock
+from bridge.mqtt.timing import MqttTiming
 from bridge.runtime.bridge import Bridge
 from bridge.runtime.timing import Timing
 from bridge.simulator import SimulatedPbx
@@ -25,6 +26,7 @@ from bridge.sources.threecx.client.login_backoff import LoginBackoff
 from bridge.sources.threecx.timing import ThreecxTiming
 from tests.support.beside import beside
 from tests.support.bridges import Hasty, read_config
+from tests.support.limits import limit
 from tests.support.mosquitto import free_port
 from tests.support.subscriber import Subscriber
 
@@ -56,7 +58,7 @@ NORMAL = Fault(Kind.PASS)
 BLACK_HOLE = Fault(Kind.SWALLOW)
 """Connections are accepted, and nothing is ever answered."""
 SILENCE = Fault(Kind.HOLD)
-"""Nothing goes through, and nobody is told; what waits goes through later."""
+"""Nothing goes through, and neither side learns of it; what waits goes through later."""
 TRICKLE = Fault(Kind.TRICKLE)
 """One byte a second comes down."""
 
@@ -113,11 +115,11 @@ class Link:
             wire.strike(fault)
 
     def spare_new(self) -> None:
-        """From now on new connections are well again; those that are open are not."""
+        """From now on new connections are spared; those that are open are not."""
         self._fault = NORMAL
 
     def refuse(self) -> None:
-        """Nobody listens any more, as when the program has ended; open connections are reset."""
+        """Stop listening, as when the program has ended; open connections are reset."""
         self._stop_listening()
         self.drop()
 
@@ -127,7 +129,7 @@ class Link:
             wire.reset()
 
     async def heal(self) -> None:
-        """All is well again; connections that have lost bytes meanwhile are reset."""
+        """No more faults; connections that have lost bytes meanwhile are reset."""
         self._fault = NORMAL
         for wire in list(self._wires):
             wire.heal()
@@ -191,8 +193,8 @@ class _Wire:
             self.reset()
             return
         pumps = [
-            asyncio.create_task(self._pump(self._reader, self._upstream, down=False)),
-            asyncio.create_task(self._pump(up, self._writer, down=True)),
+            asyncio.create_task(self._pump(self._reader, self._upstream, down=False), name="link-up"),
+            asyncio.create_task(self._pump(up, self._writer, down=True), name="link-down"),
         ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -209,7 +211,7 @@ class _Wire:
         with suppress(OSError):
             while data := await reader.read(_CHUNK):
                 await self._let_through(data, writer, down=down)
-            while self._fault.kind in {Kind.HOLD, Kind.SWALLOW}:  # nobody hears of the end either
+            while self._fault.kind in {Kind.HOLD, Kind.SWALLOW}:  # the end does not get through either
                 await self._change()
 
     async def _let_through(self, data: bytes, writer: asyncio.StreamWriter, *, down: bool) -> None:
@@ -268,6 +270,15 @@ def quicker(**times: Any) -> Timing:
     return replace(QUICK, threecx=replace(QUICK.threecx, **times))
 
 
+def impatient(**times: Any) -> Timing:
+    """As QUICK; a second for a broker to answer CONNECT, a fifth of the pauses between attempts.
+
+    A connection of less than 1 s is a short one. `times` are other fields of MqttTiming.
+    """
+    usual = MqttTiming(connect=1.0, retry=(0.1, 2.0), refused_retry=(12.0, 180.0), short_connection=1.0)
+    return replace(QUICK, mqtt=replace(usual, **times))
+
+
 @asynccontextmanager
 async def living(
     path: Path,
@@ -296,7 +307,7 @@ async def living(
         yield
         assert not task.done(), "the bridge has ended by itself"
     await until(
-        lambda: not own_tasks(asyncio.all_tasks() - before), 2.0, lambda: own_tasks(asyncio.all_tasks() - before)
+        lambda: not own_tasks(asyncio.all_tasks() - before), limit(2.0), lambda: own_tasks(asyncio.all_tasks() - before)
     )
 
 
@@ -311,8 +322,10 @@ def own_tasks(tasks: Iterable[asyncio.Task[Any]]) -> list[str]:
     return found
 
 
-async def until(condition: Callable[[], bool], within: float = 10.0, seen: Callable[[], object] = lambda: "") -> float:
-    """Wait until `condition` holds, and say after how many seconds it did; `seen` is shown where it never does."""
+async def until(
+    condition: Callable[[], bool], within: float = limit(10.0), seen: Callable[[], object] = lambda: ""
+) -> float:
+    """Wait until `condition` holds; gives the seconds that this took. `seen` is shown where it never does."""
     began = time.monotonic()
     while not condition():
         if time.monotonic() - began > within:
@@ -343,11 +356,11 @@ def published(subscriber: Subscriber, pbx: SimulatedPbx) -> dict[str, str | None
 
 
 async def right(subscriber: Subscriber, pbx: SimulatedPbx, within: float) -> float:
-    """Wait until everybody's state is true and the bridge vouches for it; gives the seconds that this took."""
+    """Wait until every user's state is true and bridge and PBX are online; gives the seconds that this took."""
 
     def is_right() -> bool:
-        vouched = (subscriber.latest.get(f"3cx/bridge/{topic}") for topic in ("state", "pbx"))
-        return published(subscriber, pbx) == truth(pbx) and set(vouched) == {"online"}
+        online = (subscriber.latest.get(f"3cx/bridge/{topic}") for topic in ("state", "pbx"))
+        return published(subscriber, pbx) == truth(pbx) and set(online) == {"online"}
 
     return await until(is_right, within, lambda: (truth(pbx), subscriber.latest))
 
@@ -362,15 +375,15 @@ class Log:
         self.records.append((record.levelno, record.getMessage()))
 
     def levels(self, words: str) -> list[int]:
-        """How loud each line with these words was, in order."""
+        """The level of each line with these words, in order."""
         return [level for level, message in self.records if words in message]
 
     def loud(self) -> Counter[str]:
-        """Warnings and errors, and how often each was said."""
+        """Warnings and errors, and how often each was logged."""
         return Counter(message for level, message in self.records if level >= logging.WARNING)
 
     def is_told_once(self, words: str) -> None:
-        """There was trouble of this name, several times; only the first was loud, and it was told when it was over."""
+        """Several failures of this name were logged, the first as a warning or error and the others at debug."""
         levels = self.levels(words)
         assert len(levels) >= 2, (words, self.records)
         assert levels[0] >= logging.WARNING, (words, levels)

@@ -1,4 +1,4 @@
-"""What systemd would hear: a datagram socket to stand in $NOTIFY_SOCKET."""
+"""What systemd would receive: a datagram socket to stand in $NOTIFY_SOCKET."""
 
 import asyncio
 import socket
@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from tests.support.limits import limit
 
 
 class Listener:
@@ -33,7 +35,7 @@ class Listener:
         return {"NOTIFY_SOCKET": self._address}
 
     def listen(self) -> list[str]:
-        """The lines that have come since the last time."""
+        """The lines that have come since the last call."""
         new: list[str] = []
         while True:
             try:
@@ -42,8 +44,8 @@ class Listener:
                 self.heard += new
                 return new
 
-    async def until(self, satisfied: Callable[[list[str]], bool], timeout: float = 10.0) -> list[str]:
-        """Wait until the lines since the last time satisfy; give them."""
+    async def until(self, satisfied: Callable[[list[str]], bool], timeout: float = limit(10.0)) -> list[str]:
+        """Wait until the lines since the last call satisfy; gives them."""
         new: list[str] = []
         try:
             async with asyncio.timeout(timeout):
@@ -51,9 +53,9 @@ class Listener:
                     await asyncio.sleep(0.01)
                     new += self.listen()
         except TimeoutError:
-            raise AssertionError(f"this is all that was heard: {new}") from None
+            raise AssertionError(f"these lines came: {new}") from None
         return new
 
-    async def until_line(self, line: str, timeout: float = 10.0) -> list[str]:
-        """Wait for one line; give all since the last time."""
+    async def until_line(self, line: str, timeout: float = limit(10.0)) -> list[str]:
+        """Wait for one line; gives all since the last call."""
         return await self.until(lambda new: line in new, timeout)

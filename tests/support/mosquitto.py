@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from tests.support.limits import limit
+
 _PORTS = range(15000, 32000)
 """Below those that outgoing connections are given: none of them takes the port of a server that is away for a while."""
 
@@ -19,7 +21,7 @@ _SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/
 
 
 def free_port() -> int:
-    """A port that nobody listens on; another one each time, also where several processes run tests."""
+    """A port that no process listens on; another one each time, also where several processes run tests."""
     while True:
         port = secrets.choice(_PORTS)
         with socket.socket() as probe, suppress(OSError):
@@ -34,7 +36,7 @@ def program(name: str) -> str:
 
 
 def with_passwords(folder: Path, **passwords: str) -> tuple[str, ...]:
-    """Options of a broker that lets these accounts in and nobody else."""
+    """Options of a broker that accepts these logins and no others."""
     folder.mkdir(exist_ok=True)
     path = folder / "passwords"
     for name, password in passwords.items():
@@ -45,7 +47,7 @@ def with_passwords(folder: Path, **passwords: str) -> tuple[str, ...]:
 
 
 def with_rules(folder: Path, rules: str) -> tuple[str, ...]:
-    """Options of a broker that lets everybody in, and to what these rules (`acl_file`) allow.
+    """Options of a broker that accepts every login and allows what these rules (`acl_file`) say.
 
     Mosquitto 2.0.11 ends connections that it denies something when its queues have no limit, so they have one here.
     """
@@ -87,7 +89,7 @@ class Mosquitto:
             self._process = await asyncio.create_subprocess_exec(
                 program("mosquitto"), "-c", str(path), stdout=log, stderr=log
             )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(limit(10)):
             while not await self._listens():
                 assert self._process.returncode is None, (self._folder / "mosquitto.log").read_text()
                 await asyncio.sleep(0.02)
@@ -96,10 +98,10 @@ class Mosquitto:
         """A clean stop: what is retained is saved, where this broker saves at all."""
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
-            await self._process.wait()
+            await asyncio.wait_for(self._process.wait(), limit(10))
 
     def pause(self) -> None:
-        """It hears and says nothing any more, with all its connections open."""
+        """Stop the process: it neither reads nor writes, and all its connections stay open."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
@@ -109,14 +111,14 @@ class Mosquitto:
         self._process.send_signal(signal.SIGCONT)
 
     def reload(self) -> None:
-        """Read the rules and passwords anew; connections stand."""
+        """Read the rules and passwords again; connections stand."""
         assert self._process is not None
         self._process.send_signal(signal.SIGHUP)
 
     async def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
-            await self._process.wait()
+            await asyncio.wait_for(self._process.wait(), limit(10))
 
     async def _listens(self) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""A real MQTT client beside the bridge: remembers all it was sent, and can publish."""
+"""A real MQTT client beside the bridge: keeps all that it receives, and can publish."""
 
 import asyncio
 import json
@@ -8,6 +8,8 @@ from typing import Any, Self
 
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from tests.support.limits import limit
 
 
 class Subscriber:
@@ -41,33 +43,33 @@ class Subscriber:
             self._client.connect, "localhost" if self._client._ssl_context else "127.0.0.1", self._port
         )
         self._client.loop_start()
-        await asyncio.wait_for(self._changed.wait(), 10)
+        await asyncio.wait_for(self._changed.wait(), limit(10))
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._client.disconnect()
         await asyncio.to_thread(self._client.loop_stop)
 
-    async def until(self, condition: Callable[[], bool], timeout: float = 10.0) -> None:
-        """Wait until `condition` holds; it is looked at after every message."""
+    async def until(self, condition: Callable[[], bool], timeout: float = limit(10.0)) -> None:
+        """Wait until `condition` holds; it is checked after every message."""
         try:
             async with asyncio.timeout(timeout):
                 while not condition():
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            raise AssertionError(f"did not come true; the broker says {str(self.latest)[:10_000]}") from None
+            raise AssertionError(f"not within {timeout:g} s; the broker sent {str(self.latest)[:10_000]}") from None
 
-    async def until_latest(self, topic: str, payload: str, timeout: float = 10.0) -> None:
+    async def until_latest(self, topic: str, payload: str, timeout: float = limit(10.0)) -> None:
         await self.until(lambda: self.latest.get(topic) == payload, timeout)
 
     async def publish(self, topic: str, payload: str, *, retain: bool = False) -> None:
         """Publish and wait until the broker has it."""
         info = self._client.publish(topic, payload, qos=1, retain=retain)
-        await asyncio.to_thread(info.wait_for_publish, 10)
+        await asyncio.to_thread(info.wait_for_publish, limit(10))
 
     async def leave_a_dead_bridge(self) -> None:
-        """What a bridge of the PBX `hq` leaves retained that died without a word, and without a will."""
+        """What a bridge of the PBX `hq` leaves retained that ended without `offline`, and without a will."""
         await self.publish("3cx/bridge/state", "online", retain=True)
         await self.publish("3cx/bridge/info", '{"pbx":{"name":"hq"}}', retain=True)
 

@@ -4,7 +4,7 @@ from bridge.domain.message import Message
 
 
 class Wire:
-    """In step from the start."""
+    """In sync from the start."""
 
     in_step = True
 

@@ -8,7 +8,7 @@ from bridge import __version__
 from bridge.domain.finding import Finding, fail, ok, warn
 from bridge.domain.model import Answered, State
 from bridge.errors import SourceMissing
-from bridge.statistics import Statistics
+from bridge.statistics import Queue, Statistics
 from bridge.web.metrics import Metrics
 from tests.support.clock import FakeClock
 from tests.support.world import MONITOR_STATUS, USERS, World
@@ -65,7 +65,9 @@ def test_pbx_and_broker(clock: FakeClock) -> None:
     for _ in range(3):
         shown.statistics.connected()
     shown.statistics.published()
+    shown.statistics.dropped(Queue.RECEIVE)
     assert (shown.value("broker_reconnects_total"), shown.value("messages_published_total")) == (2, 1)
+    assert [shown.value("messages_dropped_total", queue=queue) for queue in ("publish", "receive")] == [0, 1]
 
 
 def test_rounds_are_counted_and_timed_by_source(clock: FakeClock) -> None:

@@ -1,0 +1,87 @@
+"""What the broker's reason codes and the errors of connecting mean, as errors with a text for people."""
+
+import socket
+import ssl
+
+from bridge.errors import BrokerAuthError, BrokerError, BrokerUnavailable
+from bridge.mqtt.settings import MqttSettings
+
+_REFUSED_LOGIN = {134, 135, 138, 140}
+"""MQTT 5: bad user name or password, not authorized, banned, bad authentication method. paho translates 3.1.1's."""
+_WRONG_VERSION = 132
+_TAKEN_OVER = 142
+
+
+class WrongProtocol(BrokerUnavailable):
+    """The broker does not speak this version of MQTT, or never answered CONNECT: some do that instead."""
+
+    def __init__(self, message: str, *, certain: bool = False) -> None:
+        """`certain`: the broker has said so."""
+        super().__init__(message)
+        self.certain = certain
+
+
+class BrokerFailures:
+    """Builds the errors of one connection. A reason code comes as its number and paho's text for it."""
+
+    def __init__(self, settings: MqttSettings) -> None:
+        self._settings = settings
+
+    @property
+    def broker(self) -> str:
+        """The broker, for messages."""
+        return f"the MQTT broker {self._settings.host}:{self._settings.port}"
+
+    def refused(self, code: int, text: str) -> BrokerError:
+        """The broker answered CONNECT with a failure."""
+        if code == _WRONG_VERSION:
+            return WrongProtocol(f"{self.broker} does not speak this version of MQTT", certain=True)
+        if code in _REFUSED_LOGIN:
+            user = self._settings.username
+            login = "a connection without a login" if user is None else f"the login of {user!r}"
+            return BrokerAuthError(f"{self.broker} refused {login} ({text}): check mqtt.username and mqtt.password")
+        return BrokerUnavailable(f"{self.broker} refused the connection ({text})")
+
+    def closed(self, code: int, text: str, *, accepted: bool) -> BrokerError:
+        """The connection ended; `accepted`: after CONNACK."""
+        if code == _TAKEN_OVER:
+            return BrokerUnavailable(
+                f"another client with the id {self._settings.client_id!r} took over the session at {self.broker}: "
+                "give each bridge its own pbx.name or mqtt.client_id"
+            )
+        if code in _REFUSED_LOGIN:
+            return self.refused(code, text)
+        if not accepted:
+            return WrongProtocol(f"{self.broker} closed the connection before it answered ({text})")
+        return BrokerUnavailable(f"{self.broker} closed the connection ({text})")
+
+    def no_answer(self, seconds: float, *, connected: bool) -> BrokerError:
+        """Nothing came within `seconds`; `connected`: TCP and TLS stood by then."""
+        kind = WrongProtocol if connected else BrokerUnavailable
+        return kind(f"no answer from {self.broker} within {seconds:g} s")
+
+    def cannot_connect(self, error: Exception) -> BrokerError:
+        """DNS, TCP or TLS failed."""
+        return BrokerUnavailable(f"cannot connect to {self.broker}: {_reason(error)}")
+
+    def denied(self, topic: str, others: int, text: str) -> str:
+        """The broker denied a publish to `topic`, and to so many others."""
+        user = self._settings.username
+        client = "this client" if user is None else repr(user)
+        more = f" and {others} more topics" if others else ""
+        return (
+            f"{self.broker} does not let {client} publish to {topic!a}{more} ({text}): fix its access list "
+            "(docs/mosquitto.acl)"
+        )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its TLS certificate is not trusted ({error.verify_message}); set mqtt.tls.ca to the file of your CA"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed ({error.reason}): does it speak TLS on this port?"
+    if isinstance(error, socket.gaierror):
+        return "the host name cannot be resolved"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

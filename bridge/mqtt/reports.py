@@ -1,0 +1,73 @@
+"""What the session logs for people, each failure once."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+from bridge.errors import BrokerError
+from bridge.log import LASTING, Recurring
+from bridge.mqtt.settings import MqttSettings
+
+_SHORT_CONNECTIONS = 3
+"""So many in a row are worth a hint."""
+
+_logger = logging.getLogger(__name__)
+
+
+class SessionReports:
+    """Log lines about the connection and about rights that are missing."""
+
+    def __init__(self, settings: MqttSettings, monotonic: Callable[[], float]) -> None:
+        self._settings = settings
+        self._failure = Recurring(_logger, LASTING, monotonic)
+        self._unreadable = Recurring(_logger)
+        self._unsubscribable = Recurring(_logger)
+        self._short_connections = 0
+
+    def failed(self, error: BrokerError, level: int) -> None:
+        """No connection, or it was lost."""
+        self._failure.failed(str(error), level)
+
+    def recovered(self) -> None:
+        """The connection has lasted; may be called again and again."""
+        self._failure.recovered("the broker is back")
+
+    def readable(self, topic: str, *, readable: bool) -> None:
+        """Whether the echo on `topic`, `bridge/check`, came back."""
+        if readable:
+            self._unreadable.recovered(f"the broker lets this login read {topic} now")
+        else:
+            self._unreadable.failed(
+                f"the broker does not let this login read {topic}: what an earlier run left retained is not cleared, "
+                "and if it may not write there either, nothing is published; '3cx2mqtt check' shows which rights are "
+                "missing"
+            )
+
+    def subscribed(self, filters: Sequence[str], granted: Sequence[bool]) -> None:
+        """Which subscriptions the broker granted."""
+        refused = ", ".join(each for each, may in zip(filters, granted, strict=False) if not may)
+        if refused:
+            self._unsubscribable.failed(
+                f"the broker does not let this login subscribe to {refused}: messages published there are not received"
+            )
+        else:
+            self._unsubscribable.recovered("the broker grants every subscription now")
+
+    def ended(self, *, short_of: float | None, state_topic: str) -> None:
+        """A connection ended, in less than `short_of` seconds where that is not None.
+
+        Another process with the same client id shows as MQTT 5 reason 0x8E, but some brokers just close the
+        connection, such as the Mosquitto of Debian 12: that shows as many short ones.
+        """
+        if short_of is None:
+            self._short_connections = 0
+            return
+        self._short_connections += 1
+        if self._short_connections == _SHORT_CONNECTIONS:
+            _logger.warning(
+                "the broker closed the connection %d times within %.0f s: is another process using the client id %r? "
+                "Give each bridge its own pbx.name or mqtt.client_id. Or may this login not write to %s?",
+                _SHORT_CONNECTIONS,
+                short_of,
+                self._settings.client_id,
+                state_topic,
+            )
