@@ -10,7 +10,7 @@ from bridge.config import Config
 from bridge.domain.message import Message
 from bridge.errors import BridgeError
 from bridge.log import harmless
-from bridge.mqtt.oneshot_client import NoAnswer, OneshotClient, NoReply, oneshot_client
+from bridge.mqtt.oneshot_client import NoAnswer, NoReply, OneshotClient, oneshot_client
 from bridge.mqtt.retained import RetainedTopics
 from bridge.topics import Topics
 

@@ -90,7 +90,6 @@ class OneshotClient:
         online = retained.get(topics.bridge_state) == b"online"
         return ProbeResult(online, *signature(retained.get(topics.bridge_info, b"")), clear)
 
-
     async def retained(self, topic: str) -> bytes | None:
         """What the broker retains under `topic`, or None."""
         return dict(await self.retained_under([topic])).get(topic)
