@@ -21,7 +21,7 @@ _CHANGES = 200
 class _Sink:
     """A broker that is there and keeps nothing."""
 
-    in_step = True
+    in_sync = True
 
     def publish(self, message: Message) -> None:
         """Nothing: what is measured ends here."""

@@ -88,7 +88,7 @@ async def _session(port: int, qos: int, count: int) -> float:
         nonlocal began
         messages = [Message(f"rate/users/{number}", _PAYLOAD, Rank.STATE) for number in range(count)]
         began = time.perf_counter()
-        return [*messages, Message(last, b"last", Rank.HELLO)]
+        return [*messages, Message(last, b"last", Rank.ONLINE)]
 
     def receive(_topic: str, _payload: bytes, retained: bool) -> None:  # noqa: FBT001  # as Receive demands
         if not retained:

@@ -133,7 +133,7 @@ def _spellings(secrets: Iterable[str]) -> set[str]:
     }
 
 
-class Recurring:
+class RepeatedFailure:
     """Logs something that may fail repeatedly: each message once per failure episode, later at debug, and the recovery.
 
     With `lasting`, an episode is over only after so many seconds without a failure. A failure before that makes it
@@ -158,13 +158,13 @@ class Recurring:
             self._logger.info("%s", message)
 
 
-class Troubles:
+class RepeatedFailures:
     """Logs failures of several sources: a message that they share, such as a PBX that is down, is logged once."""
 
     def __init__(
         self, logger: logging.Logger, lasting: float = LASTING, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        """For `lasting` see Recurring."""
+        """For `lasting` see RepeatedFailure."""
         self._logger = logger
         self._episodes: defaultdict[str, _Episode] = defaultdict(lambda: _Episode(lasting, monotonic))
 

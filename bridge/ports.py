@@ -13,7 +13,7 @@ class Publisher(Protocol):
     """Carries messages to the broker."""
 
     @property
-    def in_step(self) -> bool:
+    def in_sync(self) -> bool:
         """Whether the broker is in sync, so that changes have to be published.
 
         Before that nothing needs to be rendered: the whole snapshot is published after each connect.
@@ -68,7 +68,7 @@ class Output(Protocol):
         """The same for the bridge itself."""
 
 
-class Standing(Protocol):
+class BridgeStatus(Protocol):
     """Status of PBX, sources and users, for metrics and requests."""
 
     @property

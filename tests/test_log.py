@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.log import LogFormat, LogLevel, LogSettings, Recurring, Troubles, harmless, redacted, setup
+from bridge.log import LogFormat, LogLevel, LogSettings, RepeatedFailure, RepeatedFailures, harmless, redacted, setup
 from tests.support.clock import FakeClock
 
 LOGGER = logging.getLogger("bridge.test")
@@ -76,7 +76,7 @@ def test_the_level_applies_to_the_bridge_and_libraries_only_warn() -> None:
 
 def test_a_repeated_failure_is_logged_once_and_its_recovery_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    recurring = Recurring(LOGGER)
+    recurring = RepeatedFailure(LOGGER)
     recurring.recovered("fine")
     for message in ("down", "down", "down", "refused", "down"):
         recurring.failed(message)
@@ -98,13 +98,13 @@ def test_a_failure_shared_by_sources_is_logged_once_and_its_recovery_by_the_last
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    troubles = Troubles(LOGGER)
+    failures = RepeatedFailures(LOGGER)
     for message in ("down", "slow", "down", "slow"):
-        troubles.failed("users", message)
-        troubles.failed("calls", message)
-    troubles.recovered("users")
-    troubles.recovered("users")
-    troubles.recovered("calls")
+        failures.failed("users", message)
+        failures.failed("calls", message)
+    failures.recovered("users")
+    failures.recovered("users")
+    failures.recovered("calls")
     loud = [(record.levelname, record.message) for record in caplog.records if record.levelno > logging.DEBUG]
     assert loud == [("WARNING", "down"), ("WARNING", "slow"), ("INFO", "calls: reading again")]
 
@@ -113,7 +113,7 @@ def test_an_intermittent_failure_is_logged_once_and_recovers_after_lasting_succe
     caplog: pytest.LogCaptureFixture, clock: FakeClock
 ) -> None:
     caplog.set_level(logging.INFO)
-    recurring = Recurring(LOGGER, 300.0, clock.clock.monotonic)
+    recurring = RepeatedFailure(LOGGER, 300.0, clock.clock.monotonic)
     for _ in range(50):
         recurring.failed("down")
         clock.turn(5)
@@ -138,13 +138,13 @@ def test_an_intermittent_failure_shared_by_sources_is_logged_once(
     caplog: pytest.LogCaptureFixture, clock: FakeClock
 ) -> None:
     caplog.set_level(logging.INFO)
-    troubles = Troubles(LOGGER, 300.0, clock.clock.monotonic)
+    failures = RepeatedFailures(LOGGER, 300.0, clock.clock.monotonic)
     for _ in range(50):
         for source in ("users", "calls"):
-            troubles.failed(source, "down")
+            failures.failed(source, "down")
         clock.turn(5)
         for source in ("users", "calls"):
-            troubles.recovered(source)
+            failures.recovered(source)
         clock.turn(5)
     assert [record.message for record in caplog.records] == [
         "down",
@@ -157,16 +157,16 @@ def test_a_failure_one_source_has_recovered_from_is_logged_again_for_another(
     caplog: pytest.LogCaptureFixture, clock: FakeClock
 ) -> None:
     caplog.set_level(logging.INFO)
-    troubles = Troubles(LOGGER, 300.0, clock.clock.monotonic)
-    troubles.failed("users", "down")
-    troubles.recovered("users")
+    failures = RepeatedFailures(LOGGER, 300.0, clock.clock.monotonic)
+    failures.failed("users", "down")
+    failures.recovered("users")
     clock.turn(50)
-    troubles.failed("calls", "down")
+    failures.failed("calls", "down")
     assert [record.message for record in caplog.records] == ["down", "users: reading again", "down"]
 
 
 def test_the_number_of_remembered_messages_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
-    recurring = Recurring(LOGGER)
+    recurring = RepeatedFailure(LOGGER)
     for number in range(1000):
         recurring.failed(f"{number}")
     caplog.clear()

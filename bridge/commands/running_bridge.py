@@ -170,7 +170,7 @@ async def own_reader(config: Config, *, force: bool) -> AsyncIterator[tuple[Engi
 class _NoPublisher:
     """A Publisher without a broker."""
 
-    in_step = False
+    in_sync = False
 
     def publish(self, message: Message) -> None:
         """Publish nothing: never in sync."""

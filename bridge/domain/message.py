@@ -5,7 +5,7 @@ from enum import IntEnum
 
 
 class Rank(IntEnum):
-    """Who goes first when several messages wait: a light needs the state, nobody is in a hurry for discovery."""
+    """The order in which waiting messages are published: lights need the state first, discovery can wait."""
 
     BRIDGE = 0
     STATE = 1
@@ -13,8 +13,8 @@ class Rank(IntEnum):
     DOCUMENT = 3
     DETAIL = 4
     DISCOVERY = 5
-    HELLO = 6
-    """`bridge/pbx` and `bridge/state` after connecting: said once all the rest is out."""
+    ONLINE = 6
+    """`bridge/pbx` and `bridge/state` after connecting: published once everything else has been."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -283,7 +283,7 @@ class Engine:
 
         While the broker is not in sync, nothing is rendered: the resynchronisation that follows publishes a snapshot.
         """
-        if self._publisher.in_step:
+        if self._publisher.in_sync:
             for output in self._outputs:
                 for message in render(output):
                     self._publisher.publish(message)

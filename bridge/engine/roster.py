@@ -9,7 +9,7 @@ from bridge.engine.admission import Admission
 from bridge.engine.settings import UsersSettings
 from bridge.engine.source_state import PeopleSourceState, SourceStates
 from bridge.engine.user_record import UserRecord
-from bridge.log import Recurring
+from bridge.log import RepeatedFailure
 
 _FEW = 3
 """So many users may disappear at once without asking, however small the PBX is."""
@@ -36,7 +36,7 @@ class Roster:
         self._drop_unreported = False
         self._unguarded: set[str] = set()
         """Sources whose next complete round may remove any number of users, because a refresh was requested."""
-        self._mass_removal = Recurring(_logger)
+        self._mass_removal = RepeatedFailure(_logger)
         self.known: dict[str, UserRecord] = {}
         self.gone: list[UserRecord] = []
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bridge.domain.model import Round, SourceDescription, SourceReport
 from bridge.engine.source_state import CallSourceState, SourceStates
-from bridge.log import Recurring
+from bridge.log import RepeatedFailure
 
 _MOST_NAMED = 20
 """Users that one message names; it says how many there are in all."""
@@ -27,7 +27,7 @@ class SourceReports:
             for each in described
         }
         self._totals: dict[str, int | None] = dict.fromkeys(self._reports)
-        self._uncovered = {each.name: Recurring(_logger) for each in described if each.pushes}
+        self._uncovered = {each.name: RepeatedFailure(_logger) for each in described if each.pushes}
 
     def __iter__(self) -> Iterator[SourceReport]:
         return iter(self._reports.values())

@@ -17,7 +17,7 @@ class Outbox:
     """
 
     def __init__(self) -> None:
-        self.in_step = False
+        self.in_sync = False
         self.on_put: Callable[[], None] = lambda: None
         self.on_drop: Callable[[], None] = lambda: None
         self._ranks: tuple[OrderedDict[str, Message], ...] = tuple(OrderedDict() for _ in Rank)
@@ -28,7 +28,7 @@ class Outbox:
 
     def publish(self, message: Message) -> None:
         """Take `message`, unless everything will be published anyway once the broker is in sync: see Publisher."""
-        if self.in_step:
+        if self.in_sync:
             self.put(message)
             self.on_put()
 
@@ -42,7 +42,7 @@ class Outbox:
                 self.on_drop()
             self._events.append(message)
             return
-        rank = Rank.HELLO if message.topic in self._ranks[Rank.HELLO] else message.rank
+        rank = Rank.ONLINE if message.topic in self._ranks[Rank.ONLINE] else message.rank
         for other, waiting in enumerate(self._ranks):
             if other != rank:
                 waiting.pop(message.topic, None)
@@ -50,7 +50,7 @@ class Outbox:
 
     def put_back(self, message: Message) -> None:
         """Let a message that was popped wait again, first of its rank, unless a newer one for its topic waits."""
-        if self.in_step and not any(message.topic in waiting for waiting in self._ranks):
+        if self.in_sync and not any(message.topic in waiting for waiting in self._ranks):
             self._ranks[message.rank][message.topic] = message
             self._ranks[message.rank].move_to_end(message.topic, last=False)
             self.on_put()
@@ -66,7 +66,7 @@ class Outbox:
 
     def clear(self) -> None:
         """Forget everything: the connection it was meant for is gone, and events are no news any more on the next."""
-        self.in_step = False
+        self.in_sync = False
         self._events.clear()
         for waiting in self._ranks:
             waiting.clear()

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from bridge.errors import BrokerError
-from bridge.log import LASTING, Recurring
+from bridge.log import LASTING, RepeatedFailure
 from bridge.mqtt.settings import MqttSettings
 
 _SHORT_CONNECTIONS = 3
@@ -18,9 +18,9 @@ class SessionReports:
 
     def __init__(self, settings: MqttSettings, monotonic: Callable[[], float]) -> None:
         self._settings = settings
-        self._failure = Recurring(_logger, LASTING, monotonic)
-        self._unreadable = Recurring(_logger)
-        self._unsubscribable = Recurring(_logger)
+        self._failure = RepeatedFailure(_logger, LASTING, monotonic)
+        self._unreadable = RepeatedFailure(_logger)
+        self._unsubscribable = RepeatedFailure(_logger)
         self._short_connections = 0
 
     def failed(self, error: BrokerError, level: int) -> None:

@@ -102,12 +102,12 @@ class RetainedTopics:
     def difference(self, wanted: Iterable[Message]) -> Iterator[Message]:
         """What to publish so that the broker retains `wanted` and nothing else of ours; clears come last.
 
-        Messages of rank HELLO are always published. `bridge/state` is left to the session, which publishes it last.
+        Messages of rank ONLINE are always published. `bridge/state` is left to the session, which publishes it last.
         """
         self._digests.pop(self._topics.bridge_state, None)
         for message in wanted:
             digest = self._digests.pop(message.topic, None)
-            if digest != hash(message.payload) or message.rank is Rank.HELLO:
+            if digest != hash(message.payload) or message.rank is Rank.ONLINE:
                 yield message
         yield from self.owned()
 

@@ -188,8 +188,8 @@ class Session:
         for message in application.hooks.synchronise(retained):
             outbox.put(message)
         del retained  # megabytes that nothing needs for as long as the connection lasts
-        outbox.put(Message(application.topics.bridge_state, b"online", Rank.HELLO))
-        outbox.in_step = True
+        outbox.put(Message(application.topics.bridge_state, b"online", Rank.ONLINE))
+        outbox.in_sync = True
         self._enter(SessionState.IN_SYNC)
         for received in self._deferred.drain():
             asyncio.get_running_loop().call_soon(application.hooks.receive, *received)
@@ -227,21 +227,21 @@ class Session:
             return  # a late echo
         if topic == topics.bridge_state:
             self._keep_online(payload, retained=retained)
-        elif self._application.outbox.in_step:
+        elif self._application.outbox.in_sync:
             self._application.hooks.receive(topic, payload, retained)
         elif any(matches(each, topic) for each in self._application.hooks.lasting_filters):
             self._deferred.add((topic, payload, retained), self._application.statistics)
 
     def _keep_online(self, payload: bytes, *, retained: bool) -> None:
         """The will of a half-open earlier connection may come after our `online`; publish that again."""
-        if not retained and payload != b"online" and self._application.outbox.in_step:
+        if not retained and payload != b"online" and self._application.outbox.in_sync:
             topic = self._application.topics.bridge_state
             _logger.info(
                 "received %r on %s, from a late will or a broker that stops: publishing 'online' again",
                 payload[:20].decode("utf-8", "replace"),
                 topic,
             )
-            self._application.outbox.publish(Message(topic, b"online", Rank.HELLO))
+            self._application.outbox.publish(Message(topic, b"online", Rank.ONLINE))
 
     def _resend(self, denied: frozenset[str]) -> None:
         """Publish everything again that was denied: retained messages by comparing, the others by the application."""

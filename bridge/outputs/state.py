@@ -70,7 +70,7 @@ class StateOutput:
         if before is None or before.pbx_online is not after.pbx_online:
             payload = ONLINE if after.pbx_online else OFFLINE
             # In a snapshot last of all: it makes Home Assistant's entities available, so their states come before.
-            yield Message(topics.bridge_pbx, payload, Rank.HELLO if before is None else Rank.BRIDGE)
+            yield Message(topics.bridge_pbx, payload, Rank.ONLINE if before is None else Rank.BRIDGE)
         if before is None or before.busy != after.busy:
             yield Message(topics.bridge_users_busy, str(after.busy).encode(), Rank.DETAIL)
         if before is None or before.roster != after.roster:

@@ -120,7 +120,7 @@ class Bridge:
         return status_line(
             self._engine.population,
             pbx_online=self._engine.pbx_online,
-            pbx_problem=self._pbx.trouble,
+            pbx_problem=self._pbx.problem,
             broker_lost=self.session.why_not,
             broker_denial=self.session.denial,
         )

@@ -56,7 +56,7 @@ class Diagnosis:
                 yield ok(report.name, f"{report.reason}")
 
     @property
-    def trouble(self) -> str | None:
+    def problem(self) -> str | None:
         """What keeps the PBX from being read; None: nothing, or nothing that anybody has to fix."""
         if not self._last:
             return "no answer yet"

@@ -66,7 +66,7 @@ class DiscoveryRepublisher:
 
     async def _publish(self, topics: Container[str] | None = None) -> None:
         """Publish discovery, or what of it is under `topics`."""
-        if not self._throttle.in_step:
+        if not self._throttle.in_sync:
             return  # the next connect synchronises all of it
         for number, message in enumerate(self._discovery(), start=1):
             if topics is None or message.topic in topics:

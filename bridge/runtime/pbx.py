@@ -12,7 +12,7 @@ from bridge.domain.finding import Finding
 from bridge.domain.model import Command, Failure, Update, UserCalls
 from bridge.engine.engine import Engine
 from bridge.errors import SourceUnavailable
-from bridge.log import Troubles, redacted
+from bridge.log import RepeatedFailures, redacted
 from bridge.ports import Liveness, Relaxable, Source
 from bridge.runtime.diagnosis import Diagnosis
 from bridge.sources.table import TABLE
@@ -57,7 +57,7 @@ class PbxReader:
             client=client,
             xapi=Xapi(client),
             place=config.place,
-            troubles=Troubles(_logger, monotonic=clock.monotonic),
+            failures=RepeatedFailures(_logger, monotonic=clock.monotonic),
             clock=clock,
             rng=rng,
             statistics=statistics,
@@ -99,9 +99,9 @@ class PbxReader:
         return self._diagnosis.findings()
 
     @property
-    def trouble(self) -> str | None:
+    def problem(self) -> str | None:
         """What keeps the PBX from being read; None: nothing, or nothing that anybody has to fix."""
-        return self._diagnosis.trouble
+        return self._diagnosis.problem
 
     async def _keep_running(self, source: Source) -> None:
         """An internal error in one source must not end the others; it is logged, and the source is started again."""

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from bridge.domain.clock import Clock
-from bridge.log import Recurring
+from bridge.log import RepeatedFailure
 from bridge.runtime.heartbeat import Heartbeat
 from bridge.runtime.sd_notify import Notify
 from bridge.runtime.timing import USUAL, Timing
@@ -57,8 +57,8 @@ class Supervision:
         self._timing = timing
         self._notify = Notify(environ)
         self._heartbeat: Heartbeat | None = None
-        self._unwritten = Recurring(_logger)
-        self._stuck = Recurring(_logger)
+        self._unwritten = RepeatedFailure(_logger)
+        self._stuck = RepeatedFailure(_logger)
         self._status: str | None = None
         self._reload_rejected = False
 

@@ -19,7 +19,7 @@ from bridge.aio import Backoff, in_daemon_thread
 from bridge.domain.light import Color, Look
 from bridge.domain.model import State
 from bridge.errors import BrokerAuthError, BrokerError, BrokerUnavailable
-from bridge.log import Recurring
+from bridge.log import RepeatedFailure
 from bridge.mqtt.connection import opened
 from bridge.mqtt.settings import MqttSettings, Protocol, TlsSettings
 from bridge.usb_light.following import Following, looks
@@ -157,8 +157,8 @@ class Listener:
         self._timing = timing
         self._backoff = Backoff(0.5, 30.0, rng)
         self._long_backoff = Backoff(60.0, 900.0, rng)
-        self._failures = Recurring(_logger, timing.no_data)
-        self._no_data = Recurring(_logger)
+        self._failures = RepeatedFailure(_logger, timing.no_data)
+        self._no_data = RepeatedFailure(_logger)
 
     async def run(self) -> None:
         """Connect again and again, until cancelled."""

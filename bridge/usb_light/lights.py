@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from bridge.aio import wait_for
 from bridge.domain.light import OFF, Look
 from bridge.errors import BridgeError
-from bridge.log import Recurring
+from bridge.log import RepeatedFailure
 from bridge.usb_light.timing import USUAL, UsbTiming
 
 HINT = (
@@ -143,7 +143,7 @@ class Lights:
         self._changed = asyncio.Event()
         self._lights: dict[bytes, tuple[str, Light]] = {}
         self._search_at = monotonic()
-        self._failures = Recurring(_logger)
+        self._failures = RepeatedFailure(_logger)
         self._missing = f"no USB light is plugged in, waiting for one. If there is one: {HINT}"
 
     def show(self, look: Look) -> None:
@@ -210,7 +210,7 @@ class Lights:
                 self._close(light)
             return f"{name} is plugged in and cannot be used ({error}). {HINT}"
         self._lights[found[1].path] = name, light
-        self._failures = Recurring(_logger)
+        self._failures = RepeatedFailure(_logger)
         _logger.info("showing on %s", name)
         return None
 

@@ -10,7 +10,7 @@ from prometheus_client.samples import Sample
 from bridge import __version__
 from bridge.domain.finding import Finding, Verdict
 from bridge.domain.model import State
-from bridge.ports import Publisher, Standing
+from bridge.ports import BridgeStatus, Publisher
 from bridge.statistics import Polls, Statistics
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -24,7 +24,7 @@ class Metrics:
 
     def __init__(
         self,
-        status: Standing,
+        status: BridgeStatus,
         publisher: Publisher,
         statistics: Statistics,
         findings: Callable[[], Iterable[Finding]],
@@ -55,7 +55,7 @@ class Metrics:
         yield _gauge(
             "broker_connected",
             "Whether the broker is connected and has been brought up to date (1) or not (0).",
-            self._publisher.in_step,
+            self._publisher.in_sync,
         )
         yield _counter("broker_reconnects", "Connections to the broker after the first.", self._statistics.reconnects)
         yield _counter("messages_published", "Messages sent to the broker.", self._statistics.messages)

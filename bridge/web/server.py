@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from aiohttp import web
 
 from bridge.aio import Backoff
-from bridge.log import Recurring
-from bridge.ports import Publisher, Standing
+from bridge.log import RepeatedFailure
+from bridge.ports import BridgeStatus, Publisher
 from bridge.topics import to_json
 from bridge.web.connections import Connections, plain
 from bridge.web.metrics import CONTENT_TYPE, Metrics
@@ -26,7 +26,7 @@ class Web:
     def __init__(
         self,
         settings: WebSettings,
-        status: Standing,
+        status: BridgeStatus,
         publisher: Publisher,
         metrics: Metrics,
         rng: random.Random,
@@ -38,7 +38,7 @@ class Web:
         self._metrics = metrics
         self._timing = timing
         self._backoff = Backoff(timing.first_retry, timing.longest_retry, rng)
-        self._failures = Recurring(_logger)
+        self._failures = RepeatedFailure(_logger)
         self._pages: dict[str, Callable[[], web.Response]] = {
             "/healthz": self._healthz,
             "/readyz": self._readyz,
@@ -96,7 +96,7 @@ class Web:
         return web.Response(status=503 if missing else 200, text=body, content_type="application/json")
 
     def _missing(self) -> Iterator[tuple[str, str]]:
-        if not self._publisher.in_step:
+        if not self._publisher.in_sync:
             yield "broker", "not connected, or not in sync yet"
         if not self._status.pbx_online:
             yield "pbx", "does not answer, or refuses the login"

@@ -251,9 +251,9 @@ def test_no_call_event_is_invented_after_an_outage(world: World) -> None:
 
 
 def test_no_call_event_is_published_while_the_broker_is_away(world: World) -> None:
-    world.wire.in_step = False
+    world.wire.in_sync = False
     world.polled({"101": (leg(ON_CALL),)})
-    world.wire.in_step = True
+    world.wire.in_sync = True
     world.polled({"101": (leg(ON_CALL),)})
     assert world.wire.events == []
 

@@ -129,9 +129,9 @@ class Lives(RuleBasedStateMachine):
     @rule(really=RARELY)
     def the_broker_goes_away(self, really: int) -> None:
         if really == 0:
-            self.world.wire.in_step = False
+            self.world.wire.in_sync = False
 
-    @precondition(lambda self: not self.world.wire.in_step)
+    @precondition(lambda self: not self.world.wire.in_sync)
     @rule()
     def the_broker_comes_back(self) -> None:
         self.world.synchronise()
@@ -167,13 +167,13 @@ class Lives(RuleBasedStateMachine):
 
     @invariant()
     def the_broker_has_what_the_engine_says(self) -> None:
-        if self.world.wire.in_step:
+        if self.world.wire.in_sync:
             for each in self.world.engine.users():
                 assert self.world.wire.state(each.number) == each.state
 
     def teardown(self) -> None:
         """Whatever happened: after one word of every source all is as it is."""
-        if not self.world.wire.in_step:
+        if not self.world.wire.in_sync:
             self.world.synchronise()
         if not self.connected:
             self.world.wait(BOUND + 1)  # what only Call Control can see is believed for so long after it was lost

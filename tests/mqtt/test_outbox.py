@@ -25,7 +25,7 @@ def test_the_most_urgent_goes_first_and_equals_in_order() -> None:
     outbox = filled(
         Message("d1", b"", Rank.DISCOVERY),
         Message("s1", b"", Rank.STATE),
-        Message("hello", b"", Rank.HELLO),
+        Message("hello", b"", Rank.ONLINE),
         Message("s2", b"", Rank.STATE),
     )
     assert [topic for topic, _ in drained(outbox)] == ["s1", "s2", "d1", "hello"]
@@ -46,16 +46,16 @@ def test_nothing_is_taken_before_the_broker_is_in_sync() -> None:
     outbox.on_put = lambda: calls.append(1)
     outbox.publish(Message("a", b"1", Rank.STATE))
     assert (bool(outbox), calls) == (False, [])
-    outbox.in_step = True
+    outbox.in_sync = True
     outbox.publish(Message("a", b"1", Rank.STATE))
     assert (bool(outbox), calls) == (True, [1])
     outbox.clear()
-    assert (bool(outbox), outbox.in_step) == (False, False)
+    assert (bool(outbox), outbox.in_sync) == (False, False)
 
 
 def test_an_older_value_never_goes_out_after_a_newer_one_of_another_rank() -> None:
     outbox = filled(
-        Message("pbx", b"offline", Rank.HELLO),
+        Message("pbx", b"offline", Rank.ONLINE),
         Message("doc", b"1", Rank.DISCOVERY),
         Message("doc", b"", Rank.BRIDGE),
         Message("pbx", b"online", Rank.BRIDGE),
@@ -101,7 +101,7 @@ def test_no_more_than_burst_and_rate_allow(waits: list[float]) -> None:
 
 def test_a_message_that_is_put_back_goes_first_unless_a_newer_one_for_its_topic_waits() -> None:
     outbox = filled(Message("other", b"1", Rank.STATE))
-    outbox.in_step = True
+    outbox.in_sync = True
     outbox.put_back(Message("light", b"old", Rank.STATE, retain=False, newest=True))
     assert drained(outbox) == [("light", b"old"), ("other", b"1")]
     outbox.put(Message("light", b"new", Rank.STATE, retain=False, newest=True))

@@ -36,7 +36,7 @@ def test_only_differences_are_published() -> None:
 
 
 def test_the_hello_is_said_whatever_is_retained() -> None:
-    hello = Message("3cx/bridge/pbx", b"online", Rank.HELLO)
+    hello = Message("3cx/bridge/pbx", b"online", Rank.ONLINE)
     assert next(of(OWNED | {"3cx/bridge/pbx": "online"}).difference([hello])) == hello
 
 

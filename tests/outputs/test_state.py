@@ -70,7 +70,7 @@ def test_the_bridge_s_topics_and_their_order() -> None:
     first = list(OUTPUT.bridge(None, BRIDGE))
     assert first[0].topic == "3cx/bridge/info"
     assert json.loads(first[0].payload)["sources"] == {"monitor_status": {"in_use": False, "reason": "why"}}
-    assert [message.rank for message in first if message.topic == "3cx/bridge/pbx"] == [Rank.HELLO]
+    assert [message.rank for message in first if message.topic == "3cx/bridge/pbx"] == [Rank.ONLINE]
     later = list(OUTPUT.bridge(BRIDGE, replace(BRIDGE, pbx_online=True, count=7, busy=1)))
     assert [(message.topic, message.payload, message.rank) for message in later] == [
         ("3cx/bridge/pbx", b"online", Rank.BRIDGE),

@@ -105,9 +105,9 @@ def test_after_a_connect_the_same_payload_is_sent_at_once_and_another_after_the_
 def test_what_waited_is_dropped_when_the_connection_is_lost(setup: Setup, clock: FakeClock) -> None:
     setup.publish("Ada")
     setup.publish("Ada L")
-    setup.wire.in_step = False
+    setup.wire.in_sync = False
     clock.turn(INTERVAL)
     setup.throttle.tick()
-    setup.wire.in_step = True
+    setup.wire.in_sync = True
     setup.throttle.tick()
     assert setup.count == 1

@@ -65,9 +65,9 @@ class Setup:
         )
         outputs = (StateOutput(TOPICS, {}), self.discovery)
         self.engine = Engine(policy, outputs, self.throttle, clock.clock)
-        self.wire.in_step = False  # the users are there before the first connect
+        self.wire.in_sync = False  # the users are there before the first connect
         self.report(*(user(str(1000 + number), name=f"User {number}") for number in range(COUNT)))
-        self.wire.in_step = True
+        self.wire.in_sync = True
         self.republisher = DiscoveryRepublisher(
             SETTINGS, lambda: self.engine.snapshot([self.discovery]), self.throttle, Hasty()
         )
@@ -152,7 +152,7 @@ async def test_nothing_is_rendered_while_disconnected(setup: Setup, monkeypatch:
         yield from ()
 
     monkeypatch.setattr(setup.discovery, "user", render)
-    setup.wire.in_step = False
+    setup.wire.in_sync = False
     setup.throttle.received(setup.device(1000), b"")
     setup.republisher.restore()
     for _ in range(100):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bridge.domain.model import Update
-from bridge.log import Troubles
+from bridge.log import RepeatedFailures
 from bridge.ports import Source
 from bridge.runtime.supervision import Pulse
 from bridge.sources.threecx.client.auth import TokenAuth
@@ -47,12 +47,12 @@ async def tools(
     async with Http(pbx_settings) as http:
         refusals = LoginBackoff(pbx_settings, directory, clock.clock.wall)
         access = AuthorisedClient(http, TokenAuth(http, pbx_settings, refusals, clock.clock), clock.clock)
-        troubles = Troubles(logging.getLogger("bridge.test"))
+        failures = RepeatedFailures(logging.getLogger("bridge.test"))
         found = Tools(
             client=access,
             xapi=Xapi(access),
             place=lambda key: f"file:{key}",
-            troubles=troubles,
+            failures=failures,
             clock=clock.clock,
             rng=Hasty(),
             statistics=Statistics(clock.clock),

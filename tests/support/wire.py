@@ -6,7 +6,7 @@ from bridge.domain.message import Message
 class Wire:
     """In sync from the start."""
 
-    in_step = True
+    in_sync = True
 
     def __init__(self) -> None:
         self.sent: list[Message] = []

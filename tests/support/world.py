@@ -42,10 +42,10 @@ ALL = (MONITOR_STATUS, USERS, ACTIVE_CALLS, CALL_CONTROL) = tuple(TABLE)
 
 
 class Wire:
-    """A broker that is in sync unless `in_step` is False: keeps what is retained, and the order of all topics."""
+    """A broker that is in sync unless `in_sync` is False: keeps what is retained, and the order of all topics."""
 
     def __init__(self) -> None:
-        self.in_step = True
+        self.in_sync = True
         self.retained: dict[str, str] = {}
         self.order: list[str] = []
         self.events: list[tuple[str, str]] = []
@@ -113,7 +113,7 @@ class World:
     def restart(self) -> None:
         """The bridge ends, and another one starts with what the broker has retained."""
         self.engine = self._new_engine()
-        self.wire.in_step = False
+        self.wire.in_sync = False
 
     def synchronise(self) -> None:
         """The broker is connected again: read back, compare, publish the difference."""
@@ -121,7 +121,7 @@ class World:
         for topic, payload in self.wire.retained.items():
             readback.add(topic, payload.encode())
         self.engine.adopt(readback.remembered(), same_options=True)
-        self.wire.in_step = True
+        self.wire.in_sync = True
         for message in list(readback.difference(self.engine.snapshot())):
             self.wire.publish(message)
 

@@ -35,7 +35,7 @@ class Shown:
 
 def test_before_anything_is_known(clock: FakeClock) -> None:
     shown = Shown(clock)
-    shown.world.wire.in_step = False
+    shown.world.wire.in_sync = False
     assert shown.value("pbx_online") == 0
     assert shown.value("broker_connected") == 0
     assert shown.value("users_busy") == 0

@@ -79,14 +79,14 @@ async def test_healthz_is_ok(site: Site) -> None:
 
 
 async def test_what_is_missing_is_named(site: Site) -> None:
-    site.world.wire.in_step = False
+    site.world.wire.in_sync = False
     status, headers, body = await site.ask("/readyz")
     assert (status, headers["Content-Type"]) == (503, "application/json; charset=utf-8")
     assert (json.loads(body)["ready"], set(json.loads(body)["missing"])) == (False, {"broker", "pbx"})
     site.world.round({"100": State.AVAILABLE})
     status, _, body = await site.ask("/readyz")
     assert (status, set(json.loads(body)["missing"])) == (503, {"broker"})
-    site.world.wire.in_step = True
+    site.world.wire.in_sync = True
     status, _, body = await site.ask("/readyz")
     assert (status, json.loads(body)) == (200, {"ready": True, "missing": {}})
 

@@ -31,9 +31,9 @@ class DiscoveryThrottle:
         """Topics that this bridge has cleared: the broker sends that back, and it is no deletion by a user."""
 
     @property
-    def in_step(self) -> bool:
+    def in_sync(self) -> bool:
         """Whether the Publisher behind is in sync."""
-        return self._publisher.in_step
+        return self._publisher.in_sync
 
     def publish(self, message: Message) -> None:
         """Send it now, or once the interval is over; discovery of a deleted device is dropped."""
@@ -92,7 +92,7 @@ class DiscoveryThrottle:
         if self._is_too_soon(message):
             return
         del self._waiting[topic]
-        if self._publisher.in_step:  # else the next connect publishes what differs
+        if self._publisher.in_sync:  # else the next connect publishes what differs
             self._note(message)
             self._publisher.publish(message)
 

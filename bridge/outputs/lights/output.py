@@ -109,7 +109,7 @@ class LightsOutput:
 
     def tick(self) -> float:
         """Send what is due; returns when to call again at the latest (monotonic)."""
-        if not self._publisher.in_step:
+        if not self._publisher.in_sync:
             return NEVER  # the next connect makes every light send again and calls `on_change`
         now, wall = self._clock.monotonic(), self._clock.wall()
         for name, light in self._lights.items():

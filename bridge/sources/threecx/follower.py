@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 from bridge.domain.model import Calls, UserCalls
 from bridge.errors import SourcePermissionError, SourceProtocolError, SourceUnavailable
-from bridge.log import Recurring
+from bridge.log import RepeatedFailure
 from bridge.ports import Report
 from bridge.sources.threecx import parse
 from bridge.sources.threecx.client.call_control import CallControlApi
@@ -29,7 +29,7 @@ class Follower:
         tasks: asyncio.TaskGroup,
         report: Report,
         missed: asyncio.Event,
-        odd: Recurring,
+        odd: RepeatedFailure,
         good_for: float,
     ) -> None:
         """Participants are requested in `tasks`; `missed` is set when everything must be read again.

@@ -59,7 +59,7 @@ class Poll:
             else:
                 report(update)
                 self._pauses.reset()
-                self._tools.troubles.recovered(self._name)
+                self._tools.failures.recovered(self._name)
                 took = clock.monotonic() - started
                 self._tools.statistics.polled(self._name, took)
                 await self._tools.rest(self._name, self._wake, self.interval * self._phase - took)
@@ -70,7 +70,7 @@ class Poll:
         report(Failure(self._name, error, reason))
         self._tools.statistics.poll_failed(self._name)
         expected = isinstance(error, SourceMissing) and not self._required
-        self._tools.troubles.failed(self._name, reason, logging.INFO if expected else level_of(error))
+        self._tools.failures.failed(self._name, reason, logging.INFO if expected else level_of(error))
         await self._tools.rest(self._name, self._wake, self._pauses.after(error), least_pause(error))
 
 

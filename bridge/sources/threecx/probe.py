@@ -42,11 +42,11 @@ class Probe:
                 version = await self._tools.xapi.version()
             except SourceError as error:
                 report(Failure(NAME, error, str(error)))
-                self._tools.troubles.failed(NAME, str(error), level_of(error))
+                self._tools.failures.failed(NAME, str(error), level_of(error))
                 self._down = not error.answered
                 await self._tools.rest(NAME, self._wake, self._pause_after(error), least_pause(error))
             else:
-                self._tools.troubles.recovered(NAME)
+                self._tools.failures.recovered(NAME)
                 report(Answered(version))
                 if self._down or (self._version is not None and version != self._version):
                     self._changed()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bridge.aio import wait_for
 from bridge.domain.clock import Clock
 from bridge.domain.privacy import CallerId
-from bridge.log import Troubles
+from bridge.log import RepeatedFailures
 from bridge.ports import Liveness
 from bridge.sources.threecx.client.authorised import AuthorisedClient
 from bridge.sources.threecx.client.xapi import Xapi
@@ -25,7 +25,7 @@ class Tools:
     """The configuration API, over `client`."""
     place: Callable[[str], str]
     """Where an option was written: `sources.users.filter` → `config.yaml:14`."""
-    troubles: Troubles
+    failures: RepeatedFailures
     """Logs what keeps several sources from working once, not once per source."""
     clock: Clock
     rng: random.Random

@@ -78,14 +78,14 @@ def test_commands_are_never_retained_and_of_qos_1(office: Office) -> None:
 
 def test_nothing_is_sent_while_disconnected_and_everything_after_the_reconnect(office: Office) -> None:
     office.user("101", State.AVAILABLE)
-    office.wire.in_step = False
+    office.wire.in_sync = False
     office.user("101", State.ON_CALL)
     sent = len(office.wire.events)
     office.tick()
     assert len(office.wire.events) == sent
     office.output.reconnected()
     list(office.output.user(None, replace(USER, number="101", state=State.AWAY)))
-    office.wire.in_step = True
+    office.wire.in_sync = True
     office.tick()
     assert office.wire.events[sent:] == [("light", "away"), ("light", "away")]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from bridge.errors import SourceProtocolError
-from bridge.log import Recurring
+from bridge.log import RepeatedFailure
 from bridge.sources.threecx import parse
 from bridge.sources.threecx.client.odata import MAX_PAGES, Walk
 from bridge.sources.threecx.settings import QueryOptions
@@ -51,7 +51,7 @@ class Collection(Generic[T]):
         self._item = item
         self._key = key
         self._pages: list[_Page[T]] = []
-        self._odd = Recurring(_logger)
+        self._odd = RepeatedFailure(_logger)
 
     async def read(self, options: QueryOptions, select: Sequence[str] = ()) -> Reading[T]:
         """All rows that the options select; a row that is on two pages counts once.

@@ -8,7 +8,7 @@ import aiohttp
 
 from bridge.domain.model import Failure
 from bridge.errors import SourceError, SourcePermissionError, SourceUnavailable
-from bridge.log import Recurring
+from bridge.log import RepeatedFailure
 from bridge.ports import Report
 from bridge.sources.threecx.client.call_control import CallControlApi
 from bridge.sources.threecx.follower import Follower
@@ -36,7 +36,7 @@ class CallControl:
         self._settings = settings
         timing = tools.timing
         self._pauses = Pauses(timing.reconnect_first, timing.reconnect_longest, tools.rng, timing)
-        self._odd = Recurring(_logger)
+        self._odd = RepeatedFailure(_logger)
         self._opened = float("inf")
         """When the connection was opened (monotonic seconds)."""
         self._wake = asyncio.Event()
@@ -92,7 +92,7 @@ class CallControl:
                 await asyncio.sleep(pause)
                 continue
             failed = 0
-            self._tools.troubles.recovered(NAME)
+            self._tools.failures.recovered(NAME)
             await asyncio.sleep(timing.resync_pause)
             await self._tools.rest(NAME, self._wake, self._settings.interval - timing.resync_pause)
             self._wake.clear()
@@ -106,7 +106,7 @@ class CallControl:
             )
         report(Failure(NAME, error, reason))
         needed = self._settings.enabled is Enabled.TRUE and not isinstance(error, SourceUnavailable)
-        self._tools.troubles.failed(NAME, reason, logging.ERROR if needed else logging.WARNING)
+        self._tools.failures.failed(NAME, reason, logging.ERROR if needed else logging.WARNING)
         await self._tools.rest(NAME, self._wake, self._pauses.after(error), least_pause(error))
 
 
