@@ -1,7 +1,7 @@
 """Merges what the sources report and publishes what changes by it. Synchronous: it never waits."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from bridge.engine.derive_user import UserDerivation
 from bridge.engine.groups import Groups
 from bridge.engine.pbx_contact import PbxContact
 from bridge.engine.policy import Policy
+from bridge.engine.rendering import Rendering
 from bridge.engine.roster import Roster
 from bridge.engine.source_reports import SourceReports
 from bridge.engine.source_state import SourceStates
@@ -48,7 +49,7 @@ class Engine:
     def __init__(self, policy: Policy, outputs: Iterable[Output], publisher: Publisher, clock: Clock) -> None:
         self._policy = policy
         self._outputs = tuple(outputs)
-        self._publisher = publisher
+        self._rendering = Rendering(self._outputs, publisher)
         self._clock = clock
         self._states = SourceStates(policy.sources)
         self._contact = PbxContact(clock, policy.bound)
@@ -248,13 +249,13 @@ class Engine:
 
     def _emit(self, dn: str, before: User | None, after: User | None) -> None:
         self._busy += (after is not None and after.busy is True) - (before is not None and before.busy is True)
-        self._send(lambda output: output.user(before, after))
+        self._rendering.user(before, after)
         self._groups.note(dn, after)
 
     def _publish_groups(self) -> None:
         """Once at the end of an update, as a group may have 8,000 members that changed by it."""
         for before, after in self._groups.changes():
-            self._send(lambda output, before=before, after=after: output.group(before, after))  # type: ignore[misc]
+            self._rendering.group(before, after)
 
     def _publish_call_events(
         self, user: User, before: tuple[Call, ...] | None, after: tuple[Call, ...] | None, now: int
@@ -264,7 +265,7 @@ class Engine:
             return
         for change in changes(before, after):
             happened = event(change, now, self._policy.caller_id)
-            self._send(lambda output, happened=happened: output.call(user, happened))  # type: ignore[misc]
+            self._rendering.call(user, happened)
 
     def _show_roster(self) -> None:
         self._reports.users_changed()
@@ -276,14 +277,4 @@ class Engine:
         after = replace(before, pbx_online=self.pbx_online, sources=tuple(self._reports), busy=self._busy, **changes)
         if before != after:
             self._bridge = after
-            self._send(lambda output: output.bridge(before, after))
-
-    def _send(self, render: Callable[[Output], Iterable[Message]]) -> None:
-        """Publish what the outputs make of a change.
-
-        While the broker is not in sync, nothing is rendered: the resynchronisation that follows publishes a snapshot.
-        """
-        if self._publisher.in_sync:
-            for output in self._outputs:
-                for message in render(output):
-                    self._publisher.publish(message)
+            self._rendering.bridge(before, after)

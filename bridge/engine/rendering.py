@@ -1,0 +1,40 @@
+"""Passes changes through the outputs to the publisher."""
+
+from collections.abc import Callable, Iterable
+
+from bridge.domain.message import Message
+from bridge.domain.model import Bridge, CallEvent, Group, User
+from bridge.ports import Output, Publisher
+
+
+class Rendering:
+    """Publishes what the outputs make of a change.
+
+    While the broker is not in sync, nothing is rendered: the resynchronisation that follows publishes a snapshot.
+    """
+
+    def __init__(self, outputs: tuple[Output, ...], publisher: Publisher) -> None:
+        self._outputs = outputs
+        self._publisher = publisher
+
+    def user(self, before: User | None, after: User | None) -> None:
+        """A user has changed, is new or is gone."""
+        self._publish(lambda output: output.user(before, after))
+
+    def group(self, before: Group | None, after: Group) -> None:
+        """A group has changed."""
+        self._publish(lambda output: output.group(before, after))
+
+    def bridge(self, before: Bridge, after: Bridge) -> None:
+        """What is published about the bridge has changed."""
+        self._publish(lambda output: output.bridge(before, after))
+
+    def call(self, user: User, event: CallEvent) -> None:
+        """Something happened to a call."""
+        self._publish(lambda output: output.call(user, event))
+
+    def _publish(self, render: Callable[[Output], Iterable[Message]]) -> None:
+        if self._publisher.in_sync:
+            for output in self._outputs:
+                for message in render(output):
+                    self._publisher.publish(message)
