@@ -128,20 +128,37 @@ class CallEventType(StrEnum):
     ENDED = "ended"
 
 
+class Outcome(StrEnum):
+    """How a call ended, as seen by the user. Missed calls are recognised by it, never by `answered` alone."""
+
+    COMPLETED = "completed"
+    """It was answered here."""
+    MISSED = "missed"
+    """It rang here, and nobody is known to have answered it."""
+    ANSWERED_ELSEWHERE = "answered_elsewhere"
+    """It rang here and was answered at another extension: in a ring group or queue, or by a pick-up."""
+    NOT_ANSWERED = "not_answered"
+    """It was dialled here and not answered."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallEvent:
-    """One event of a call of a user; party and name as `privacy.caller_id` allows."""
+    """One event of a call of a user; numbers and name as `privacy.caller_id` allows."""
 
     event_type: CallEventType
     id: str
     answered: bool
-    """Whether the call was ever connected. An inbound call that ended and was not answered is a missed call."""
+    """Whether the call was ever connected here."""
     direction: Direction | None
     party: str | None
     name: str | None
     via: str | None
     duration: int
     """Seconds since the answer; before it, since the first ring."""
+    outcome: Outcome | None = None
+    """None: the call has not ended."""
+    answered_by: str | None = None
+    """Where it was answered, if elsewhere and known: an extension, which need not be a published user."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from bridge.domain.calls import Call, changes, event
 from bridge.domain.clock import Clock
 from bridge.domain.message import Message
 from bridge.domain.model import (
     Answered,
     Bridge,
+    CallEvent,
     Calls,
     Departments,
     Failure,
@@ -23,6 +23,7 @@ from bridge.domain.model import (
     UserCalls,
     UserRow,
 )
+from bridge.engine.call_events import CallEvents
 from bridge.engine.derive_user import UserDerivation
 from bridge.engine.groups import Groups
 from bridge.engine.pbx_contact import PbxContact
@@ -55,6 +56,7 @@ class Engine:
         self._contact = PbxContact(clock, policy.bound)
         self._roster = Roster(policy.users, self._states, clock)
         self._derivation = UserDerivation(policy.rules, policy.caller_id, self._states)
+        self._call_events = CallEvents(self._states, policy.caller_id, policy.timing, clock)
         self._groups = Groups(policy.groups)
         self._reports = SourceReports(policy.sources, self._states, self._roster.known)
         self._bridge = Bridge(
@@ -87,6 +89,11 @@ class Engine:
         """Whether the calls of every published user are pushed, so that they need polling as a fallback only."""
         return len(self._roster) > 0 and self._states.push_covers(self._roster)
 
+    @property
+    def next_due(self) -> float | None:
+        """When `publish_due` has something to publish at the latest, in monotonic seconds; None: nothing waits."""
+        return self._call_events.next_due
+
     def apply(self, update: Update) -> None:
         """Store what a source reports and publish what it changes."""
         match update:
@@ -107,13 +114,20 @@ class Engine:
             case Answered():
                 self._contact.answered()
                 self._show(pbx_version=update.version or self._bridge.pbx_version)
+        self.publish_due()
         self._publish_groups()
+
+    def publish_due(self) -> None:
+        """Publish the ends of calls that need not wait any more for an answer at another phone."""
+        self._publish_call_events(self._call_events.due())
 
     def tick(self) -> None:
         """Stop using facts that are too old. To be called about once a second."""
         if self._states.expire(self._clock.monotonic()):
             self._states.rank()
+            self._call_events.note()
             self._publish(self._roster)
+        self.publish_due()
         self._contact.expire()
         self._show()
         self._publish_groups()
@@ -184,6 +198,7 @@ class Engine:
         covered = source.covered
         changed = source.replace(update)
         all_again = self._states.rank() or covered != source.covered
+        self._call_events.note(None if all_again else changed)
         if self._states.introduces(source):
             self._roster.introduce(self._states.introduced())
             self._clear_removed()
@@ -192,9 +207,11 @@ class Engine:
         self._show()
 
     def _apply_user_calls(self, update: UserCalls) -> None:
-        if self._states.calls[update.source].change(update.dn, update.legs) and update.dn in self._roster.known:
-            self._publish((update.dn,))
-            self._show()
+        if self._states.calls[update.source].change(update.dn, update.legs):
+            self._call_events.note((update.dn,))
+            if update.dn in self._roster.known:
+                self._publish((update.dn,))
+                self._show()
 
     def _apply_failure(self, update: Failure) -> None:
         other_calls = self._states.note_failure(
@@ -207,6 +224,7 @@ class Engine:
         self._roster.drop_unreported()
         self._clear_removed()
         if other_calls:
+            self._call_events.note()
             self._publish(self._roster)
         if isinstance(update.error, _NOT_USABLE):
             self._reports.not_in_use(update.source, update.reason)
@@ -226,13 +244,16 @@ class Engine:
             known = self._roster.known[dn]
             before, calls = known.user, known.calls
             self._derivation.follow_calls(dn, known, now)
+            if known.calls:
+                known.calls = self._call_events.completed(dn, known.calls)
             after = self._derivation.user(dn, known, now)
             if before != after:
                 known.user = after
                 renamed |= before is None or before.name != after.name
                 self._emit(dn, before, after)
-            if known.calls != calls:
-                self._publish_call_events(after, calls, known.calls, now)
+            # From or to "not known" nothing is published: it is not known when it happened.
+            if calls is not None and known.calls is not None and calls != known.calls:
+                self._publish_call_events(self._call_events.happened(after, calls, known.calls, now))
         if renamed:
             self._show_roster()
 
@@ -257,15 +278,10 @@ class Engine:
         for before, after in self._groups.changes():
             self._rendering.group(before, after)
 
-    def _publish_call_events(
-        self, user: User, before: tuple[Call, ...] | None, after: tuple[Call, ...] | None, now: int
-    ) -> None:
-        """Publish what happened to the calls of `user`; nothing where calls were, or are, not known."""
-        if before is None or after is None:
-            return
-        for change in changes(before, after):
-            happened = event(change, now, self._policy.caller_id)
-            self._rendering.call(user, happened)
+    def _publish_call_events(self, events: Iterable[tuple[User, CallEvent]]) -> None:
+        for user, event in events:
+            if user.number in self._roster.known:
+                self._rendering.call(user, event)
 
     def _show_roster(self) -> None:
         self._reports.users_changed()

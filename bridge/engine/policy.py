@@ -7,6 +7,7 @@ from bridge.domain.model import SourceDescription
 from bridge.domain.presence import Rules
 from bridge.domain.privacy import CallerId
 from bridge.engine.settings import UsersSettings
+from bridge.engine.timing import USUAL, EngineTiming
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +24,4 @@ class Policy:
     """Without any answer for so long, the PBX counts as offline."""
     grace: float = 20.0
     """After a source that pushes has lost its connection, the calls it reported are used for so long."""
+    timing: EngineTiming = USUAL

@@ -44,6 +44,8 @@ class StateOutput:
             "event_type": event.event_type,
             "id": event.id,
             "answered": event.answered,
+            "outcome": event.outcome,
+            "answered_by": event.answered_by,
             "direction": event.direction,
             "party": event.party,
             "name": event.name,

@@ -59,7 +59,8 @@ class Bridge:
         self._lights = LightsOutput(topics, config.lights, outbox, clock)
         discovery = outputs.discovery(config)
         rendering = (self._lights, outputs.states(config), *discovery)  # lights first: they are the most urgent
-        self._engine = engine = Engine(policy(config, timing.threecx), rendering, self._throttle, clock)
+        rules = policy(config, timing.threecx, timing.engine)
+        self._engine = engine = Engine(rules, rendering, self._throttle, clock)
         self._republisher = DiscoveryRepublisher(
             config.homeassistant, lambda: engine.snapshot(discovery), self._throttle, rng
         )

@@ -27,6 +27,9 @@ from bridge.sources.threecx.tools import Tools
 from bridge.sources.threecx.writer import Writer
 from bridge.statistics import Statistics
 
+_SHORTEST_WAIT = 0.01
+"""Seconds: what is due a moment before or after now is published in one go."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -49,7 +52,10 @@ class PbxReader:
         """For `renews` see AuthorisedClient."""
         self._config = config
         self._engine = engine
+        self._clock = clock
         self._timing = timing
+        self._waiting = asyncio.Event()
+        """Set while the engine has events of calls to publish later."""
         self._http = Http(config.pbx)
         auth = TokenAuth(self._http, config.pbx, refusals, clock)
         client = AuthorisedClient(self._http, auth, clock, renews=renews)
@@ -80,6 +86,7 @@ class PbxReader:
     async def run(self) -> None:
         """Read until cancelled."""
         async with self._http, asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._publish_due(), name="call events")
             if self._config.commands.any:
                 tasks.create_task(self._writer.run(), name="commands")
             for source in (self._probe, *self._sources):
@@ -114,12 +121,25 @@ class PbxReader:
                 self._report(Failure(source.name, SourceUnavailable(reason), reason))
             await asyncio.sleep(self._timing.restart)
 
+    async def _publish_due(self) -> None:
+        """Publish events of calls when they are due: the engine waits for nothing, and ticks are far apart."""
+        while True:
+            await self._waiting.wait()
+            due = self._engine.next_due
+            if due is None:
+                self._waiting.clear()
+                continue
+            await asyncio.sleep(max(_SHORTEST_WAIT, due - self._clock.monotonic()))
+            self._engine.publish_due()
+
     def _report(self, update: Update) -> None:
         if isinstance(update, Failure):  # the reason may quote what the PBX sent
             update = replace(update, reason=redacted(update.reason, self._config.secrets()))
         self._diagnosis.note(update)
         was_online = self._engine.pbx_online
         self._engine.apply(update)
+        if self._engine.next_due is not None:
+            self._waiting.set()
         if self.settled.is_set() and self._engine.pbx_online and not was_online:
             self._refresh_sources()  # those that are still pausing after a failure
         if not isinstance(update, UserCalls):  # which come often, and never change what is covered

@@ -1,11 +1,14 @@
 """What other parts need to know about the configuration as a whole."""
 
 from bridge.config import Config
+from bridge.engine import timing as engine_timing
 from bridge.engine.policy import Policy
 from bridge.sources.threecx.timing import USUAL, ThreecxTiming
 
 
-def policy(config: Config, timing: ThreecxTiming = USUAL) -> Policy:
+def policy(
+    config: Config, timing: ThreecxTiming = USUAL, engine: engine_timing.EngineTiming = engine_timing.USUAL
+) -> Policy:
     """The engine's part of the configuration."""
     described = config.source_descriptions
     polled = [config.sources[each.name].interval for each in described if each.on and not each.pushes]
@@ -18,6 +21,7 @@ def policy(config: Config, timing: ThreecxTiming = USUAL) -> Policy:
         sources=described,
         bound=timing.good_for(min(polled or pushed)),
         grace=timing.shortest_trust,
+        timing=engine,
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bridge.engine import timing as engine_timing
 from bridge.mqtt import timing as mqtt_timing
 from bridge.runtime import heartbeat
 from bridge.sources.threecx import timing as threecx_timing
@@ -13,6 +14,7 @@ class Timing:
 
     mqtt: mqtt_timing.MqttTiming = mqtt_timing.USUAL
     threecx: threecx_timing.ThreecxTiming = threecx_timing.USUAL
+    engine: engine_timing.EngineTiming = engine_timing.USUAL
     tick: float = 1.0
     """Between two checks of what is due."""
     longest_step: float = 30.0

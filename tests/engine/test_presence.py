@@ -213,6 +213,8 @@ def test_each_call_event_is_published_once(world: World) -> None:
         "event_type": "ended",
         "id": "1",
         "answered": True,
+        "outcome": "completed",
+        "answered_by": None,
         "direction": None,
         "party": None,
         "name": None,
@@ -225,9 +227,10 @@ def test_a_missed_call_can_be_recognised(world: World) -> None:
     world.snapshot({"101", "102"})
     world.pushed("101", leg(RINGING, direction=Direction.INBOUND))
     world.pushed("101")
-    assert [(each["event_type"], each["answered"], each["direction"]) for each in events(world)] == [
-        ("ringing", False, "inbound"),
-        ("ended", False, "inbound"),
+    world.wait(1)
+    assert [(each["event_type"], each["outcome"], each["direction"]) for each in events(world)] == [
+        ("ringing", None, "inbound"),
+        ("ended", "missed", "inbound"),
     ]
 
 
