@@ -41,6 +41,8 @@ class SimulatedCall:
     status: str
     changed: float
     queue: str | None = None
+    group: str | None = None
+    """The ring group that was called."""
     established: float | None = None
     devices: dict[int, Device] = field(default_factory=dict)
 
@@ -60,6 +62,8 @@ class Exchange:
         self, users: Mapping[str, SimulatedUser], queues: Mapping[str, str], notice: Notice, clock: Callable[[], float]
     ) -> None:
         self.calls: dict[int, SimulatedCall] = {}
+        self.ring_groups: dict[str, tuple[str, ...]] = {}
+        """Numbers at which the phones of several users ring together → these users."""
         self._users = users
         self._queues = queues
         self._notice = notice
@@ -77,6 +81,10 @@ class Exchange:
             call.queue, call.status, call.established = callee, "Talking", self._clock()
             for agent in [user for user in self._users.values() if user.queue == "LoggedIn" and user.dn != caller]:
                 self._ring_phones(call, agent.dn)
+        elif callee in self.ring_groups:
+            call.group = callee
+            for member in self.ring_groups[callee]:
+                self._ring_phones(call, member)
         elif callee in self._users:
             self._ring_phones(call, callee)
         return call.id
@@ -95,6 +103,14 @@ class Exchange:
                 self._move(device, "Connected")
             elif device.status == "Ringing":
                 self._drop(call, device)
+
+    def pick_up(self, call_id: int, dn: str) -> None:
+        """The user takes a call that rings elsewhere."""
+        call = self._call(call_id)
+        if dn not in self._users or not any(device.status == "Ringing" for device in call.devices.values()):
+            raise ExchangeError(f"{dn} cannot pick up call {call_id}")
+        self._add(call, dn, 0, "Ringing")
+        self.answer(call_id, dn)
 
     def hold(self, call_id: int, dn: str, *, held: bool = True) -> None:
         """The user puts the call on hold, or resumes it."""
@@ -182,11 +198,13 @@ class Exchange:
             return f"{number} {self._users[number].name}"
         if number in self._queues:
             return f"{number} {self._queues[number]}"
+        if number in self.ring_groups:
+            return f"{number} Ring group"
         return f"{TRUNK[0]} {TRUNK[1]} ({number})"
 
     def _participant(self, call: SimulatedCall, device: Device) -> dict[str, object]:
         other = call.callee if device.dn == call.caller else call.caller
-        internal = other in self._users or other in self._queues
+        internal = other in self._users or other in self._queues or other in self.ring_groups
         user = self._users.get(other)
         return {
             "id": device.id,
@@ -203,8 +221,8 @@ class Exchange:
             "originated_by_type": "Wroutepoint",
             "referred_by_dn": "",
             "referred_by_type": "None",
-            "on_behalf_of_dn": call.queue or "",
-            "on_behalf_of_type": "Wqueue" if call.queue else "None",
+            "on_behalf_of_dn": call.queue or call.group or "",
+            "on_behalf_of_type": "Wqueue" if call.queue else "Wringgroup" if call.group else "None",
             "callid": call.id,
             "legid": device.number + 1,
         }

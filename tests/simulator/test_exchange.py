@@ -112,6 +112,19 @@ def test_calls_that_do_not_ring_cannot_be_answered_or_held(pbx: SimulatedPbx) ->
         pbx.exchange.answer(7)
 
 
+def test_the_phones_of_a_ring_group_ring_together_and_a_colleague_picks_up(pbx: SimulatedPbx) -> None:
+    pbx.exchange.ring_groups["800"] = ("100", "101")
+    call = pbx.exchange.ring("0301234567", "800")
+    assert words(pbx) == ["Ringing", "Ringing", None]
+    assert [each["on_behalf_of_dn"] for each in pbx.exchange.participants("100")] == ["800"]
+    assert pbx.exchange.active_calls()[0]["Callee"] == "800 Ring group"
+    pbx.exchange.pick_up(call, "102")
+    assert words(pbx) == [None, None, "Connected"]
+    assert pbx.exchange.active_calls()[0]["Callee"] == "102 Chloé Müller"
+    with pytest.raises(ExchangeError, match=f"101 cannot pick up call {call}"):
+        pbx.exchange.pick_up(call, "101")
+
+
 async def test_active_calls_are_display_strings_without_the_agents_phones(pbx: SimulatedPbx, client: Client) -> None:
     pbx.change("101", queue="LoggedIn")
     pbx.exchange.ring("0301234567", "8000")
