@@ -13,6 +13,8 @@ from bridge.domain.model import CallStatus, Direction, Leg
 from bridge.domain.privacy import CallerId
 from bridge.engine.call_members import CallMembers
 from bridge.engine.timing import USUAL
+from bridge.sources.threecx.parse import participant
+from bridge.sources.threecx.participants import Participants
 from tests.support.clock import FakeClock
 from tests.support.world import ACTIVE_CALLS, CALL_CONTROL, USERS, World, leg, user
 
@@ -98,6 +100,32 @@ def test_the_phones_may_stop_ringing_before_the_answer_is_reported(world: World)
     assert ends(world, "101") == ends(world, "103") == [("answered_elsewhere", "102")]
 
 
+def test_the_participants_of_a_ring_group_as_call_control_reports_them(world: World) -> None:
+    """They share `callid`, and nothing else says that they belong together."""
+    participants = Participants()
+
+    def report(dn: str, number: int, status: str | None) -> None:
+        raw = {
+            "id": number,
+            "status": status,
+            "callid": 4711,
+            "party_dn_type": "Wexternalline",
+            "party_caller_id": CALLER,
+            "originated_by_dn": "ROUTER",
+            "originated_by_type": "Wroutepoint",
+        }
+        participants.store((dn, number), participant(json.dumps(raw).encode()) if status else None)
+        world.pushed(dn, *participants.legs(dn))
+
+    report("102", 302, "Ringing")
+    report("103", 303, "Ringing")
+    world.wait(3)
+    report("103", 303, "Connected")
+    report("102", 302, None)
+    assert ends(world, "102") == [("answered_elsewhere", "103")]
+    assert [each["event_type"] for each in events(world, "103")] == ["ringing", "answered"]
+
+
 def test_when_the_caller_hangs_up_all_have_missed_the_call(world: World) -> None:
     ring(world, "101", "102", "103")
     for dn in ("101", "102", "103"):
@@ -168,6 +196,16 @@ def test_the_voicemail_that_answers_the_caller_answers_no_call(world: World, dia
     world.pushed("101")
     assert ends(world, "102") == [("missed", None)]
     assert ends(world, "101") == [("completed", None)]
+
+
+def test_a_caller_whom_the_ringing_phones_do_not_name_is_no_answer(world: World) -> None:
+    """They name the group as their party, and the caller is connected to it."""
+    world.pushed("102", internal(RINGING, "800"))
+    world.pushed("101", internal(DIALING, "800"))
+    world.pushed("101", internal(ON_CALL, "800"))
+    world.pushed("102")
+    world.wait(1)
+    assert ends(world, "102") == [("missed", None)]
 
 
 def test_a_colleague_who_called_the_group_is_no_answer_but_the_one_who_took_the_call_is(world: World) -> None:
