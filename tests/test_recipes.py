@@ -153,6 +153,20 @@ def test_recipes_name_only_entity_ids_of_discovery() -> None:
     assert named <= known
 
 
+@pytest.mark.parametrize("path", [ROOT / "README.md", *PAGES, *FILES], ids=name_of)
+def test_recipes_recognise_missed_calls_by_their_outcome(path: Path) -> None:
+    """`answered` is false too when a colleague took the call, and calls between extensions are missed as well."""
+    text = path.read_text()
+    assert not re.search(r"not \w+\.answered\b|\.answered *(=|==|===|is) *(false|False)", text)
+    for condition in re.findall(r"^.*\.outcome *==?=? .*$", text, re.MULTILINE):
+        assert re.search(r"\.direction *==?=? *\W*inbound", condition), condition
+
+
+def test_the_recipes_about_missed_calls_are_found() -> None:
+    named = {path.name for path in (*PAGES, *FILES) if re.search(r"\.outcome *==?=? *\W*missed", path.read_text())}
+    assert named == {"home-assistant.md", "flows.json"}
+
+
 @pytest.mark.parametrize("path", YAML_FILES, ids=name_of)
 def test_yaml_files_are_yaml(path: Path) -> None:
     assert isinstance(parsed(path.read_text()), dict)

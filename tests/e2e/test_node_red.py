@@ -137,6 +137,16 @@ async def test_the_meeting_room_s_light_follows_its_extension(
         assert not [topic for topic, _, retained in late.log if retained and topic == SET]
 
 
+async def ended(subscriber: Subscriber, dn: str, count: int) -> Any:
+    """The event of the user's call that ends as number `count`."""
+
+    def ends() -> list[Any]:
+        return [event for event in sent(subscriber, f"3cx/users/{dn}/call") if event["event_type"] == "ended"]
+
+    await subscriber.until(lambda: len(ends()) == count)
+    return ends()[-1]
+
+
 async def test_each_missed_call_is_notified_once(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber, node_red: NodeRed
 ) -> None:
@@ -144,47 +154,40 @@ async def test_each_missed_call_is_notified_once(
     async with bridge(tmp_path, pbx, url, broker):
         await node_red.until_board(lambda board: board["why"] == "" and len(board["people"]) == 3)
 
-        async def ended(dn: str, count: int) -> Any:
-            topic = f"3cx/users/{dn}/call"
-
-            def ends() -> list[Any]:
-                return [event for event in sent(subscriber, topic) if event["event_type"] == "ended"]
-
-            await subscriber.until(lambda: len(ends()) == count)
-            return ends()[-1]
-
         answered = pbx.exchange.ring("0301234567", "100")
         await subscriber.until_latest("3cx/users/100/state", "ringing")
         pbx.exchange.answer(answered)
         await subscriber.until_latest("3cx/users/100/state", "on_call")
         pbx.exchange.end(answered)
-        assert (await ended("100", 1))["answered"]
+        assert (await ended(subscriber, "100", 1))["outcome"] == "completed"
 
         outgoing = pbx.exchange.ring("100", "0301234567")
         await subscriber.until_latest("3cx/users/100/state", "dialing")
         pbx.exchange.end(outgoing)
-        assert (await ended("100", 2))["direction"] == "outbound"
+        assert (await ended(subscriber, "100", 2))["outcome"] == "not_answered"
 
         queued = pbx.exchange.ring("0301234567", "8000")
         await subscriber.until_latest("3cx/users/102/state", "ringing")
         pbx.exchange.end(queued)
-        assert (await ended("102", 1))["via"] == "8000"
+        event = await ended(subscriber, "102", 1)
+        assert (event["outcome"], event["via"]) == ("missed", "8000")
 
         internal = pbx.exchange.ring("101", "102")
         await subscriber.until_latest("3cx/users/102/state", "ringing")
         pbx.exchange.end(internal)
-        assert (await ended("102", 2))["direction"] == "internal"
+        event = await ended(subscriber, "102", 2)
+        assert (event["outcome"], event["direction"]) == ("missed", "internal")
 
         missed = pbx.exchange.ring("0301234567", "100")
         await subscriber.until_latest("3cx/users/100/state", "ringing")
         pbx.exchange.end(missed)
-        event = await ended("100", 3)
+        event = await ended(subscriber, "100", 3)
         await subscriber.publish("3cx/users/100/call", json.dumps(event))
 
         withheld = pbx.exchange.ring("", "102")
         await subscriber.until_latest("3cx/users/102/state", "ringing")
         pbx.exchange.end(withheld)
-        last = await ended("102", 3)
+        last = await ended(subscriber, "102", 3)
 
         await subscriber.until(lambda: len(sent(subscriber, NOTIFY)) >= 2)
         # Messages keep their order: any other notification would have arrived by now.
@@ -204,6 +207,36 @@ async def test_each_missed_call_is_notified_once(
                 "id": last["id"],
             },
         ]
+
+
+async def test_a_call_that_a_colleague_took_is_not_notified(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber, node_red: NodeRed
+) -> None:
+    pbx.exchange.ring_groups["800"] = ("101", "102")
+    async with bridge(tmp_path, pbx, url, broker):
+        await node_red.until_board(lambda board: board["why"] == "" and len(board["people"]) == 3)
+        shared = pbx.exchange.ring("0301234567", "800")
+        await subscriber.until_latest("3cx/users/101/state", "ringing")
+        await subscriber.until_latest("3cx/users/102/state", "ringing")
+        pbx.exchange.answer(shared, "101")
+        event = await ended(subscriber, "102", 1)
+        assert (event["outcome"], event["answered_by"]) == ("answered_elsewhere", "101")
+        pbx.exchange.end(shared)
+
+        picked_up = pbx.exchange.ring("0301234567", "102")
+        await subscriber.until_latest("3cx/users/102/state", "ringing")
+        pbx.exchange.pick_up(picked_up, "101")
+        event = await ended(subscriber, "102", 2)
+        assert (event["outcome"], event["direction"], event["via"]) == ("answered_elsewhere", "inbound", None)
+        pbx.exchange.end(picked_up)
+
+        missed = pbx.exchange.ring("0301234567", "102")
+        await subscriber.until_latest("3cx/users/102/state", "ringing")
+        pbx.exchange.end(missed)
+        event = await ended(subscriber, "102", 3)
+        # Messages keep their order: any other notification would have arrived by now.
+        await subscriber.until(lambda: len(sent(subscriber, NOTIFY)) > 0)
+        assert [notification["id"] for notification in sent(subscriber, NOTIFY)] == [event["id"]]
 
 
 async def test_without_the_bridge_every_user_is_unknown(
