@@ -64,7 +64,7 @@ async def test_a_bad_filter_shows_the_pbx_s_own_message_and_the_line(
 async def test_a_bad_search_names_the_search(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
-    async with running(write_config(tmp_path, pbx, url, broker.port, source="search: 'x \"y'")):
+    async with running(write_config(tmp_path, pbx, url, broker.port, source='search: \'"x" "\'')):
         await subscriber.until_latest("3cx/bridge/state", "online")
         reason = subscriber.json("3cx/bridge/info")["sources"]["monitor_status"]["reason"]
         assert "sources.monitor_status.search: the PBX rejected the query: The $search expression" in reason
