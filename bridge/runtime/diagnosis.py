@@ -1,7 +1,7 @@
 """What `check` and the status line say about PBX and sources: texts for people, from what the sources reported last."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from bridge.config import Config
 from bridge.domain.finding import Finding, Verdict, fail, ok, warn
@@ -17,11 +17,14 @@ _logger = logging.getLogger(__name__)
 class Diagnosis:
     """Explains the state of PBX and sources. `note` is called with every update, ahead of the engine."""
 
-    def __init__(self, config: Config, engine: Engine, has_token: Callable[[], bool]) -> None:
-        """`has_token` says whether the PBX has accepted the login."""
+    def __init__(
+        self, config: Config, engine: Engine, has_token: Callable[[], bool], ignored: Mapping[str, str]
+    ) -> None:
+        """`has_token` says whether the PBX has accepted the login; `ignored`: options that it ignores, by source."""
         self._config = config
         self._engine = engine
         self._has_token = has_token
+        self._ignored = ignored
         self._last: dict[str, Update] = {}
         """By source: its last complete reading, or why there was none."""
 
@@ -111,7 +114,7 @@ class Diagnosis:
         if report.reason is not None:
             return warn(report.name, report.reason)
         if isinstance(last, Round):
-            problem = self._nobody()
+            problem = self._ignored.get(report.name) or self._nobody()
             if problem is None and report.name in self._monitor_sources():
                 problem = self._no_presence()
             return ok(report.name, f"{len(last.rows)} rows") if problem is None else warn(report.name, problem)

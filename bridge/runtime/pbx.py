@@ -22,6 +22,7 @@ from bridge.sources.threecx.client.http import Http
 from bridge.sources.threecx.client.login_backoff import LoginBackoff
 from bridge.sources.threecx.client.xapi import Xapi
 from bridge.sources.threecx.probe import Probe
+from bridge.sources.threecx.search_check import SearchCheck
 from bridge.sources.threecx.timing import USUAL, ThreecxTiming
 from bridge.sources.threecx.tools import Tools
 from bridge.sources.threecx.writer import Writer
@@ -71,11 +72,14 @@ class PbxReader:
         self._relaxable = [source for source in self._sources if isinstance(source, Relaxable)]
         self._probe = Probe(tools, self._refresh_sources)
         self._writer = Writer(tools.xapi, engine.row, self._refresh_sources, timing)
-        self._diagnosis = Diagnosis(config, engine, lambda: auth.granted)
+        self._search_check = SearchCheck(tools, config.sources)
+        self._diagnosis = Diagnosis(config, engine, lambda: auth.granted, self._search_check.problems)
+        self._searched = False
+        """Whether the check of `search` was tried."""
         self.settled = asyncio.Event()
         """Set once every source has reported: its first poll has finished, or it reported why it cannot."""
         self.reported = asyncio.Event()
-        """Set once the probe has reported too, so that `findings` has something to say about everything."""
+        """Set once the probe has reported and `search` was checked, so that `findings` covers everything."""
 
     async def run(self) -> None:
         """Read until cancelled."""
@@ -84,6 +88,11 @@ class PbxReader:
                 tasks.create_task(self._writer.run(), name="commands")
             for source in (self._probe, *self._sources):
                 tasks.create_task(self._keep_running(source), name=source.name)
+            await self.settled.wait()
+            while not await self._search_check.run():
+                self._note_reported(searched=True)
+                await asyncio.sleep(self._timing.extras_interval)
+            self._note_reported(searched=True)
 
     def refresh(self) -> None:
         """Read everything again now, the probe's answer included."""
@@ -128,7 +137,11 @@ class PbxReader:
         if not self.settled.is_set() and self._engine.settled:
             self.settled.set()
             self._diagnosis.log_sources()
-        if self.settled.is_set() and self._diagnosis.probed:
+        self._note_reported()
+
+    def _note_reported(self, *, searched: bool = False) -> None:
+        self._searched |= searched
+        if self.settled.is_set() and self._diagnosis.probed and self._searched:
             self.reported.set()
 
     def _refresh_sources(self) -> None:
