@@ -18,7 +18,8 @@ from http import HTTPStatus
 from bridge.domain.clock import Clock
 from bridge.errors import SourceAuthError, SourceError, SourceProtocolError
 from bridge.sources.threecx import parse
-from bridge.sources.threecx.client.http import Answer, Http
+from bridge.sources.threecx.client.http import Answer, Http, NotThePbx
+from bridge.sources.threecx.client.intermediary import another_server
 from bridge.sources.threecx.client.login_backoff import LoginBackoff
 from bridge.sources.threecx.settings import PbxSettings
 
@@ -31,8 +32,9 @@ _LEAST_LIFETIME = 60.0
 """Seconds, for tokens that say nothing about their life."""
 _LARGEST_TIME = 1e12
 """A number over this is no time in seconds, neither a duration nor Unix time."""
-_NO_PBX = 60.0
-"""Seconds before the API key is sent again to a server whose answer to a login is not that of a PBX."""
+_FIRST_NO_PBX, _LONGEST_NO_PBX = 5.0, 60.0
+"""Seconds before the API key is sent again to a server whose answer to a login is not that of a PBX: they double.
+Whatever stood in front for a moment is forgotten soon, and nobody is sent the key again and again."""
 _RENEW_EARLY = 0.1
 """A token is renewed when this part of its life is left, so that no request meets an expired one."""
 
@@ -58,6 +60,7 @@ class TokenAuth:
         self._attempts = 0
         self._last_error: SourceError | None = None
         self._not_before = float("-inf")
+        self._no_pbx = _FIRST_NO_PBX
 
     @property
     def granted(self) -> bool:
@@ -87,19 +90,27 @@ class TokenAuth:
             # would be a series of failed logins, for which the PBX blocks this machine.
             tried = self._attempts != attempts
             if self._last_error is not None and (tried or self._clock.monotonic() < self._not_before):
-                raise self._last_error
+                raise self._again(self._last_error)
             self._last_error = None
             try:
                 self._token = await self._login()
             except SourceError as error:
                 self._last_error = error
-                if isinstance(error, SourceProtocolError):
-                    self._not_before = self._clock.monotonic() + _NO_PBX
-                raise
+                if isinstance(error, NotThePbx | SourceProtocolError):
+                    self._not_before = self._clock.monotonic() + self._no_pbx
+                    self._no_pbx = min(2 * self._no_pbx, _LONGEST_NO_PBX)
+                raise self._again(error) from error.__cause__
             else:
+                self._no_pbx = _FIRST_NO_PBX
                 return self._token
             finally:
                 self._attempts += 1
+
+    def _again(self, error: SourceError) -> SourceError:
+        """The error for another request that would log in now: it says when the next login is tried."""
+        if isinstance(error, NotThePbx):
+            return NotThePbx(str(error), retry_in=max(0.0, self._not_before - self._clock.monotonic()))
+        return error
 
     def _usable(self, refused: str | None) -> Token | None:
         token = self._token
@@ -126,6 +137,8 @@ class TokenAuth:
             },
         )
         if answer.status in _REFUSED:
+            if not _is_refusal(answer.body):
+                raise NotThePbx(another_server(self._settings.url, answer.status, answer.headers, answer.body))
             raise self._refused(answer)
         token = self._parse(answer)
         self._refusals.forget()
@@ -161,6 +174,15 @@ class TokenAuth:
             )
         life = lifetime(value, expires_in, self._clock.wall())
         return Token(value, self._clock.monotonic() + life * (1 - _RENEW_EARLY))
+
+
+def _is_refusal(body: bytes) -> bool:
+    """Whether this is an error as OAuth (RFC 6749, 5.2) has it: an object with `error`."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(answer, dict) and "error" in answer
 
 
 def lifetime(token: str, expires_in: object, now: float) -> float:

@@ -27,6 +27,7 @@ from bridge.errors import (
     SourceProtocolError,
     SourceUnavailable,
 )
+from bridge.sources.threecx.client.intermediary import describe, media_type
 from bridge.sources.threecx.settings import PbxSettings
 
 MAX_BODY = 8 * 1024 * 1024
@@ -51,11 +52,16 @@ class Answer:
     @property
     def is_json(self) -> bool:
         """Whether the answer is declared as JSON. nginx in front of the PBX answers HTML while the PBX is down."""
-        return "json" in self.headers.get("Content-Type", "")
+        kind = media_type(self.headers)
+        return kind in {"application/json", "text/json"} or kind.endswith("+json")
 
 
 class TokenRefused(SourcePermissionError):
     """HTTP 401: the token is no longer valid, or a right is missing."""
+
+
+class NotThePbx(SourceUnavailable):
+    """What answered is not the PBX, so its refusal says nothing about the API client."""
 
 
 class Http:
@@ -93,8 +99,8 @@ class Http:
     ) -> Answer:
         """Send `target` (path and encoded query) and read the whole answer.
 
-        Raises SourceUnavailable if there is no answer from the PBX itself: network error, time-out, 5xx, redirect; and
-        SourceProtocolError if the answer is too large.
+        Raises SourceUnavailable if there is no answer from the PBX itself: network error, time-out, 5xx, redirect, a
+        refusal by a proxy; and SourceProtocolError if the answer is too large.
         """
         started = time.monotonic()
         with self._translated():
@@ -124,6 +130,8 @@ class Http:
                         timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIMEOUT),
                     )
             except aiohttp.WSServerHandshakeError as error:
+                if (stranger := describe(self._settings.url, error.status, error.headers or {})) is not None:
+                    raise NotThePbx(stranger) from None
                 raise _refused_upgrade(path, error.status) from None
 
     def _open_session(self) -> aiohttp.ClientSession:
@@ -181,6 +189,8 @@ class Http:
             )
         if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
             raise self._redirect(answer.status, answer.headers)
+        if (stranger := describe(self._settings.url, answer.status, answer.headers, answer.body)) is not None:
+            raise NotThePbx(stranger)
         return answer
 
     def _redirect(self, status: int, headers: Mapping[str, str]) -> SourceUnavailable:
