@@ -18,12 +18,21 @@ class Diagnosis:
     """Explains the state of PBX and sources. `note` is called with every update, ahead of the engine."""
 
     def __init__(
-        self, config: Config, engine: Engine, has_token: Callable[[], bool], ignored: Mapping[str, str]
+        self,
+        config: Config,
+        engine: Engine,
+        has_token: Callable[[], bool],
+        shared: Callable[[], str | None],
+        ignored: Mapping[str, str],
     ) -> None:
-        """`has_token` says whether the PBX has accepted the login; `ignored`: options that it ignores, by source."""
+        """`has_token`: whether the PBX has accepted the login. `shared`: that another program uses the same API client.
+
+        `ignored`: problems of options that the PBX ignores, by source.
+        """
         self._config = config
         self._engine = engine
         self._has_token = has_token
+        self._shared = shared
         self._ignored = ignored
         self._last: dict[str, Update] = {}
         """By source: its last complete reading, or why there was none."""
@@ -63,6 +72,8 @@ class Diagnosis:
         """What keeps the PBX from being read; None: nothing, or nothing that anybody has to fix."""
         if not self._last:
             return "no answer yet"
+        if (shared := self._shared()) is not None:
+            return shared
         failures = [last for last in self._last.values() if isinstance(last, Failure)]
         bad = (finding for finding in map(self._failed, failures) if finding.verdict is Verdict.FAIL)
         return next((finding.message for finding in bad), None)
@@ -83,7 +94,8 @@ class Diagnosis:
     def _login(self, last: Update | None) -> Iterator[Finding]:
         """Whether the PBX answers and accepts the API client."""
         pbx = self._config.pbx
-        granted = ok("token", f"{pbx.url} accepts client_id {pbx.client_id!r}")
+        shared = self._shared()
+        granted = warn("token", shared) if shared else ok("token", f"{pbx.url} accepts client_id {pbx.client_id!r}")
         match last:
             case Answered(version=version):
                 yield granted

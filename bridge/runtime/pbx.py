@@ -73,7 +73,9 @@ class PbxReader:
         self._probe = Probe(tools, self._refresh_sources)
         self._writer = Writer(tools.xapi, engine.row, self._refresh_sources, timing)
         self._search_check = SearchCheck(tools, config.sources)
-        self._diagnosis = Diagnosis(config, engine, lambda: auth.granted, self._search_check.problems)
+        self._diagnosis = Diagnosis(
+            config, engine, lambda: auth.granted, lambda: auth.shared, self._search_check.problems
+        )
         self._searched = False
         """Whether the check of `search` was tried."""
         self.settled = asyncio.Event()

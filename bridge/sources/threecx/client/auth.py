@@ -12,6 +12,7 @@ import json
 import os
 import re
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -21,6 +22,7 @@ from bridge.sources.threecx import parse
 from bridge.sources.threecx.client.http import Answer, Http, NotThePbx
 from bridge.sources.threecx.client.intermediary import another_server
 from bridge.sources.threecx.client.login_backoff import LoginBackoff
+from bridge.sources.threecx.client.token_losses import TokenLosses
 from bridge.sources.threecx.settings import PbxSettings
 
 TOKEN_PATH = "/connect/token"  # noqa: S105  # a path
@@ -41,20 +43,30 @@ _RENEW_EARLY = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An access token and when to stop using it, on the monotonic clock."""
+    """An access token, when it was granted and when to stop using it, on the monotonic clock."""
 
     value: str
+    granted_at: float
     renew_at: float
 
 
 class TokenAuth:
     """The current access token of one API client."""
 
-    def __init__(self, http: Http, settings: PbxSettings, refusals: LoginBackoff, clock: Clock) -> None:
+    def __init__(
+        self,
+        http: Http,
+        settings: PbxSettings,
+        refusals: LoginBackoff,
+        clock: Clock,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._http = http
         self._settings = settings
         self._refusals = refusals
         self._clock = clock
+        self._sleep = sleep
+        self._losses = TokenLosses(settings.client_id, clock)
         self._token: Token | None = None
         self._lock = asyncio.Lock()
         self._attempts = 0
@@ -66,6 +78,22 @@ class TokenAuth:
     def granted(self) -> bool:
         """Whether the PBX has accepted the credentials."""
         return self._token is not None
+
+    @property
+    def shared(self) -> str | None:
+        """What to do, where another program logs in with the same API client; None where no sign of that was seen."""
+        return self._losses.problem
+
+    def age(self, token: str) -> float:
+        """Seconds since this token was granted; infinite unless it is the current one."""
+        current = self._token
+        if current is None or current.value != token:
+            return float("inf")
+        return self._clock.monotonic() - current.granted_at
+
+    def was_lost(self, age: float) -> None:
+        """The PBX refused a token that was granted `age` seconds ago, and accepted the next one for that request."""
+        self._losses.lost(age)
 
     def is_current(self, token: str) -> bool:
         """Whether this is the token that was granted last."""
@@ -127,6 +155,9 @@ class TokenAuth:
             )
             self._refusals.last_message = self._refusals.last_message or earlier
             raise SourceAuthError(self._refusals.last_message, retry_in=wait)
+        if (pause := self._losses.wait()) > 0:
+            # Waiting, not failing: all requests need the token, and are as late as it is.
+            await self._sleep(pause)
         answer = await self._http.request(
             "POST",
             TOKEN_PATH,
@@ -142,6 +173,7 @@ class TokenAuth:
             raise self._refused(answer)
         token = self._parse(answer)
         self._refusals.forget()
+        self._losses.granted()
         return token
 
     def _refused(self, answer: Answer) -> SourceAuthError:
@@ -173,7 +205,8 @@ class TokenAuth:
                 "is pbx.url the address of a 3CX V20?"
             )
         life = lifetime(value, expires_in, self._clock.wall())
-        return Token(value, self._clock.monotonic() + life * (1 - _RENEW_EARLY))
+        now = self._clock.monotonic()
+        return Token(value, now, now + life * (1 - _RENEW_EARLY))
 
 
 def _is_refusal(body: bytes) -> bool:
