@@ -126,7 +126,7 @@ class Engine:
 
         Where the options differ from that run's, users that no source reports are removed as soon as all have reported.
         """
-        self._roster.adopt(remembered, same_options=same_options)
+        self._roster.adopt(remembered, same_options=same_options, now=self._contact.now())
         self._clear_removed()
         self._publish(self._roster)
         self._show()
