@@ -17,6 +17,7 @@ from bridge.domain.model import (
     Labels,
     Remembered,
     Round,
+    ShapesSeen,
     SourceReport,
     Update,
     User,
@@ -106,6 +107,8 @@ class Engine:
             case Answered():
                 self._contact.answered()
                 self._show(pbx_version=update.version or self._bridge.pbx_version)
+            case ShapesSeen():
+                self._show(shapes=update.shapes)
         self._publish_groups()
 
     def tick(self) -> None:

@@ -82,7 +82,9 @@ class Bridge:
         self._pbx = PbxReader(config, engine, clock, rng, self._statistics, self._pulse, refusals, timing.threecx)
         actions = (engine.refresh, self._republisher.restore, self._pbx.refresh)
         self._refresh = Refresh(clock.monotonic, timing.tick, actions)
-        self._requests = Requests(topics, outbox, engine, self._statistics, self._refresh.request, self._pbx.findings)
+        self._requests = Requests(
+            topics, outbox, engine, self._statistics, self._refresh.request, self._pbx.findings, self._pbx.shapes
+        )
         self._synchronisation = Synchronisation(config, engine, self._lights, self._throttle, self._requests)
         commands = tuple(self._command_topics())
         self._router = Router(
