@@ -3,7 +3,7 @@ from tests.support.clock import FakeClock
 
 
 def test_polls_messages_and_reconnects_are_counted(clock: FakeClock) -> None:
-    statistics = Statistics(clock.clock)
+    statistics = Statistics(clock.clock, "1f6a90c3")
     for number in range(100):
         statistics.polled("users", number / 100)
     statistics.poll_failed("active_calls")
@@ -18,6 +18,7 @@ def test_polls_messages_and_reconnects_are_counted(clock: FakeClock) -> None:
     assert memory > 1_000_000
     nothing = {"ok": 0, "failed": 1, "last_success": None, "p50": None, "p95": None}
     assert report == {
+        "instance": "1f6a90c3",
         "uptime": 90,
         "polls": {
             "users": {"ok": 100, "failed": 0, "last_success": "2026-11-22T10:00:00Z", "p50": 0.5, "p95": 0.95},

@@ -38,10 +38,18 @@ def main(options: argparse.Namespace) -> int:
     return asyncio.run(show_all())
 
 
-async def check(config: Config, *, force: bool = False) -> AsyncIterator[Finding]:
-    """Try the broker, then the PBX through a running bridge; `force`: log in to the PBX even if a bridge is running."""
+async def check(
+    config: Config, *, force: bool = False, shapes: dict[str, object] | None = None
+) -> AsyncIterator[Finding]:
+    """Try the broker, then the PBX through a running bridge; `force`: log in to the PBX even if a bridge is running.
+
+    `shapes` is filled with the counts of the shapes that the PBX has sent, by kind.
+    """
+    shapes = {} if shapes is None else shapes
 
     async def try_topics(client: OneshotClient, result: ProbeResult) -> list[Finding]:
+        if result.online and not force:
+            shapes.update(await running_bridge.shapes(client))
         return await _try_topics(client, result, config)
 
     for warning in config.warnings:
@@ -52,6 +60,7 @@ async def check(config: Config, *, force: bool = False) -> AsyncIterator[Finding
     if report.may_log_in:
         async with running_bridge.own_reader(config, force=force) as (_, reader):
             found = list(reader.findings())
+            shapes.update(reader.shapes())
         for finding in found:
             yield finding
 

@@ -36,6 +36,7 @@ Please look through it before you attach it.
 about.txt    versions
 config.json  the configuration in force, without secrets
 check.txt    the findings of `3cx2mqtt check`
+shapes.json  the shapes of what the PBX sends, and how often each was counted: letters are A, digits are 9
 topics.txt   the broker's retained topics under the base topic, and those of discovery
 """
 _MOST_PAYLOAD = 2000
@@ -65,13 +66,15 @@ def main(options: argparse.Namespace) -> int:
 
 async def archive(config: Config, now: int) -> bytes:
     """A gzipped tar archive; `now` (Unix seconds) dates the files in it."""
-    findings = [finding async for finding in check(config)]
+    shapes: dict[str, object] = {}
+    findings = [finding async for finding in check(config, shapes=shapes)]
     retained = await _retained(config)
     files = {
         "README.txt": _README,
         "about.txt": "\n".join(_about()),
         "config.json": json.dumps(config.public(), indent=2, ensure_ascii=False),
         "check.txt": "\n".join(map(str, findings)),
+        "shapes.json": json.dumps(shapes, indent=2),
     }
     replace = _replacer(dict(_spellings(_private_words(config, retained))))
     files = {name: replace(text) for name, text in files.items()}

@@ -124,6 +124,15 @@ def _flat(tree: Mapping[str, object], above: str = "") -> Iterator[tuple[str, ob
             yield f"{above}{name}", value
 
 
+async def shapes(client: OneshotClient) -> Mapping[str, object]:
+    """The shapes of what the PBX sent to the running bridge, with their counts; empty where it does not answer."""
+    try:
+        data = await client.ask("shapes")
+    except NoAnswer:  # an older version, or it hangs, which other requests report
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
 async def _all_users(client: OneshotClient) -> Documents:
     found: Documents = []
     while part := _objects(await client.ask("users", skip=len(found), top=_PART)):

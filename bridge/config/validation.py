@@ -10,6 +10,7 @@ from voluptuous import Invalid, MultipleInvalid, RequiredFieldInvalid, Schema
 from bridge.config.schema import OPTIONS, SCHEMA, is_secret
 from bridge.config.tree import MISSING, Key, Tree
 from bridge.options import unknown_key
+from bridge.tls import UnusableKey, load_client_certificate
 
 
 def validated(tree: Tree) -> dict[str, Any] | None:
@@ -37,6 +38,9 @@ def check_files(tree: Tree, options: dict[str, Any]) -> None:
                 tree.complain(key, f"there is no file {section[name]}")
             elif name in {"verify_tls", "ca"}:
                 _check_certificate(tree, key, section[name])
+    tls = options["mqtt"]["tls"]
+    if all(isinstance(tls[name], Path) and tls[name].is_file() for name in ("cert", "key")):
+        _check_client_certificate(tree, tls["cert"], tls["key"])
 
 
 def _drop_missing(values: dict[str, Any], above: Key = ()) -> Iterator[Key]:
@@ -85,3 +89,12 @@ def _check_certificate(tree: Tree, key: Key, path: Path) -> None:
     except OSError as error:
         reason = getattr(error, "reason", None) or error.strerror
         tree.complain(key, f"{path} contains no usable certificate ({reason})")
+
+
+def _check_client_certificate(tree: Tree, cert: Path, key: Path) -> None:
+    try:
+        load_client_certificate(ssl.create_default_context(), cert, key)
+    except UnusableKey as error:
+        tree.complain(("mqtt", "tls", "key" if error.in_key else "cert"), str(error))
+    except OSError as error:
+        tree.complain(("mqtt", "tls", "cert"), f"{cert} and {key} cannot be used ({error.strerror})")

@@ -1,7 +1,7 @@
 """The values that travel from the sources through the engine to the outputs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bridge.errors import SourceError
@@ -253,6 +253,8 @@ class Bridge:
     busy: int
     count: int | None
     """The total the PBX reported for $count; None while unknown or not asked for."""
+    shapes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The shapes of what the PBX sends, by kind; see ShapesSeen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +331,15 @@ class Departments:
     names: Mapping[int, str]
 
 
-Update = Round | Calls | UserCalls | Failure | Answered | Labels | Departments
+@dataclass(frozen=True, slots=True)
+class ShapesSeen:
+    """The PBX has sent something of a new shape. A shape holds no name and no number: `999 A` for `101 Ada`."""
+
+    shapes: Mapping[str, tuple[str, ...]]
+    """All shapes seen since the start, by kind."""
+
+
+Update = Round | Calls | UserCalls | Failure | Answered | Labels | Departments | ShapesSeen
 
 
 @dataclass(frozen=True, slots=True)

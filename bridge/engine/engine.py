@@ -17,6 +17,7 @@ from bridge.domain.model import (
     Labels,
     Remembered,
     Round,
+    ShapesSeen,
     SourceReport,
     Update,
     User,
@@ -114,6 +115,8 @@ class Engine:
             case Answered():
                 self._contact.answered()
                 self._show(pbx_version=update.version or self._bridge.pbx_version)
+            case ShapesSeen():
+                self._show(shapes=update.shapes)
         self.publish_due()
         self._publish_groups()
 
@@ -141,7 +144,7 @@ class Engine:
 
         Where the options differ from that run's, users that no source reports are removed as soon as all have reported.
         """
-        self._roster.adopt(remembered, same_options=same_options)
+        self._roster.adopt(remembered, same_options=same_options, now=self._contact.now())
         self._clear_removed()
         self._publish(self._roster)
         self._show()

@@ -93,15 +93,18 @@ class Roster:
         if self._introduced:
             self._forget_missing(_INTRODUCED, [dn for dn in self.known if dn not in self._introduced])
 
-    def adopt(self, remembered: Mapping[str, Remembered], *, same_options: bool) -> None:
-        """Add the users that an earlier run had published; see Engine.adopt."""
+    def adopt(self, remembered: Mapping[str, Remembered], *, same_options: bool, now: int) -> None:
+        """Add the users that an earlier run had published; see Engine.adopt. `now` is in Unix seconds.
+
+        A time in the future or before 1970 was written while a clock was wrong: the state then holds since now.
+        """
         self._drop_unreported = not same_options
         for dn, past in remembered.items():
             if self._admits(dn):  # what is retained of others is cleared by comparing with the snapshot
                 known = self.known.setdefault(dn, UserRecord())
                 known.name, known.department = known.name or past.name, known.department or past.department
                 if known.user is None or known.user.state in {past.state, State.UNKNOWN}:
-                    known.before_silence = (past.state, past.since)
+                    known.before_silence = (past.state, past.since if 0 <= past.since <= now else now)
         self.drop_unreported()
 
     def drop_unreported(self) -> None:

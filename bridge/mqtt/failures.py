@@ -5,6 +5,7 @@ import ssl
 
 from bridge.errors import BrokerAuthError, BrokerError, BrokerUnavailable
 from bridge.mqtt.settings import MqttSettings
+from bridge.tls import Mistrust, is_no_tls, mistrust
 
 _REFUSED_LOGIN = {134, 135, 138, 140}
 """MQTT 5: bad user name or password, not authorized, banned, bad authentication method. paho translates 3.1.1's."""
@@ -52,7 +53,8 @@ class BrokerFailures:
         if code in _REFUSED_LOGIN:
             return self.refused(code, text)
         if not accepted:
-            return WrongProtocol(f"{self.broker} closed the connection before it answered ({text})")
+            tls = "" if self._settings.tls.enabled else "; if this port speaks TLS, set mqtt.tls.enabled"
+            return WrongProtocol(f"{self.broker} closed the connection before it answered ({text}){tls}")
         return BrokerUnavailable(f"{self.broker} closed the connection ({text})")
 
     def no_answer(self, seconds: float, *, connected: bool) -> BrokerError:
@@ -62,7 +64,12 @@ class BrokerFailures:
 
     def cannot_connect(self, error: Exception) -> BrokerError:
         """DNS, TCP or TLS failed."""
-        return BrokerUnavailable(f"cannot connect to {self.broker}: {_reason(error)}")
+        reason = _reason(error)
+        if self._settings.tls.enabled and isinstance(
+            error, ConnectionResetError
+        ):  # Mosquitto's answer to a TLS greeting
+            reason = f"{reason}; {_NO_TLS}"
+        return BrokerUnavailable(f"cannot connect to {self.broker}: {reason}")
 
     def denied(self, topic: str, others: int, text: str) -> str:
         """The broker denied a publish to `topic`, and to so many others."""
@@ -75,11 +82,22 @@ class BrokerFailures:
         )
 
 
+_NO_TLS = "perhaps no TLS on this port: set mqtt.port to the one for TLS (usually 8883), or mqtt.tls.enabled to false"
+_MISTRUST = {
+    Mistrust.OTHER_NAME: "is for another name ({}): use in mqtt.host the name that the certificate is for",
+    Mistrust.EXPIRED: "has expired ({}): renew it on the broker",
+    Mistrust.NOT_YET_VALID: "is not valid yet ({}): is this machine's clock right?",
+    Mistrust.UNKNOWN_ISSUER: "is not trusted ({}); set mqtt.tls.ca to the file of your CA",
+}
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its TLS certificate is not trusted ({error.verify_message}); set mqtt.tls.ca to the file of your CA"
+        return f"its TLS certificate {_MISTRUST[mistrust(error)].format(error.verify_message)}"
     if isinstance(error, ssl.SSLError):
-        return f"TLS failed ({error.reason}): does it speak TLS on this port?"
+        if is_no_tls(error):
+            return _NO_TLS
+        return f"TLS failed ({error.reason})"
     if isinstance(error, socket.gaierror):
         return "the host name cannot be resolved"
     if isinstance(error, OSError) and error.strerror:

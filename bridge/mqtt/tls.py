@@ -5,6 +5,7 @@ import ssl
 
 from bridge.errors import BrokerUnavailable
 from bridge.mqtt.settings import TlsSettings
+from bridge.tls import load_client_certificate
 
 
 class ClosingSslSocket(ssl.SSLSocket):
@@ -32,7 +33,7 @@ def tls_context(tls: TlsSettings) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=tls.ca)
         if tls.cert is not None:
-            context.load_cert_chain(tls.cert, tls.key)
+            load_client_certificate(context, tls.cert, tls.key)
     except OSError as error:
         raise BrokerUnavailable(f"mqtt.tls: the certificates cannot be used: {error}") from error
     context.sslsocket_class = ClosingSslSocket

@@ -67,7 +67,7 @@ class StateOutput:
     def bridge(self, before: Bridge | None, after: Bridge) -> Iterator[Message]:
         """`bridge/info` first: it names the PBX that owns the topics."""
         topics = self._topics
-        if before is None or (before.sources, before.pbx_version) != (after.sources, after.pbx_version):
+        if before is None or _informed(before) != _informed(after):
             yield Message(topics.bridge_info, encode(to_json(self._info(after))), Rank.BRIDGE)
         if before is None or before.pbx_online is not after.pbx_online:
             payload = ONLINE if after.pbx_online else OFFLINE
@@ -99,10 +99,16 @@ class StateOutput:
             "pbx_version": bridge.pbx_version,
             "sources": sources,
             **self._about,
+            "shapes": bridge.shapes,
         }
 
     def _roster(self, bridge: Bridge) -> list[dict[str, str | None]]:
         return [{"number": dn, "name": name, "topic": self._topics.user(dn)} for dn, name in bridge.roster]
+
+
+def _informed(bridge: Bridge) -> tuple[object, ...]:
+    """What of the bridge `bridge/info` holds."""
+    return bridge.sources, bridge.pbx_version, bridge.shapes
 
 
 def document(user: User) -> str:

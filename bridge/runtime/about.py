@@ -9,10 +9,11 @@ _SELECTING = ("enabled", "top", "skip", "search", "filter")
 """Options that decide which users a source reports, in the order in which `bridge/info` has them."""
 
 
-def about(config: Config) -> dict[str, object]:
-    """PBX, options in force and configuration, without secrets."""
+def about(config: Config, instance: str) -> dict[str, object]:
+    """PBX, options in force and configuration, without secrets. `instance` names this process."""
     host = urlsplit(config.pbx.url).hostname or ""
     return {
+        "instance": instance,
         "pbx": {"name": config.pbx.name, "host": host},
         "options": options_in_force(config),
         "config": config.public(),

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import secrets
 from collections.abc import Iterable, Mapping
 
 from bridge.aio import wait_for
@@ -32,6 +33,11 @@ from bridge.sources.threecx.client.login_backoff import LoginBackoff
 from bridge.statistics import Statistics
 
 
+def new_instance() -> str:
+    """A name for this process: a restart, or another bridge of the same name, has another."""
+    return secrets.token_hex(4)
+
+
 class Bridge:
     """One PBX and one broker, wired together: what the parts do is their own business."""
 
@@ -44,8 +50,13 @@ class Bridge:
         refusals: LoginBackoff | None = None,
         supervision: Supervision | None = None,
         timing: Timing = USUAL,
+        instance: str | None = None,
     ) -> None:
-        """`refusals` outlives a bridge, so that a reload does not repeat a refused login too soon."""
+        """`refusals` outlives a bridge, so that a reload does not repeat a refused login too soon.
+
+        `instance` names this process, in 8 hexadecimal digits; None: a new name.
+        """
+        instance = instance or new_instance()
         self._config = config
         self._supervision = supervision
         self._timing = timing
@@ -53,12 +64,13 @@ class Bridge:
         self._rng = rng = rng or random.Random()  # noqa: S311  # jitter
         self._topics = topics = config.topics
         self._outbox = outbox = Outbox()
-        self._statistics = Statistics(clock)
+        self._statistics = Statistics(clock, instance)
         self._pulse = Pulse(clock)
         self._throttle = DiscoveryThrottle(outbox, topics, clock.monotonic, timing.discovery_interval)
         self._lights = LightsOutput(topics, config.lights, outbox, clock)
         discovery = outputs.discovery(config)
-        rendering = (self._lights, outputs.states(config), *discovery)  # lights first: they are the most urgent
+        # Lights first: they are the most urgent.
+        rendering = (self._lights, outputs.states(config, instance), *discovery)
         rules = policy(config, timing.threecx, timing.engine)
         self._engine = engine = Engine(rules, rendering, self._throttle, clock)
         self._republisher = DiscoveryRepublisher(
@@ -68,7 +80,9 @@ class Bridge:
         self._pbx = PbxReader(config, engine, clock, rng, self._statistics, self._pulse, refusals, timing.threecx)
         actions = (engine.refresh, self._republisher.restore, self._pbx.refresh)
         self._refresh = Refresh(clock.monotonic, timing.tick, actions)
-        self._requests = Requests(topics, outbox, engine, self._statistics, self._refresh.request, self._pbx.findings)
+        self._requests = Requests(
+            topics, outbox, engine, self._statistics, self._refresh.request, self._pbx.findings, self._pbx.shapes
+        )
         self._synchronisation = Synchronisation(config, engine, self._lights, self._throttle, self._requests)
         commands = tuple(self._command_topics())
         self._router = Router(

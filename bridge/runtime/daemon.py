@@ -9,7 +9,7 @@ from pathlib import Path
 from bridge import __version__, log
 from bridge.config import Config
 from bridge.errors import ConfigError
-from bridge.runtime.bridge import Bridge
+from bridge.runtime.bridge import Bridge, new_instance
 from bridge.runtime.supervision import Supervision
 from bridge.sources.threecx.client.login_backoff import LoginBackoff, state_directory
 
@@ -41,6 +41,7 @@ class Daemon:
         self._read_config = read
         self._refusals = refusals
         self._supervision = supervision
+        self._instance = new_instance()
         self.stop = asyncio.Event()
         self.reload = asyncio.Event()
 
@@ -78,7 +79,7 @@ class Daemon:
         for warning in config.warnings:
             _logger.warning("%s", warning)
         self._refusals = self._refusals.for_settings(config.pbx)
-        return Bridge(config, refusals=self._refusals, supervision=self._supervision)
+        return Bridge(config, refusals=self._refusals, supervision=self._supervision, instance=self._instance)
 
     async def _wanted(self, *tasks: asyncio.Task[None]) -> Config | None:
         """Wait for a reload and return its configuration, or None to stop; raises the error of a task that failed."""

@@ -1,7 +1,7 @@
 """What `check` and the status line say about PBX and sources: texts for people, from what the sources reported last."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from bridge.config import Config
 from bridge.domain.finding import Finding, Verdict, fail, ok, warn
@@ -17,11 +17,23 @@ _logger = logging.getLogger(__name__)
 class Diagnosis:
     """Explains the state of PBX and sources. `note` is called with every update, ahead of the engine."""
 
-    def __init__(self, config: Config, engine: Engine, has_token: Callable[[], bool]) -> None:
-        """`has_token` says whether the PBX has accepted the login."""
+    def __init__(
+        self,
+        config: Config,
+        engine: Engine,
+        has_token: Callable[[], bool],
+        shared: Callable[[], str | None],
+        ignored: Mapping[str, str],
+    ) -> None:
+        """`has_token`: whether the PBX has accepted the login. `shared`: that another program uses the same API client.
+
+        `ignored`: problems of options that the PBX ignores, by source.
+        """
         self._config = config
         self._engine = engine
         self._has_token = has_token
+        self._shared = shared
+        self._ignored = ignored
         self._last: dict[str, Update] = {}
         """By source: its last complete reading, or why there was none."""
 
@@ -60,6 +72,8 @@ class Diagnosis:
         """What keeps the PBX from being read; None: nothing, or nothing that anybody has to fix."""
         if not self._last:
             return "no answer yet"
+        if (shared := self._shared()) is not None:
+            return shared
         failures = [last for last in self._last.values() if isinstance(last, Failure)]
         bad = (finding for finding in map(self._failed, failures) if finding.verdict is Verdict.FAIL)
         return next((finding.message for finding in bad), None)
@@ -80,7 +94,8 @@ class Diagnosis:
     def _login(self, last: Update | None) -> Iterator[Finding]:
         """Whether the PBX answers and accepts the API client."""
         pbx = self._config.pbx
-        granted = ok("token", f"{pbx.url} accepts client_id {pbx.client_id!r}")
+        shared = self._shared()
+        granted = warn("token", shared) if shared else ok("token", f"{pbx.url} accepts client_id {pbx.client_id!r}")
         match last:
             case Answered(version=version):
                 yield granted
@@ -111,7 +126,7 @@ class Diagnosis:
         if report.reason is not None:
             return warn(report.name, report.reason)
         if isinstance(last, Round):
-            problem = self._nobody()
+            problem = self._ignored.get(report.name) or self._nobody()
             if problem is None and report.name in self._monitor_sources():
                 problem = self._no_presence()
             return ok(report.name, f"{len(last.rows)} rows") if problem is None else warn(report.name, problem)

@@ -10,9 +10,9 @@ from bridge.runtime.about import about
 from bridge.runtime.policy import publishes_monitor_rows
 
 
-def states(config: Config) -> Output:
-    """The bridge's own topics."""
-    return StateOutput(config.topics, about(config), monitor=publishes_monitor_rows(config))
+def states(config: Config, instance: str) -> Output:
+    """The bridge's own topics. `instance` names this process."""
+    return StateOutput(config.topics, about(config, instance), monitor=publishes_monitor_rows(config))
 
 
 def discovery(config: Config) -> tuple[Output, ...]:

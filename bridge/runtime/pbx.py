@@ -9,7 +9,7 @@ from dataclasses import replace
 from bridge.config import Config
 from bridge.domain.clock import Clock
 from bridge.domain.finding import Finding
-from bridge.domain.model import Command, Failure, Update, UserCalls
+from bridge.domain.model import Command, Failure, ShapesSeen, Update, UserCalls
 from bridge.engine.engine import Engine
 from bridge.errors import SourceUnavailable
 from bridge.log import RepeatedFailures, redacted
@@ -22,6 +22,7 @@ from bridge.sources.threecx.client.http import Http
 from bridge.sources.threecx.client.login_backoff import LoginBackoff
 from bridge.sources.threecx.client.xapi import Xapi
 from bridge.sources.threecx.probe import Probe
+from bridge.sources.threecx.search_check import SearchCheck
 from bridge.sources.threecx.timing import USUAL, ThreecxTiming
 from bridge.sources.threecx.tools import Tools
 from bridge.sources.threecx.writer import Writer
@@ -77,11 +78,19 @@ class PbxReader:
         self._relaxable = [source for source in self._sources if isinstance(source, Relaxable)]
         self._probe = Probe(tools, self._refresh_sources)
         self._writer = Writer(tools.xapi, engine.row, self._refresh_sources, timing)
-        self._diagnosis = Diagnosis(config, engine, lambda: auth.granted)
+        self._shapes = tools.shapes
+        self._new_shapes = asyncio.Event()
+        self._shapes.changed = self._new_shapes.set
+        self._search_check = SearchCheck(tools, config.sources)
+        self._diagnosis = Diagnosis(
+            config, engine, lambda: auth.granted, lambda: auth.shared, self._search_check.problems
+        )
+        self._searched = False
+        """Whether the check of `search` was tried."""
         self.settled = asyncio.Event()
         """Set once every source has reported: its first poll has finished, or it reported why it cannot."""
         self.reported = asyncio.Event()
-        """Set once the probe has reported too, so that `findings` has something to say about everything."""
+        """Set once the probe has reported and `search` was checked, so that `findings` covers everything."""
 
     async def run(self) -> None:
         """Read until cancelled."""
@@ -91,6 +100,12 @@ class PbxReader:
                 tasks.create_task(self._writer.run(), name="commands")
             for source in (self._probe, *self._sources):
                 tasks.create_task(self._keep_running(source), name=source.name)
+            tasks.create_task(self._report_shapes(), name="shapes")
+            await self.settled.wait()
+            while not await self._search_check.run():
+                self._note_reported(searched=True)
+                await asyncio.sleep(self._timing.extras_interval)
+            self._note_reported(searched=True)
 
     def refresh(self) -> None:
         """Read everything again now, the probe's answer included."""
@@ -109,6 +124,19 @@ class PbxReader:
     def problem(self) -> str | None:
         """What keeps the PBX from being read; None: nothing, or nothing that anybody has to fix."""
         return self._diagnosis.problem
+
+    def shapes(self) -> dict[str, dict[str, int]]:
+        """How often what the PBX sent was of which shape, by kind."""
+        return self._shapes.counts()
+
+    async def _report_shapes(self) -> None:
+        """Report new shapes, not too often: each report is a message to all who follow `bridge/info`."""
+        await self.settled.wait()
+        while True:
+            await self._new_shapes.wait()
+            self._new_shapes.clear()
+            self._report(ShapesSeen(self._shapes.seen()))
+            await asyncio.sleep(self._timing.shapes_interval)
 
     async def _keep_running(self, source: Source) -> None:
         """An internal error in one source must not end the others; it is logged, and the source is started again."""
@@ -148,7 +176,11 @@ class PbxReader:
         if not self.settled.is_set() and self._engine.settled:
             self.settled.set()
             self._diagnosis.log_sources()
-        if self.settled.is_set() and self._diagnosis.probed:
+        self._note_reported()
+
+    def _note_reported(self, *, searched: bool = False) -> None:
+        self._searched |= searched
+        if self.settled.is_set() and self._diagnosis.probed and self._searched:
             self.reported.set()
 
     def _refresh_sources(self) -> None:

@@ -23,7 +23,8 @@ MOST_USERS = 2000
 class Requests:
     """Answers requests and publishes `bridge/health`, `bridge/log` and `bridge/log_level`.
 
-    `refresh` reads the PBX again, `findings` says what `check` would say of PBX and sources.
+    `refresh` reads the PBX again, `findings` says what `check` would say of PBX and sources, `shapes` how often what
+    the PBX sent was of which shape.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Requests:
         statistics: Statistics,
         refresh: Callable[[], None],
         findings: Callable[[], Iterable[Finding]],
+        shapes: Callable[[], object],
     ) -> None:
         self._topics = topics
         self._publisher = publisher
@@ -41,6 +43,7 @@ class Requests:
         self._statistics = statistics
         self._refresh = refresh
         self._findings = findings
+        self._shapes = shapes
 
     @property
     def operations(self) -> Mapping[str, Operation]:
@@ -50,6 +53,7 @@ class Requests:
             "users": self._request_users,
             "log_level": self._request_log_level,
             "check": self._request_check,
+            "shapes": self._request_shapes,
         }
 
     def retained(self) -> Iterator[Message]:
@@ -88,6 +92,9 @@ class Requests:
 
     def _request_check(self, _request: Mapping[str, object]) -> object:
         return [asdict(finding) for finding in self._findings()]
+
+    def _request_shapes(self, _request: Mapping[str, object]) -> object:
+        return self._shapes()
 
     def _request_log_level(self, request: Mapping[str, object]) -> object:
         wanted = request.get("level")

@@ -82,7 +82,7 @@ def _call_control(tools: "Tools", settings: SourceSettings) -> Source:
     from bridge.sources.threecx.client.call_control import CallControlApi  # noqa: PLC0415  # see TYPE_CHECKING
     from bridge.sources.threecx.readers.call_control import CallControl  # noqa: PLC0415  # see TYPE_CHECKING
 
-    return CallControl(tools, settings, CallControlApi(tools.client, tools.timing.heartbeat))
+    return CallControl(tools, settings, CallControlApi(tools.client, tools.timing.heartbeat, tools.shapes))
 
 
 _ROWS = (

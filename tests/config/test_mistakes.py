@@ -1,14 +1,16 @@
 """Mistakes are reported all at once, each with its place and what to do."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.config import load
 from bridge.errors import ConfigError
-from tests.config.loading import MINIMAL, mistakes
+from tests.config.loading import MINIMAL, loaded, mistakes
 
 
 @pytest.mark.parametrize(
@@ -170,6 +172,24 @@ def test_a_ca_file_without_certificates_is_a_mistake(tmp_path: Path) -> None:
     found = mistakes(tmp_path, MINIMAL + "  verify_tls: ca.pem\nmqtt: {tls: {enabled: true, ca: ca.pem}}\n")
     assert [line.partition(": ")[0] for line in found] == ["config.yaml:5 pbx.verify_tls", "config.yaml:6 mqtt.tls.ca"]
     assert "contains no usable certificate" in found[0]
+
+
+def test_a_client_certificate_with_another_key_or_an_encrypted_one_is_a_mistake(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    for name in ("client", "other"):
+        certificate = authority.issue_cert(f"{name}.example.com")
+        certificate.private_key_pem.write_to_path(str(tmp_path / f"{name}.key"))
+        certificate.cert_chain_pems[0].write_to_path(str(tmp_path / f"{name}.pem"))
+    command = ("openssl", "pkey", "-in", tmp_path / "client.key", "-aes256", "-passout", "pass:hush")
+    subprocess.run([*command, "-out", tmp_path / "encrypted.key"], check=True)
+    text = MINIMAL + "mqtt: {tls: {enabled: true, cert: client.pem, key: KEY}}\n"
+    assert mistakes(tmp_path, text.replace("KEY", "other.key")) == [
+        "config.yaml:5 mqtt.tls.key: the key in other.key does not belong to client.pem"
+    ]
+    assert mistakes(tmp_path, text.replace("KEY", "encrypted.key")) == [
+        "config.yaml:5 mqtt.tls.key: the key in encrypted.key is encrypted: store it without a passphrase"
+    ]
+    loaded(tmp_path, text.replace("KEY", "client.key"))
 
 
 def test_disabling_every_source_is_a_mistake(tmp_path: Path) -> None:

@@ -170,6 +170,13 @@ def remembered(state: State, since: int = 1000, name: str | None = None) -> Reme
     return Remembered(name, state, since)
 
 
+@pytest.mark.parametrize("since", [FakeClock.START + 1, 4_000_000_000, -1, -2_208_988_800])
+def test_since_of_a_clock_that_was_wrong_once_is_not_kept(world: World, since: int) -> None:
+    world.engine.adopt({"101": remembered(State.AVAILABLE, since)}, same_options=True)
+    world.round({"101": State.AVAILABLE})
+    assert world.since("101") == FakeClock.START
+
+
 @pytest.mark.parametrize("adopt_first", [True, False])
 def test_since_is_kept_over_a_restart_where_the_state_is_the_same(world: World, adopt_first: bool) -> None:
     past = {"101": remembered(State.AVAILABLE), "102": remembered(State.ON_CALL), "103": remembered(State.UNKNOWN)}

@@ -1,5 +1,6 @@
 """`diagnose`: an archive that helps, and names nobody."""
 
+import json
 import tarfile
 from pathlib import Path
 
@@ -46,9 +47,12 @@ async def test_it_holds_what_is_needed_and_no_name_number_host_or_secret(
     assert output == f"{target}: look through it before you attach it to a bug report\n"
     assert target.stat().st_mode & 0o777 == 0o600
     files = unpacked(target)
-    assert set(files) == {"README.txt", "about.txt", "config.json", "check.txt", "topics.txt"}
+    assert set(files) == {"README.txt", "about.txt", "config.json", "check.txt", "shapes.json", "topics.txt"}
     assert "3cx2mqtt " in files["about.txt"]
     assert "ok    users: 4 rows" in files["check.txt"]
+    shapes = json.loads(files["shapes.json"])
+    assert shapes["profile"]["Available"] >= 4
+    assert all(count >= 1 for count in shapes["caller"].values())
     everything = "\n".join(files.values())
     for private in (
         "Zoë",

@@ -399,3 +399,22 @@ async def test_users_are_shown_in_columns_or_as_json_and_move_no_cursor(
 )
 def test_the_most_severe_finding_decides_the_exit_code(met: list[int], code: int) -> None:
     assert most_severe(met) == code
+
+
+async def test_check_says_that_the_pbx_ignores_search(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
+) -> None:
+    async def ignoring(request: web.Request) -> web.StreamResponse | None:
+        if "$search" not in request.query:
+            return None
+        return web.json_response({"@odata.count": len(pbx.users), "value": pbx.monitor_rows()})
+
+    pbx.intercept = ignoring
+    path = write_config(tmp_path, pbx, url, broker.port, source="search: sales team, filter: 'Expiration eq 0'")
+    finding = the(await check(path), Verdict.WARN)
+    assert finding.about == "monitor_status"
+    expected = 'sources.monitor_status.search: the PBX ignores $search: "sales team" selects 3 of 3 users; use filter'
+    assert expected in finding.message
+    async with running(path), asyncio.timeout(limit(20)):
+        while finding not in await check(path):
+            await asyncio.sleep(0.05)

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from bridge.simulator import SimulatedPbx
 from tests.support.bridges import BridgeProcess, running, write_config
+from tests.support.limits import limit
 from tests.support.mosquitto import Mosquitto
 from tests.support.subscriber import Subscriber
 
@@ -64,7 +65,7 @@ async def test_a_bad_filter_shows_the_pbx_s_own_message_and_the_line(
 async def test_a_bad_search_names_the_search(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
-    async with running(write_config(tmp_path, pbx, url, broker.port, source="search: 'x \"y'")):
+    async with running(write_config(tmp_path, pbx, url, broker.port, source='search: \'"x" "\'')):
         await subscriber.until_latest("3cx/bridge/state", "online")
         reason = subscriber.json("3cx/bridge/info")["sources"]["monitor_status"]["reason"]
         assert "sources.monitor_status.search: the PBX rejected the query: The $search expression" in reason
@@ -177,3 +178,20 @@ async def test_tls_of_the_pbx_is_verified(
                 await subscriber.until_latest("3cx/bridge/state", "online")
                 assert subscriber.latest.get("3cx/users/100/state") == states
             await subscriber.until_latest("3cx/bridge/state", "offline")
+
+
+async def test_another_program_with_the_same_api_client_is_named_and_states_stay(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    async with BridgeProcess.start(write_config(tmp_path, pbx, url, broker.port)) as bridge:
+        await subscriber.until_latest("3cx/bridge/state", "online")
+        async with asyncio.timeout(limit(20)):
+            while "another program logs in with client_id 'busylights'" not in bridge.log():
+                pbx.tokens.login(pbx.client_id, pbx.client_secret, "127.0.0.2")
+                await asyncio.sleep(0.1)
+        await subscriber.publish("3cx/bridge/request/check", "")
+        await subscriber.until(lambda: "3cx/bridge/response/check" in subscriber.latest)
+        findings = {each["about"]: each for each in subscriber.json("3cx/bridge/response/check")["data"]}
+        assert findings["token"]["verdict"] == "warn"
+        assert "give each program its own API client" in findings["token"]["message"]
+        assert findings["monitor_status"]["verdict"] == "ok"

@@ -2,9 +2,11 @@
 
 import json
 import logging
+import re
+from dataclasses import replace
 from pathlib import Path
 
-from bridge.runtime.timing import Timing
+from bridge.runtime.timing import USUAL, Timing
 from bridge.simulator import SimulatedPbx
 from tests.support.bridges import BridgeProcess, running, write_config
 from tests.support.mosquitto import Mosquitto
@@ -90,3 +92,29 @@ async def test_the_request_users_can_be_split_into_parts(
             answer = subscriber.json(answers)
             listed = None if answer["data"] is None else [user["number"] for user in answer["data"]]
             assert (listed, answer["status"]) == (numbers, "error" if numbers is None else "ok")
+
+
+async def test_bridge_info_shows_the_shapes_of_what_the_pbx_sends_and_names_the_process(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    call = pbx.exchange.ring("0301234567", "101")
+    path = write_config(tmp_path, pbx, url, broker.port, active_calls="interval: 500ms")
+    timing = replace(USUAL, threecx=replace(USUAL.threecx, shapes_interval=1.0), health_interval=0.2)
+    async with running(path, timing=timing):
+        await subscriber.until(lambda: "call_status" in subscriber.latest.get("3cx/bridge/info", ""))
+        info = subscriber.json("3cx/bridge/info")
+        assert "0301234567" not in subscriber.latest["3cx/bridge/info"]
+        assert info["shapes"]["call_status"] == ["Routing"]
+        assert re.fullmatch("[0-9a-f]{8}", info["instance"])
+        await subscriber.until(lambda: "3cx/bridge/health" in subscriber.latest)
+        assert subscriber.json("3cx/bridge/health")["instance"] == info["instance"]
+        written = len(subscriber.payloads("3cx/bridge/info"))
+        pbx.exchange.answer(call)
+        await subscriber.until(lambda: "Talking" in subscriber.latest["3cx/bridge/info"])
+        assert len(subscriber.payloads("3cx/bridge/info")) == written + 1
+        await subscriber.publish("3cx/bridge/request/shapes", "")
+        await subscriber.until(lambda: "3cx/bridge/response/shapes" in subscriber.latest)
+        counts = subscriber.json("3cx/bridge/response/shapes")["data"]
+        assert {kind: sorted(texts) for kind, texts in counts.items()} == subscriber.json("3cx/bridge/info")["shapes"]
+    async with running(path):
+        await subscriber.until(lambda: subscriber.json("3cx/bridge/info")["instance"] != info["instance"])

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -41,12 +41,16 @@ def source_settings(
 
 @asynccontextmanager
 async def tools(
-    pbx_settings: PbxSettings, clock: FakeClock, directory: Path | None = None, timing: ThreecxTiming = USUAL
+    pbx_settings: PbxSettings,
+    clock: FakeClock,
+    directory: Path | None = None,
+    timing: ThreecxTiming = USUAL,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> AsyncIterator[tuple[Tools, AuthorisedClient]]:
-    """What a source works with, and the client that it reads with."""
+    """What a source works with, and the client that it reads with; `sleep` is how logins wait."""
     async with Http(pbx_settings) as http:
         refusals = LoginBackoff(pbx_settings, directory, clock.clock.wall)
-        access = AuthorisedClient(http, TokenAuth(http, pbx_settings, refusals, clock.clock), clock.clock)
+        access = AuthorisedClient(http, TokenAuth(http, pbx_settings, refusals, clock.clock, sleep), clock.clock)
         failures = RepeatedFailures(logging.getLogger("bridge.test"))
         found = Tools(
             client=access,

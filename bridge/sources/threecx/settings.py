@@ -126,7 +126,11 @@ _QUERY = {
         Integer(1, _MOST_ROWS)
     ),
     Optional("skip", default=0, description="$skip: number of rows to skip"): Integer(0, _MOST_ROWS),
-    Optional("search", default=None, description="$search: words or a phrase"): Nullable(Text()),
+    Optional(
+        "search",
+        default=None,
+        description="$search: one phrase, quoted where it has to be; a value in double quotes is passed as written",
+    ): Nullable(Text()),
     Optional("filter", default=None, description="$filter: OData, passed through as written"): Nullable(Text()),
     Optional("count", default=True, description="$count: publish the total as bridge/count"): Boolean(),
 }

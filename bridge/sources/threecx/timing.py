@@ -44,6 +44,8 @@ class ThreecxTiming:
     """Before these are read again after a failure."""
     extras_timeout: float = 3.0
     """How long reading one of these may delay a round of users."""
+    shapes_interval: float = 60.0
+    """Between two reports of new shapes; see ShapesSeen."""
     restart: float = 30.0
     """Before a source that ended by an internal error is started again."""
 

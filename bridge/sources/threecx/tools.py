@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridge.aio import wait_for
 from bridge.domain.clock import Clock
@@ -12,6 +12,7 @@ from bridge.log import RepeatedFailures
 from bridge.ports import Liveness
 from bridge.sources.threecx.client.authorised import AuthorisedClient
 from bridge.sources.threecx.client.xapi import Xapi
+from bridge.sources.threecx.shapes import Shapes
 from bridge.sources.threecx.timing import USUAL, ThreecxTiming
 from bridge.statistics import Statistics
 
@@ -31,6 +32,7 @@ class Tools:
     rng: random.Random
     statistics: Statistics
     liveness: Liveness
+    shapes: Shapes = field(default_factory=Shapes)
     caller_id: CallerId = CallerId.MASKED
     timing: ThreecxTiming = USUAL
 

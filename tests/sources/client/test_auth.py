@@ -3,9 +3,12 @@
 import asyncio
 import base64
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from bridge.errors import (
     SourceAuthError,
@@ -18,6 +21,7 @@ from bridge.errors import (
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx.client.auth import lifetime
 from bridge.sources.threecx.client.authorised import AuthorisedClient
+from bridge.sources.threecx.client.http import Answer, NotThePbx
 from bridge.sources.threecx.client.login_backoff import FIRST_WAIT
 from tests.support.clock import FakeClock
 from tests.support.mosquitto import free_port
@@ -100,6 +104,152 @@ async def test_waiting_callers_share_one_failure(pbx: SimulatedPbx, url: str, cl
         results = await asyncio.gather(*requests, return_exceptions=True)
     assert all(isinstance(result, SourceUnavailable) for result in results)
     assert len(pbx.requests_to("/connect/token")) == 1
+
+
+PLAIN_HTTP = "<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>"
+CHALLENGE = "<html><head><title>Just a moment...</title></head></html>"
+
+
+def files_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+def page(status: int, text: str = CHALLENGE, content_type: str = "text/html", **headers: str) -> web.Response:
+    return web.Response(
+        status=status,
+        text=text,
+        content_type=content_type,
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+    )
+
+
+NOT_THE_PBX = [
+    pytest.param(
+        lambda: page(400, PLAIN_HTTP),
+        r"http://127\.0\.0\.1:\d+ expects TLS on this port \(HTTP 400, text/html, '400 The plain HTTP request was sent "
+        r"to HTTPS port'\): use https in pbx\.url",
+        id="plain HTTP on a port of TLS",
+    ),
+    pytest.param(
+        lambda: page(400, "Client sent an HTTP request to an HTTPS server.\n", "text/plain"),
+        "use https in pbx.url",
+        id="plain HTTP, as Go's server says it",
+    ),
+    pytest.param(
+        lambda: page(403, cf_mitigated="challenge"),
+        r"a proxy answered in place of \S+, with a challenge for browsers \(HTTP 403, text/html, 'Just a moment\.\.\.'"
+        ", cf-mitigated: challenge\\): exempt this machine",
+        id="a challenge page",
+    ),
+    pytest.param(
+        lambda: page(401, "<html></html>", WWW_Authenticate='Basic realm="intern"'),
+        r"a proxy answered in place of \S+, and asks for a login of its own \(HTTP 401, text/html, "
+        'WWW-Authenticate: Basic realm="intern"\\)',
+        id="a login of the proxy",
+    ),
+    pytest.param(
+        lambda: page(403, "<TITLE>\nNot&nbsp;here\n</TITLE>", "TEXT/HTML"),
+        r"a proxy answered in place of \S+, or another web server \(HTTP 403, text/html, 'Not here'\)",
+        id="any web page",
+    ),
+]
+
+
+@pytest.mark.parametrize(("response", "message"), NOT_THE_PBX)
+async def test_an_answer_of_a_proxy_is_no_refused_key(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, clock: FakeClock, response: Callable[[], web.Response], message: str
+) -> None:
+    async def in_front(_request: web.Request) -> web.Response:
+        return response()
+
+    pbx.intercept = in_front
+    async with connected(settings(url), clock, tmp_path) as xapi:
+        with pytest.raises(NotThePbx, match=message) as caught:
+            await xapi.version()
+        assert (caught.value.retry_in, caught.value.answered) == (5.0, False)
+        assert not files_in(tmp_path), "nothing is stored: a restart may log in at once"
+        pbx.intercept = None
+        clock.turn(5)
+        assert await xapi.version() == "20.0.8.1109"
+    assert pbx.tokens.refused == 0
+
+
+@pytest.mark.parametrize("text", ["", "Unauthorized", "[]", '"error"', '{"message": "no"}', "[" * 100_000])
+@pytest.mark.parametrize("status", [400, 401, 403])
+async def test_a_login_is_refused_in_json_with_an_error_or_not_by_the_pbx(
+    pbx: SimulatedPbx, url: str, clock: FakeClock, status: int, text: str
+) -> None:
+    async def in_front(_request: web.Request) -> web.Response:
+        return page(status, text, "application/json")
+
+    pbx.intercept = in_front
+    async with connected(settings(url), clock) as xapi:
+        with pytest.raises(NotThePbx, match=f"another web server .HTTP {status}, "):
+            await xapi.version()
+
+
+async def test_a_refusal_counts_whatever_its_content_type(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, clock: FakeClock
+) -> None:
+    async def refusing(_request: web.Request) -> web.Response:
+        return page(400, '{"error": "invalid_client"}', "text/plain")
+
+    pbx.intercept = refusing
+    async with connected(settings(url), clock, tmp_path) as xapi:
+        with pytest.raises(SourceAuthError, match="invalid_client") as caught:
+            await xapi.version()
+    assert caught.value.retry_in == FIRST_WAIT
+    assert len(files_in(tmp_path)) == 1
+
+
+async def test_a_proxy_that_goes_on_gets_the_key_after_5_10_20_and_every_60_seconds(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
+) -> None:
+    async def in_front(_request: web.Request) -> web.Response:
+        return page(403)
+
+    pbx.intercept = in_front
+    async with connected(settings(url), clock) as xapi:
+        for number, wait in enumerate((5.0, 10.0, 20.0, 40.0, 60.0, 60.0), start=1):
+            for left in (wait, wait / 4):
+                with pytest.raises(NotThePbx) as caught:
+                    await xapi.version()
+                assert (caught.value.retry_in, len(pbx.requests)) == (left, number)
+                clock.turn(wait * 3 / 4 if left == wait else left)
+
+
+@pytest.mark.parametrize(
+    "response", [lambda: page(401, WWW_Authenticate="Basic"), lambda: page(403), lambda: page(400)]
+)
+@pytest.mark.parametrize("path", ["/xapi/v1/Defs", "/callcontrol/ws"])
+async def test_a_proxy_that_refuses_another_request_says_nothing_about_token_rights_or_query(
+    pbx: SimulatedPbx, url: str, clock: FakeClock, path: str, response: Callable[[], web.Response]
+) -> None:
+    async def in_front(request: web.Request) -> web.Response | None:
+        return response() if request.path == path else None
+
+    pbx.intercept = in_front
+    async with tools(settings(url), clock) as (found, client):
+        requested = client.websocket(path, 10).__aenter__() if path.endswith("ws") else found.xapi.version()
+        with pytest.raises(NotThePbx, match="a proxy answered in place of"):
+            await requested
+    assert pbx.tokens.granted == 1
+    assert not client._denied
+
+
+@pytest.mark.parametrize(
+    ("content_type", "is_json"),
+    [
+        ("application/json", True),
+        ("Application/JSON", True),
+        ("application/json; odata.metadata=minimal; charset=utf-8", True),
+        ("application/problem+json", True),
+        ("text/html; note=json", False),
+        ("", False),
+    ],
+)
+def test_json_is_recognised_in_any_case_and_with_parameters(content_type: str, is_json: bool) -> None:
+    assert Answer(200, CIMultiDictProxy(CIMultiDict({"Content-Type": content_type})), b"").is_json is is_json
 
 
 def jwt_of(claims: dict[str, object]) -> str:

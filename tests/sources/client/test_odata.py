@@ -1,3 +1,4 @@
+import re
 from urllib.parse import parse_qsl
 
 import pytest
@@ -14,14 +15,39 @@ text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
     ("search", "sent"),
     [
         ("sales", "sales"),
+        ("Müller", "Müller"),
         ("sales team", '"sales team"'),
-        ('"sales team"', '"sales team"'),
-        ('"sales team" OR boss', '"sales team" OR boss'),
         ("Müller & Söhne", '"Müller & Söhne"'),
+        ("101", '"101"'),
+        ("+49", '"+49"'),
+        ("O'Brien", '"O\'Brien"'),
+        ("a-b", '"a-b"'),
+        ("AND", '"AND"'),
+        ("OR", '"OR"'),
+        ("NOT", '"NOT"'),
+        ("android", "android"),
+        ("NOT sales", '"NOT sales"'),
+        ('the "A" team', r'"the \"A\" team"'),
+        (r"a\b", r'"a\\b"'),
+        ('"', r'"\""'),
+        ("\N{DESERET CAPITAL LETTER LONG I}", '"\N{DESERET CAPITAL LETTER LONG I}"'),
+        ('"sales team"', '"sales team"'),
+        ('"sales team" OR "boss"', '"sales team" OR "boss"'),
+        (r'"the \"A\" team"', r'"the \"A\" team"'),
     ],
 )
-def test_a_phrase_is_quoted_for_the_user(search: str, sent: str) -> None:
+def test_what_is_no_plain_word_is_quoted_and_what_is_quoted_stays(search: str, sent: str) -> None:
     assert search_phrase(search) == sent
+
+
+@given(text)
+def test_every_search_is_a_word_of_letters_or_one_quoted_phrase(search: str) -> None:
+    phrase = search_phrase(search)
+    if phrase != search:
+        assert re.fullmatch(r'"(?:[^"\\]|\\["\\])*"', phrase, re.DOTALL)
+        assert re.sub(r'\\(["\\])', r"\1", phrase[1:-1]) == search
+    else:
+        assert search.isalpha() or search[0] == search[-1] == '"'
 
 
 def test_a_query_is_encoded_byte_by_byte() -> None:

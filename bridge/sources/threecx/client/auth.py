@@ -12,14 +12,17 @@ import json
 import os
 import re
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from bridge.domain.clock import Clock
 from bridge.errors import SourceAuthError, SourceError, SourceProtocolError
 from bridge.sources.threecx import parse
-from bridge.sources.threecx.client.http import Answer, Http
+from bridge.sources.threecx.client.http import Answer, Http, NotThePbx
+from bridge.sources.threecx.client.intermediary import another_server
 from bridge.sources.threecx.client.login_backoff import LoginBackoff
+from bridge.sources.threecx.client.token_losses import TokenLosses
 from bridge.sources.threecx.settings import PbxSettings
 
 TOKEN_PATH = "/connect/token"  # noqa: S105  # a path
@@ -31,38 +34,66 @@ _LEAST_LIFETIME = 60.0
 """Seconds, for tokens that say nothing about their life."""
 _LARGEST_TIME = 1e12
 """A number over this is no time in seconds, neither a duration nor Unix time."""
-_NO_PBX = 60.0
-"""Seconds before the API key is sent again to a server whose answer to a login is not that of a PBX."""
+_FIRST_NO_PBX, _LONGEST_NO_PBX = 5.0, 60.0
+"""Seconds before the API key is sent again to a server whose answer to a login is not that of a PBX: they double.
+Whatever stood in front for a moment is forgotten soon, and nobody is sent the key again and again."""
 _RENEW_EARLY = 0.1
 """A token is renewed when this part of its life is left, so that no request meets an expired one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An access token and when to stop using it, on the monotonic clock."""
+    """An access token, when it was granted and when to stop using it, on the monotonic clock."""
 
     value: str
+    granted_at: float
     renew_at: float
 
 
 class TokenAuth:
     """The current access token of one API client."""
 
-    def __init__(self, http: Http, settings: PbxSettings, refusals: LoginBackoff, clock: Clock) -> None:
+    def __init__(
+        self,
+        http: Http,
+        settings: PbxSettings,
+        refusals: LoginBackoff,
+        clock: Clock,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._http = http
         self._settings = settings
         self._refusals = refusals
         self._clock = clock
+        self._sleep = sleep
+        self._losses = TokenLosses(settings.client_id, clock)
         self._token: Token | None = None
         self._lock = asyncio.Lock()
         self._attempts = 0
         self._last_error: SourceError | None = None
         self._not_before = float("-inf")
+        self._no_pbx = _FIRST_NO_PBX
 
     @property
     def granted(self) -> bool:
         """Whether the PBX has accepted the credentials."""
         return self._token is not None
+
+    @property
+    def shared(self) -> str | None:
+        """What to do, where another program logs in with the same API client; None where no sign of that was seen."""
+        return self._losses.problem
+
+    def age(self, token: str) -> float:
+        """Seconds since this token was granted; infinite unless it is the current one."""
+        current = self._token
+        if current is None or current.value != token:
+            return float("inf")
+        return self._clock.monotonic() - current.granted_at
+
+    def was_lost(self, age: float) -> None:
+        """The PBX refused a token that was granted `age` seconds ago, and accepted the next one for that request."""
+        self._losses.lost(age)
 
     def is_current(self, token: str) -> bool:
         """Whether this is the token that was granted last."""
@@ -87,19 +118,27 @@ class TokenAuth:
             # would be a series of failed logins, for which the PBX blocks this machine.
             tried = self._attempts != attempts
             if self._last_error is not None and (tried or self._clock.monotonic() < self._not_before):
-                raise self._last_error
+                raise self._again(self._last_error)
             self._last_error = None
             try:
                 self._token = await self._login()
             except SourceError as error:
                 self._last_error = error
-                if isinstance(error, SourceProtocolError):
-                    self._not_before = self._clock.monotonic() + _NO_PBX
-                raise
+                if isinstance(error, NotThePbx | SourceProtocolError):
+                    self._not_before = self._clock.monotonic() + self._no_pbx
+                    self._no_pbx = min(2 * self._no_pbx, _LONGEST_NO_PBX)
+                raise self._again(error) from error.__cause__
             else:
+                self._no_pbx = _FIRST_NO_PBX
                 return self._token
             finally:
                 self._attempts += 1
+
+    def _again(self, error: SourceError) -> SourceError:
+        """The error for another request that would log in now: it says when the next login is tried."""
+        if isinstance(error, NotThePbx):
+            return NotThePbx(str(error), retry_in=max(0.0, self._not_before - self._clock.monotonic()))
+        return error
 
     def _usable(self, refused: str | None) -> Token | None:
         token = self._token
@@ -116,6 +155,9 @@ class TokenAuth:
             )
             self._refusals.last_message = self._refusals.last_message or earlier
             raise SourceAuthError(self._refusals.last_message, retry_in=wait)
+        if (pause := self._losses.wait()) > 0:
+            # Waiting, not failing: all requests need the token, and are as late as it is.
+            await self._sleep(pause)
         answer = await self._http.request(
             "POST",
             TOKEN_PATH,
@@ -126,9 +168,12 @@ class TokenAuth:
             },
         )
         if answer.status in _REFUSED:
+            if not _is_refusal(answer.body):
+                raise NotThePbx(another_server(self._settings.url, answer.status, answer.headers, answer.body))
             raise self._refused(answer)
         token = self._parse(answer)
         self._refusals.forget()
+        self._losses.granted()
         return token
 
     def _refused(self, answer: Answer) -> SourceAuthError:
@@ -160,7 +205,17 @@ class TokenAuth:
                 "is pbx.url the address of a 3CX V20?"
             )
         life = lifetime(value, expires_in, self._clock.wall())
-        return Token(value, self._clock.monotonic() + life * (1 - _RENEW_EARLY))
+        now = self._clock.monotonic()
+        return Token(value, now, now + life * (1 - _RENEW_EARLY))
+
+
+def _is_refusal(body: bytes) -> bool:
+    """Whether this is an error as OAuth (RFC 6749, 5.2) has it: an object with `error`."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(answer, dict) and "error" in answer
 
 
 def lifetime(token: str, expires_in: object, now: float) -> float:

@@ -85,20 +85,25 @@ class AuthorisedClient:
         Other requests renew the token too: if it was replaced meanwhile, its refusal says nothing about the right.
         """
         token = await self._auth.token()
-        renewed = False
+        lost_at_age: float | None = None
         for _ in range(_MOST_TOKENS):
             try:
                 result = await send(token)
             except TokenRefused:
                 if self._auth.is_current(token):
+                    renewed = lost_at_age is not None
+                    if renewed and (problem := self._auth.shared) is not None:
+                        raise SourceUnavailable(problem, answered=True) from None
                     if renewed:
                         self._deny(right)
                     if renewed or not self._may_renew(right):
                         raise
-                    renewed = True
+                    lost_at_age = self._auth.age(token)
                 token = await self._auth.renew(token)
             else:
                 self._denied.pop(right, None)
+                if lost_at_age is not None:
+                    self._auth.was_lost(lost_at_age)
                 return result
         raise SourceUnavailable(f"{right}: the access token was replaced {_MOST_TOKENS} times while it was in use")
 

@@ -4,6 +4,7 @@ Source: 3CX's documentation of the endpoints, and its example server.
 """
 
 import asyncio
+import hashlib
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
 from urllib.parse import quote
@@ -14,6 +15,8 @@ from bridge.errors import SourceMissing, SourcePermissionError, SourceUnavailabl
 from bridge.sources.threecx import parse
 from bridge.sources.threecx.client.authorised import AuthorisedClient
 from bridge.sources.threecx.client.http import Answer
+from bridge.sources.threecx.parse.shapes import extension_shapes, participant_shapes
+from bridge.sources.threecx.shapes import Shapes
 
 _ROOT = "/callcontrol"
 _AT_ONCE = 8
@@ -23,9 +26,15 @@ _AT_ONCE = 8
 class CallControlApi:
     """Authorised requests; an API client sees only the extensions that are listed with it in the admin console."""
 
-    def __init__(self, client: AuthorisedClient, heartbeat: float) -> None:
-        """`heartbeat`: seconds between two pings of the websocket; it is closed if a pong is half as long overdue."""
+    def __init__(self, client: AuthorisedClient, heartbeat: float, shapes: Shapes | None = None) -> None:
+        """`heartbeat`: seconds between two pings of the websocket; it is closed if a pong is half as long overdue.
+
+        `shapes` counts what is received.
+        """
         self._client = client
+        self._shapes = shapes or Shapes()
+        self._digest = b""
+        """Of the last answer with everything: the same text has the same shapes."""
         self._heartbeat = heartbeat
         self._turn = asyncio.Semaphore(_AT_ONCE)
 
@@ -35,14 +44,23 @@ class CallControlApi:
 
     async def everything(self) -> list[parse.Extension]:
         """All extensions that the client may monitor, with their participants."""
-        return parse.extensions(_checked(await self._client.request("GET", _ROOT)).body)
+        body = _checked(await self._client.request("GET", _ROOT)).body
+        digest = hashlib.blake2b(body, digest_size=16).digest()
+        if digest != self._digest:
+            self._digest = digest
+            self._shapes.note(extension_shapes(body))
+        return parse.extensions(body)
 
     async def participant(self, dn: str, number: int) -> parse.Participant | None:
         """One participant; None when it is gone."""
         path = f"{_ROOT}/{quote(dn, safe='', errors='replace')}/participants/{number}"
         async with self._turn:
             answer = await self._client.request("GET", path, right=f"{_ROOT}/participants")
-        return None if answer.status == HTTPStatus.NOT_FOUND else parse.participant(_checked(answer).body)
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return None
+        body = _checked(answer).body
+        self._shapes.note(participant_shapes(body))
+        return parse.participant(body)
 
 
 def _checked(answer: Answer) -> Answer:

@@ -6,12 +6,12 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -27,7 +27,12 @@ from bridge.errors import (
     SourceProtocolError,
     SourceUnavailable,
 )
+from bridge.sources.threecx.client.intermediary import describe, media_type
+from bridge.sources.threecx.client.trust import Trust
 from bridge.sources.threecx.settings import PbxSettings
+from bridge.tls import Mistrust, is_no_tls, mistrust
+
+T = TypeVar("T")
 
 MAX_BODY = 8 * 1024 * 1024
 """Bytes of the largest answer or websocket message that is read: far more than a page of 100 rows needs."""
@@ -51,11 +56,16 @@ class Answer:
     @property
     def is_json(self) -> bool:
         """Whether the answer is declared as JSON. nginx in front of the PBX answers HTML while the PBX is down."""
-        return "json" in self.headers.get("Content-Type", "")
+        kind = media_type(self.headers)
+        return kind in {"application/json", "text/json"} or kind.endswith("+json")
 
 
 class TokenRefused(SourcePermissionError):
     """HTTP 401: the token is no longer valid, or a right is missing."""
+
+
+class NotThePbx(SourceUnavailable):
+    """What answered is not the PBX, so its refusal says nothing about the API client."""
 
 
 class Http:
@@ -63,11 +73,12 @@ class Http:
 
     def __init__(self, settings: PbxSettings) -> None:
         self._settings = settings
+        self._trust = Trust(settings.verify_tls)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=_tls(self._settings), limit=8, resolver=_Resolver()),
+            connector=aiohttp.TCPConnector(limit=8, resolver=_Resolver()),
             timeout=aiohttp.ClientTimeout(total=self._settings.timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=[self._watch_for_redirects()],
@@ -93,15 +104,19 @@ class Http:
     ) -> Answer:
         """Send `target` (path and encoded query) and read the whole answer.
 
-        Raises SourceUnavailable if there is no answer from the PBX itself: network error, time-out, 5xx, redirect; and
-        SourceProtocolError if the answer is too large.
+        Raises SourceUnavailable if there is no answer from the PBX itself: network error, time-out, 5xx, redirect, a
+        refusal by a proxy; and SourceProtocolError if the answer is too large.
         """
+
+        async def send(trusted: ssl.SSLContext | bool) -> Answer:  # noqa: FBT001  # as aiohttp has it
+            async with self._open_session().request(
+                method, self._url(target), headers=headers, data=form, json=json, allow_redirects=False, ssl=trusted
+            ) as response:
+                return Answer(response.status, response.headers, await self._body(response))
+
         started = time.monotonic()
         with self._translated():
-            async with self._open_session().request(
-                method, self._url(target), headers=headers, data=form, json=json, allow_redirects=False
-            ) as response:
-                answer = Answer(response.status, response.headers, await self._body(response))
+            answer = await self._with_trust(send)
         took = time.monotonic() - started
         _logger.debug("%s %s: HTTP %d, %d bytes in %.3f s", method, target, answer.status, len(answer.body), took)
         return self._checked(answer)
@@ -113,18 +128,35 @@ class Http:
 
         It is closed when no pong has come half a heartbeat (seconds) after a ping.
         """
+
+        async def connect(trusted: ssl.SSLContext | bool) -> aiohttp.ClientWebSocketResponse:  # noqa: FBT001  # see above
+            return await self._open_session().ws_connect(
+                self._url(path),
+                headers=headers,
+                heartbeat=heartbeat,
+                max_msg_size=MAX_BODY,
+                timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIMEOUT),
+                ssl=trusted,
+            )
+
         with self._translated():
             try:
                 async with asyncio.timeout(self._settings.timeout):
-                    return await self._open_session().ws_connect(
-                        self._url(path),
-                        headers=headers,
-                        heartbeat=heartbeat,
-                        max_msg_size=MAX_BODY,
-                        timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIMEOUT),
-                    )
+                    return await self._with_trust(connect)
             except aiohttp.WSServerHandshakeError as error:
+                if (stranger := describe(self._settings.url, error.status, error.headers or {})) is not None:
+                    raise NotThePbx(stranger) from None
                 raise _refused_upgrade(path, error.status) from None
+
+    async def _with_trust(self, send: Callable[[ssl.SSLContext | bool], Awaitable[T]]) -> T:
+        """The result of `send`; called again where the certificate was not accepted and the CA file has changed."""
+        trusted = self._settings.url.startswith("http:") or await self._trust.context()
+        try:
+            return await send(trusted)
+        except aiohttp.ClientConnectorCertificateError:
+            if not await self._trust.renewed():
+                raise
+        return await send(await self._trust.context())
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -155,7 +187,8 @@ class Http:
                 f"no answer from {self._settings.url} within {self._settings.timeout:g} s"
             ) from None
         except (aiohttp.ClientError, OSError, UnicodeError) as error:
-            raise SourceUnavailable(f"cannot reach {self._settings.url}: {_in_words(error)}") from error
+            plain = self._settings.url.startswith("http:")
+            raise SourceUnavailable(f"cannot reach {self._settings.url}: {_in_words(error, plain=plain)}") from error
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         chunks = bytearray()
@@ -181,6 +214,8 @@ class Http:
             )
         if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
             raise self._redirect(answer.status, answer.headers)
+        if (stranger := describe(self._settings.url, answer.status, answer.headers, answer.body)) is not None:
+            raise NotThePbx(stranger)
         return answer
 
     def _redirect(self, status: int, headers: Mapping[str, str]) -> SourceUnavailable:
@@ -219,14 +254,6 @@ class _Resolver(AbstractResolver):
         """Nothing to close."""
 
 
-def _tls(settings: PbxSettings) -> ssl.SSLContext | bool:
-    if settings.verify_tls is False:
-        return False
-    if settings.verify_tls is True:
-        return True
-    return ssl.create_default_context(cafile=settings.verify_tls)
-
-
 def _refused_upgrade(path: str, status: int) -> SourceError:
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         kind = TokenRefused if status == HTTPStatus.UNAUTHORIZED else SourcePermissionError
@@ -242,15 +269,15 @@ def _retry_after(answer: Answer) -> float | None:
     return min(float(value), 3600.0) if value.isdecimal() else None
 
 
-def _in_words(error: Exception) -> str:
+def _in_words(error: Exception, *, plain: bool) -> str:
+    """What the error means; `plain`: pbx.url begins with http:."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return (
-            f"its TLS certificate is not trusted ({error.certificate_error}); "
-            "use the name the certificate names, or set pbx.verify_tls to the file of your CA"
-        )
-    for kind, words in _WORDS:
-        if isinstance(error, kind):
-            return words
+        return _untrusted(error.certificate_error)
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        return _failed_handshake(error.os_error)
+    words = next((words for kind, words in _WORDS if isinstance(error, kind)), None)
+    if words is not None:
+        return f"{words}{_NO_HTTP}" if plain and isinstance(error, _WITHOUT_TLS) else words
     if isinstance(error, aiohttp.ClientConnectorError):
         number = error.os_error.errno
         why = os.strerror(number).lower() if number else "the connection was closed while it was being opened"
@@ -258,9 +285,26 @@ def _in_words(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
+def _untrusted(error: Exception) -> str:
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return f"its TLS certificate is not trusted ({error})"
+    advice = {
+        Mistrust.OTHER_NAME: "is for another name ({}): use in pbx.url the name that the certificate is for",
+        Mistrust.EXPIRED: "has expired ({}): renew it on the PBX",
+        Mistrust.NOT_YET_VALID: "is not valid yet ({}): is this machine's clock right?",
+        Mistrust.UNKNOWN_ISSUER: "is not trusted ({}): set pbx.verify_tls to the file of the CA that signed it",
+    }[mistrust(error)]
+    return f"its TLS certificate {advice.format(error.verify_message)}"
+
+
+def _failed_handshake(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError) and not is_no_tls(error):
+        return f"TLS failed ({error.reason})"
+    return "no TLS on this port: should pbx.url begin with http://, or is it another port?"
+
+
 _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.ClientConnectorDNSError, "the host name cannot be resolved"),
-    (aiohttp.ClientConnectorSSLError, "no TLS on this port: should pbx.url begin with http://, or is it another port?"),
     (
         aiohttp.ServerDisconnectedError,
         "the connection was closed without an answer (is this machine's IP blocked in 3CX?)",
@@ -269,3 +313,6 @@ _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.ClientResponseError, "its answer is not HTTP"),
 )
 """For the last two aiohttp's own texts contain byte counts or the data, so each would be logged as a new failure."""
+_WITHOUT_TLS = (aiohttp.ServerDisconnectedError, aiohttp.ClientResponseError)
+"""What plain HTTP on a port of TLS ends with."""
+_NO_HTTP = "; if this port speaks TLS, use https in pbx.url"

@@ -13,9 +13,24 @@ MAX_PAGES = 1000
 """A limit for a PBX that never sends a short last page: 100,000 rows."""
 
 
+_OPERATORS = {"AND", "OR", "NOT"}
+_LAST_OF_BMP = 0xFFFF
+
+
 def search_phrase(search: str) -> str:
-    """A phrase with blanks in quotes, as OData wants it; a text that contains a quote already is left as it is."""
-    return f'"{search}"' if any(map(str.isspace, search)) and '"' not in search else search
+    """The text of `search` as OData's $search takes it: one phrase, quoted unless it is a plain word.
+
+    A text in double quotes is left as it is. Source (SearchLexer of odata.net, whose error texts 3CX sends): an
+    unquoted word may hold letters only, so `101`, `O'Brien` and `a-b` are syntax errors, and AND, OR and NOT are
+    operators; within quotes a backslash escapes quotes and itself. The lexer reads UTF-16, and knows no letter beyond
+    U+FFFF.
+    """
+    if len(search) > 1 and search[0] == search[-1] == '"':
+        return search
+    if search.isalpha() and search.upper() not in _OPERATORS and ord(max(search)) <= _LAST_OF_BMP:
+        return search
+    escaped = search.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def query_string(*, top: int, skip: int, options: QueryOptions, select: Sequence[str] = ()) -> str:

@@ -7,6 +7,7 @@ from bridge.domain.model import Calls, Legs
 from bridge.ports import Report
 from bridge.sources.threecx import parse
 from bridge.sources.threecx.client.paging import Collection
+from bridge.sources.threecx.parse.shapes import active_call_shapes
 from bridge.sources.threecx.poll import Poll
 from bridge.sources.threecx.settings import QueryOptions, SourceSettings
 from bridge.sources.threecx.tools import Tools
@@ -25,7 +26,10 @@ class ActiveCalls:
         self._tools = tools
         self._interval = settings.interval
         self._calls: Collection[parse.ActiveCall] = Collection(
-            "ActiveCalls", tools.xapi.active_calls, parse.active_call, lambda call: call.id
+            "ActiveCalls",
+            tools.xapi.active_calls,
+            tools.shapes.noting(parse.active_call, active_call_shapes),
+            lambda call: call.id,
         )
         self._last: dict[str, parse.ActiveCall] = {}
         self._poll = Poll(NAME, settings.interval, tools, self._read)

@@ -12,8 +12,10 @@ from bridge.log import RepeatedFailure
 from bridge.ports import Report
 from bridge.sources.threecx.client.call_control import CallControlApi
 from bridge.sources.threecx.follower import Follower
+from bridge.sources.threecx.parse.shapes import close_shapes, event_shapes
 from bridge.sources.threecx.retry import Pauses, least_pause
 from bridge.sources.threecx.settings import Enabled, SourceSettings
+from bridge.sources.threecx.shapes import Shapes
 from bridge.sources.threecx.tools import Tools
 
 NAME = "call_control"
@@ -68,7 +70,8 @@ class CallControl:
                 async with asyncio.TaskGroup() as tasks:
                     follower = Follower(NAME, self._api, tasks, report, self._wake, self._odd, good_for)
                     tasks.create_task(self._resync(follower), name="call-control-resync")
-                    await follower.listen(_texts(socket))
+                    await follower.listen(_texts(socket, self._tools.shapes))
+                    self._tools.shapes.note(close_shapes(socket.close_code))
                     raise SourceUnavailable(f"Call Control: the connection was lost (code {socket.close_code})")
             except ExceptionGroup as group:
                 if (task := asyncio.current_task()) is not None and task.cancelling():
@@ -110,9 +113,10 @@ class CallControl:
         await self._tools.rest(NAME, self._wake, self._pauses.after(error), least_pause(error))
 
 
-async def _texts(socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[str]:
+async def _texts(socket: aiohttp.ClientWebSocketResponse, shapes: Shapes) -> AsyncIterator[str]:
     async for message in socket:
         if message.type is aiohttp.WSMsgType.TEXT:
+            shapes.note(event_shapes(message.data))
             yield message.data
 
 

@@ -9,6 +9,7 @@ from bridge.ports import Report
 from bridge.sources.threecx import parse
 from bridge.sources.threecx.client.odata import narrows
 from bridge.sources.threecx.client.paging import Collection
+from bridge.sources.threecx.parse.shapes import monitor_shapes
 from bridge.sources.threecx.poll import Poll, explain_query
 from bridge.sources.threecx.settings import Enabled, SourceSettings
 from bridge.sources.threecx.tools import Tools
@@ -31,7 +32,7 @@ class MonitorStatus:
         self._rows: Collection[MonitorRow] = Collection(
             "GetMonitorStatus()",
             tools.xapi.monitor_status,
-            partial(parse.monitor_row, caller_id=tools.caller_id),
+            tools.shapes.noting(partial(parse.monitor_row, caller_id=tools.caller_id), monitor_shapes),
             lambda row: row.dn,
         )
         required = settings.enabled is Enabled.TRUE

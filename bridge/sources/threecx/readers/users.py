@@ -20,6 +20,7 @@ from bridge.ports import Report
 from bridge.sources.threecx import parse
 from bridge.sources.threecx.client.odata import narrows
 from bridge.sources.threecx.client.paging import Collection, Reading
+from bridge.sources.threecx.parse.shapes import user_shapes
 from bridge.sources.threecx.poll import Poll, explain_query
 from bridge.sources.threecx.settings import QueryOptions, SourceSettings
 from bridge.sources.threecx.tools import Tools
@@ -55,7 +56,9 @@ class Users:
     def __init__(self, tools: Tools, settings: SourceSettings) -> None:
         self._tools = tools
         self._settings = settings
-        self._rows: Collection[UserRow] = Collection("Users", tools.xapi.users, parse.user_row, lambda row: row.dn)
+        self._rows: Collection[UserRow] = Collection(
+            "Users", tools.xapi.users, tools.shapes.noting(parse.user_row, user_shapes), lambda row: row.dn
+        )
         self._poll = Poll(NAME, settings.interval, tools, self._read, self._explain)
         self._fields = list(parse.USER_FIELDS)
         self._build: str | None = _NOT_SEEN
