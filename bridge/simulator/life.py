@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
-from bridge.simulator.exchange import SimulatedCall
+from bridge.simulator.calls import SimulatedCall
 from bridge.simulator.pbx import SimulatedPbx
 
 _PROFILES = ("Available", "Available", "Away", "Out of office")

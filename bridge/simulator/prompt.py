@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from bridge.simulator.exchange import ExchangeError, SimulatedCall
+from bridge.simulator.calls import SimulatedCall
+from bridge.simulator.exchange import ExchangeError
 from bridge.simulator.pbx import SimulatedPbx
 
 HELP = """\

@@ -8,6 +8,7 @@ from typing import Literal
 
 from aiohttp import web
 
+from bridge.simulator.calls import Numbers, RingGroup
 from bridge.simulator.exchange import Exchange
 from bridge.simulator.odata_filter import Row
 from bridge.simulator.people import SimulatedUser, people
@@ -66,15 +67,29 @@ class PbxState:
         self.intercept: Intercept | None = None
         """Called with each request; where it returns a response, that is the answer. For faults."""
         self.requests: deque[Request] = deque(maxlen=_KEPT_REQUESTS)
-        self.users: dict[str, SimulatedUser] = {}
-        self.queues = {"8000": "Support"}
+        self.numbers = Numbers()
         self.departments = {0: "DEFAULT", 1: "Sales", 2: "Support"}
         self.stream = Stream()
-        self.exchange = Exchange(self.users, self.queues, self._notice, clock)
+        self.exchange = Exchange(self.numbers, self._notice, clock)
         self._monitored: _Table = _Table(self._monitor_row)
         self._listed: _Table = _Table(lambda user: user.row())
         for user in people(users):
             self.users[user.dn] = user
+
+    @property
+    def users(self) -> dict[str, SimulatedUser]:
+        """The extensions by DN."""
+        return self.numbers.users
+
+    @property
+    def queues(self) -> dict[str, str]:
+        """The names of the queues by DN."""
+        return self.numbers.queues
+
+    @property
+    def ring_groups(self) -> dict[str, RingGroup]:
+        """The ring groups by DN."""
+        return self.numbers.ring_groups
 
     @property
     def client_id(self) -> str:

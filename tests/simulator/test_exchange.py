@@ -207,3 +207,34 @@ async def test_extended_monitor_rows_follow_calls_and_profiles(pbx: SimulatedPbx
     assert await word() == "Offline"
     pbx.exchange.answer(pbx.exchange.ring("0301234567", "101"))
     assert await word() == "Connected"
+
+
+def test_all_phones_of_a_ring_group_share_one_call(pbx: SimulatedPbx) -> None:
+    call = pbx.exchange.ring("0301234567", "8100")
+    assert words(pbx) == ["Ringing", "Ringing", None]
+    (first,), (second,) = pbx.exchange.participants("100"), pbx.exchange.participants("101")
+    assert (first["callid"], second["callid"]) == (call, call)
+    assert (first["on_behalf_of_dn"], first["on_behalf_of_type"]) == ("8100", "Wringgroup")
+    assert [row["Callee"] for row in pbx.exchange.active_calls()] == ["8100 Reception"]
+    pbx.exchange.answer(call, "101")
+    assert words(pbx) == [None, "Connected", None]
+
+
+def test_active_calls_may_have_a_row_per_ringing_member(pbx: SimulatedPbx) -> None:
+    pbx.exchange.rows.group_by_member = True
+    call = pbx.exchange.ring("0301234567", "8100")
+    rows = pbx.exchange.active_calls()
+    assert [(row["Id"], row["Callee"]) for row in rows] == [(call, "100 Ada Example"), (call, "101 Bruno O'Brien")]
+    pbx.exchange.answer(call, "100")
+    assert [row["Callee"] for row in pbx.exchange.active_calls()] == ["100 Ada Example"]
+
+
+def test_a_colleague_picks_up_and_does_not_say_from_whom(pbx: SimulatedPbx) -> None:
+    call = pbx.exchange.ring("0301234567", "101")
+    pbx.exchange.pick_up(call, "102")
+    assert words(pbx) == [None, None, "Connected"]
+    (leg,) = pbx.exchange.participants("102")
+    assert (leg["callid"], leg["party_dn_type"], leg["party_dn"], leg["party_caller_id"]) == (call, "None", "", "102")
+    assert [row["Callee"] for row in pbx.exchange.active_calls()] == ["102 Chloé Müller"]
+    with pytest.raises(ExchangeError, match="100 cannot pick up"):
+        pbx.exchange.pick_up(call, "100")
