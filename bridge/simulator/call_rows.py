@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bridge.simulator.calls import MAKE_CALL, Device, Kind, Numbers, SimulatedCall
-from bridge.simulator.odata_filter import Row
+from bridge.simulator.odata_types import Row
 
 _TICKS = 10_000_000
 """Times of .NET have seven decimals, of which zeros at the end are not written."""

@@ -64,6 +64,19 @@ class Numbers:
         )
         return next((kind for table, kind in kinds if dn in table), Kind.TRUNK)
 
+    def services(self) -> list[tuple[str, Kind]]:
+        """All DNs but the extensions', in the order of their kinds."""
+        return [
+            *((dn, Kind.QUEUE) for dn in self.queues),
+            *((dn, Kind.IVR) for dn in self.receptionists),
+            *((dn, Kind.RING_GROUP) for dn in self.ring_groups),
+            *((dn, Kind.TRUNK) for dn in self.trunks),
+        ]
+
+    def is_service(self, dn: str) -> bool:
+        """Whether it is one of them."""
+        return any(dn in table for table in (self.queues, self.receptionists, self.ring_groups, self.trunks))
+
     def name(self, dn: str) -> str:
         """The name of an internal DN, "" for a party outside."""
         if dn in self.users:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from bridge.simulator.call_rows import CallRows
 from bridge.simulator.calls import MAKE_CALL, Device, Numbers, SimulatedCall
-from bridge.simulator.odata_filter import Row
+from bridge.simulator.odata_types import Row
 
 _WORDS = ("Connected", "Hold", "Ringing", "Dialing")
 
@@ -154,6 +154,7 @@ class Exchange:
             self._ring_phones(call, call.callee)
         elif call.callee in self._numbers.queues:
             call.via, call.status, call.established = call.callee, "Talking", self._clock()
+            self._add(call, call.callee, 0, "Connected")
             for agent in [user.dn for user in users.values() if user.queue == "LoggedIn" and user.dn != call.caller]:
                 self._ring_phones(call, agent)
         elif call.callee in self._numbers.ring_groups:
@@ -168,7 +169,7 @@ class Exchange:
         for device in list(call.devices.values()):
             if device in answering or device.status == "Dialing":
                 self._move(device, "Connected")
-            elif device.status == "Ringing":
+            elif device.status == "Ringing" or device.dn == call.via:  # also the queue lets go of the caller
                 self._drop(call, device)
 
     def _ring_phones(self, call: SimulatedCall, dn: str) -> None:

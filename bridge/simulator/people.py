@@ -19,7 +19,8 @@ class SimulatedUser:
     name: str
     id: int = _FIRST_ID
     registered: bool = True
-    profile: str = "Available"
+    profile: str | None = "Available"
+    """None or "" for one who has never changed it."""
     queue: str = "LoggedOut"
     department: int = 0
     enabled: bool = True
@@ -31,7 +32,7 @@ class SimulatedUser:
     expiration: int = 0
 
     def row(self) -> dict[str, object]:
-        """A row of Users, with a secret as real ones have."""
+        """A row of Users, with secrets as real ones have."""
         first, _, last = self.name.partition(" ")
         return {
             "Number": self.dn,
@@ -46,7 +47,10 @@ class SimulatedUser:
             "PrimaryGroupId": self.department,
             "Tags": self.tags,
             "AIAgent": "AI" in self.tags,
-            "AuthPassword": "never-select-me",
+            "EmailAddress": f"{self.dn}@example.com",
+            "AuthID": f"auth{self.dn}",
+            "SIPID": self.dn,
+            **dict.fromkeys(("AuthPassword", "AccessPassword", "DeskphonePassword", "VMPIN"), "never-select-me"),
         }
 
     def state_word(self, in_call: str | None) -> str:
@@ -55,7 +59,7 @@ class SimulatedUser:
             return self.word
         if in_call is not None:
             return in_call
-        return _WORDS.get(self.profile, "Available") if self.registered else "Offline"
+        return _WORDS.get(self.profile or "", "Available") if self.registered else "Offline"
 
 
 def people(count: int) -> list[SimulatedUser]:

@@ -56,10 +56,10 @@ class Prompt:
             return f"{line}? Write for example:\n{HELP}"
 
     def _ring(self, dn: str, caller: str = _OUTSIDE) -> str:
-        if dn not in self._pbx.users and dn not in self._pbx.queues:
+        if dn not in self._pbx.users and dn not in self._pbx.queues and dn not in self._pbx.ring_groups:
             raise ExchangeError(f"there is no {dn}")
         call = self._pbx.exchange.ring(caller, dn)
-        waits = not self._pbx.exchange.calls[call].devices
+        waits = not self._pbx.exchange.calls[call].ringing()
         return f"{caller} calls {dn} (call {call})" + ("; nobody is logged in to it: queue 100 in" if waits else "")
 
     def _dial(self, dn: str, number: str) -> str:

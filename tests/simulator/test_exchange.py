@@ -135,8 +135,8 @@ async def test_users_can_be_selected_and_ordered(pbx: SimulatedPbx, client: Clie
     assert "AuthPassword" in whole["value"][0]
 
 
-@pytest.mark.parametrize(("version", "status"), [("20.0.8", 400), ("20.0.9", 400), ("20.0.10", 200)])
-async def test_ai_agents_are_known_since_20_0_10(pbx: SimulatedPbx, client: Client, version: str, status: int) -> None:
+@pytest.mark.parametrize(("version", "status"), [("20.0.8", 400), ("20.0.9", 200), ("20.0.10", 200)])
+async def test_ai_agents_are_known_since_20_0_9(pbx: SimulatedPbx, client: Client, version: str, status: int) -> None:
     pbx.version = version
     found, body = await client.get("/xapi/v1/Users", **{"$select": "Number,AIAgent"})
     assert found == status
