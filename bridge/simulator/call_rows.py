@@ -115,6 +115,7 @@ def device_id(dn: str, number: int) -> str:
 
 def time_text(seconds: float) -> str:
     """A time as .NET writes it, such as `2026-09-01T08:15:04.1234567Z`."""
-    whole, ticks = divmod(round(seconds * _TICKS), _TICKS)
+    whole, part = divmod(seconds, 1)
+    ticks = int(part * _TICKS)
     fraction = f".{ticks:07}".rstrip("0") if ticks else ""
     return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}{fraction}Z"

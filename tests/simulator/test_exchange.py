@@ -1,46 +1,13 @@
 """The simulated PBX's calls, its prompt, and how its HTTP interface shows them."""
 
 import json
-from collections.abc import AsyncIterator
-from typing import Any
 
-import aiohttp
 import pytest
-import pytest_asyncio
 
 from bridge.simulator import SimulatedPbx
 from bridge.simulator.exchange import ExchangeError
 from bridge.simulator.prompt import HELP, Prompt
-
-
-class Client:
-    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
-        self.session = session
-        self.url = url
-
-    async def login(self) -> None:
-        form = {"grant_type": "client_credentials", "client_id": "busylights", "client_secret": "simulated-key"}
-        async with self.session.post(f"{self.url}/connect/token", data=form) as answer:
-            token = (await answer.json())["access_token"]
-        self.session.headers["Authorization"] = f"Bearer {token}"
-
-    async def get(self, path: str, **query: str) -> tuple[int, Any]:
-        async with self.session.get(self.url + path, params=query) as answer:
-            text = await answer.text()
-            return answer.status, json.loads(text) if text else None
-
-    async def patch(self, path: str, body: object) -> tuple[int, Any]:
-        async with self.session.patch(self.url + path, json=body) as answer:
-            text = await answer.text()
-            return answer.status, json.loads(text) if text else None
-
-
-@pytest_asyncio.fixture
-async def client(url: str) -> AsyncIterator[Client]:
-    async with aiohttp.ClientSession() as session:
-        made = Client(session, url)
-        await made.login()
-        yield made
+from tests.simulator.client import Client
 
 
 def typed(pbx: SimulatedPbx, *lines: str) -> list[str]:
