@@ -84,7 +84,7 @@ def main(_options: argparse.Namespace) -> int:
 
 async def _demo() -> None:
     """Run simulator, broker and bridge in this process until cancelled, and print what a subscriber sees."""
-    pbx = SimulatedPbx(users=_PEOPLE, rows="extended")
+    pbx = SimulatedPbx(users=_PEOPLE)
     with tempfile.TemporaryDirectory(prefix="3cx2mqtt-demo-") as folder:
         async with _broker() as port, pbx.serve() as url:
             path = Path(folder, "config.yaml")

@@ -50,8 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rows",
         choices=("official", "extended"),
-        default="extended",
-        help="rows of GetMonitorStatus(): as documented, or with a state word; default: extended",
+        default="official",
+        help="rows of GetMonitorStatus(): as documented, or with a state word; default: official",
     )
 
 

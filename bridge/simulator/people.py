@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 _FIRST = ("Ada", "Bruno", "Chloé", "Dmitri", "Elif", "Finn", "Grace", "Håkon", "Inês", "Jürgen", "Kofi", "Łucja", "Mei")
 _LAST = ("Example", "O'Brien", "Müller", "Nowak", "da Silva", "Øster", "Tanaka", "Ng", "Petrović", "Quist", "Sánchez")
 _FIRST_ID = 20
+_IN_BRACKETS = 3
+"""Every thirteenth name, from this one on, ends in brackets, as companies write departments and languages."""
 _DEPARTMENTS = 3
 """3CX puts users without a department of their own into department 0."""
 
@@ -74,4 +76,6 @@ def people(count: int) -> list[SimulatedUser]:
 def _name(index: int) -> str:
     around, place = divmod(index, len(_FIRST) * len(_LAST))
     name = f"{_FIRST[place % len(_FIRST)]} {_LAST[place % len(_LAST)]}"
+    if place % len(_FIRST) == _IN_BRACKETS:
+        name += " (Sales)"  # which looks like an outside number in brackets
     return f"{name} {around + 1}" if around else name

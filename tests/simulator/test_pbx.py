@@ -249,7 +249,21 @@ async def test_people_ring_talk_and_come_back() -> None:
     with pytest.raises(EOFError):
         await live(pbx, rng=random.Random(1), sleep=sleep, report=reported.append)
     assert len(reported) == 300
-    for word in ("calls", "is answered", "ends", "holds", "takes", "profile Away", "unplugged", "plugged in"):
+    for word in (
+        "calls",
+        "is answered",
+        "ends",
+        "holds",
+        "takes",
+        "profile Away",
+        "unplugged",
+        "plugged in",
+        "a program calls",
+        "calls 8100",
+        "rings outside",
+        "picks",
+        "voicemail",
+    ):
         assert any(word in line for line in reported), word
 
 
