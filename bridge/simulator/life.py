@@ -10,6 +10,13 @@ from bridge.simulator.pbx import SimulatedPbx
 _PROFILES = ("Available", "Available", "Away", "Out of office")
 _OFTEN = 0.7
 _SELDOM = 0.15
+_UNTOUCHED = 6
+
+
+def settle(pbx: SimulatedPbx) -> None:
+    """Some have never changed their profile, as on most real PBXs: it is null or empty."""
+    for dn, profile in zip(list(pbx.users)[_UNTOUCHED:], (None, ""), strict=False):
+        pbx.change(dn, profile=profile)
 
 
 async def live(

@@ -11,7 +11,7 @@ import pytest_asyncio
 from yarl import URL
 
 from bridge.simulator import SimulatedPbx
-from bridge.simulator.life import live
+from bridge.simulator.life import live, settle
 from tests.support.clock import FakeClock
 
 MONITOR_STATUS = "/xapi/v1/Users/Pbx.GetMonitorStatus()"
@@ -265,6 +265,12 @@ async def test_people_ring_talk_and_come_back() -> None:
         "voicemail",
     ):
         assert any(word in line for line in reported), word
+
+
+def test_some_people_have_never_changed_their_profile() -> None:
+    pbx = SimulatedPbx(users=8)
+    settle(pbx)
+    assert [user.profile for user in pbx.users.values()] == ["Available"] * 6 + [None, ""]
 
 
 def test_large_companies_have_numbers_of_one_length() -> None:
