@@ -148,7 +148,7 @@ async def _watch(port: int, names: dict[str, str]) -> None:
                 continue
             topic, payload = message.topic, message.data.decode()
             if topic.startswith(f"{_BASE}/"):
-                print_now(f"{topic:<21} {names.get(topic.split('/')[-2], ''):<15} {_readable(payload)}")
+                print_now(f"{topic:<21} {names.get(topic.split('/')[-2], ''):<20} {_readable(payload)}")
             elif (seen := lights.obey(topic, payload)) is not None:
                 print_now(_light_line(*seen))
     finally:

@@ -29,23 +29,23 @@ class CallControl:
             return HTTPStatus.NOT_FOUND, None
         if match["dn"] is None:
             return HTTPStatus.OK, [self._entry(dn, kind) for dn, kind in self._listed()]
-        kind = dict(self._listed()).get(match["dn"])
+        kind = self._kind(match["dn"])
         if kind is None:
             return HTTPStatus.FORBIDDEN, None
-        entry = self._entry(match["dn"], kind)
-        return self._part(entry, match["part"], match["id"])
+        return self._part(match["dn"], kind, match["part"], match["id"])
 
-    def _part(self, entry: Mapping[str, object], part: str | None, number: str | None) -> tuple[int, Body]:
+    def _part(self, dn: str, kind: Kind, part: str | None, wanted: str | None) -> tuple[int, Body]:
         if part is None:
-            return HTTPStatus.OK, entry
-        rows = entry[part]
-        if not isinstance(rows, list):
-            raise TypeError(f"{part} is no list")
-        if number is None:
-            return HTTPStatus.OK, rows
-        key = "id" if part == "participants" else "device_id"
-        found = next((row for row in rows if str(row[key]) == number), None)
-        return (HTTPStatus.NOT_FOUND if found is None else HTTPStatus.OK), found
+            return HTTPStatus.OK, self._entry(dn, kind)
+        if part == "participants":
+            return _rows(self._pbx.exchange.participants(dn), "id", wanted)
+        return _rows(self._devices(dn), "device_id", wanted)
+
+    def _kind(self, dn: str) -> Kind | None:
+        """What this DN is; None where the client may not see it."""
+        if dn == self._pbx.client_id:
+            return Kind.ROUTE_POINT
+        return self._pbx.numbers.kind(dn) if self._pbx.is_peer(dn) else None
 
     def _listed(self) -> Iterator[tuple[str, Kind]]:
         """The client's own route point, the extensions and, where the PBX lists them, other DNs."""
@@ -72,3 +72,11 @@ class CallControl:
         return [
             {"dn": dn, "device_id": device_id(dn, number), "user_agent": _USER_AGENT} for number in range(user.devices)
         ]
+
+
+def _rows(rows: list[dict[str, object]], key: str, wanted: str | None) -> tuple[int, Body]:
+    """All rows, or the one whose key is `wanted`."""
+    if wanted is None:
+        return HTTPStatus.OK, list(rows)
+    found = next((row for row in rows if str(row[key]) == wanted), None)
+    return (HTTPStatus.NOT_FOUND if found is None else HTTPStatus.OK), found
