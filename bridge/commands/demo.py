@@ -18,7 +18,7 @@ from bridge.config import load
 from bridge.errors import BridgeError
 from bridge.runtime.bridge import Bridge
 from bridge.simulator import SimulatedPbx
-from bridge.simulator.life import live
+from bridge.simulator.life import live, settle
 from bridge.simulator.lights import COMMAND_FILTERS, Look, SimulatedLights
 
 _PEOPLE = 8
@@ -84,7 +84,8 @@ def main(_options: argparse.Namespace) -> int:
 
 async def _demo() -> None:
     """Run simulator, broker and bridge in this process until cancelled, and print what a subscriber sees."""
-    pbx = SimulatedPbx(users=_PEOPLE, rows="extended")
+    pbx = SimulatedPbx(users=_PEOPLE)
+    settle(pbx)
     with tempfile.TemporaryDirectory(prefix="3cx2mqtt-demo-") as folder:
         async with _broker() as port, pbx.serve() as url:
             path = Path(folder, "config.yaml")
@@ -147,7 +148,7 @@ async def _watch(port: int, names: dict[str, str]) -> None:
                 continue
             topic, payload = message.topic, message.data.decode()
             if topic.startswith(f"{_BASE}/"):
-                print_now(f"{topic:<21} {names.get(topic.split('/')[-2], ''):<15} {_readable(payload)}")
+                print_now(f"{topic:<21} {names.get(topic.split('/')[-2], ''):<20} {_readable(payload)}")
             elif (seen := lights.obey(topic, payload)) is not None:
                 print_now(_light_line(*seen))
     finally:

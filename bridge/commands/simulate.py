@@ -12,7 +12,7 @@ from bridge.commands import arguments
 from bridge.commands.output import print_now
 from bridge.errors import BridgeError
 from bridge.simulator import Rows, SimulatedPbx
-from bridge.simulator.life import live
+from bridge.simulator.life import live, settle
 from bridge.simulator.prompt import HELP, Prompt
 
 _INTRODUCTION = """\
@@ -50,8 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rows",
         choices=("official", "extended"),
-        default="extended",
-        help="rows of GetMonitorStatus(): as documented, or with a state word; default: extended",
+        default="official",
+        help="rows of GetMonitorStatus(): as documented, or with a state word; default: official",
     )
 
 
@@ -64,6 +64,7 @@ def main(options: argparse.Namespace) -> int:
 async def _simulate(*, port: int, users: int, version: str, rows: Rows) -> None:
     """Serve a simulated PBX on loopback until cancelled, and carry out what is typed."""
     pbx = SimulatedPbx(users=users, version=version, rows=rows)
+    settle(pbx)
     async with AsyncExitStack() as stack:
         try:
             url = await stack.enter_async_context(pbx.serve(port=port))

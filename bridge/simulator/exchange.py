@@ -1,54 +1,22 @@
-"""The calls of the simulated PBX, as rows of ActiveCalls and as participants of Call Control.
+"""Makes and ends the calls of the simulated PBX.
 
 Behaviour of a real PBX that the bridge has to cope with: a caller who waits in a queue shows as talking to the queue,
-while the agents' phones ring without a row in ActiveCalls; every device of a user is a participant of its own;
-ActiveCalls shows no held calls.
+while the agents' phones ring without a row in ActiveCalls; the phones of a ring group share one call id; every device
+of a user is a participant of its own; ActiveCalls shows no held calls.
 """
 
 import itertools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable
 
-from bridge.simulator.people import SimulatedUser
+from bridge.simulator.call_rows import CallRows
+from bridge.simulator.calls import MAKE_CALL, Device, Numbers, SimulatedCall
+from bridge.simulator.odata_types import Row
 
-TRUNK = ("10001", "SIP-Trunk")
 _WORDS = ("Connected", "Hold", "Ringing", "Dialing")
 
 
 class ExchangeError(Exception):
     """The operation is not possible; the text says why."""
-
-
-@dataclass(slots=True)
-class Device:
-    """A phone of a user in a call: a participant of Call Control."""
-
-    id: int
-    dn: str
-    number: int
-    """The user's first, second … phone."""
-    status: str
-
-
-@dataclass(slots=True)
-class SimulatedCall:
-    """A call between two parties: users by DN, queues by number, outside parties by telephone number."""
-
-    id: int
-    caller: str
-    callee: str
-    status: str
-    changed: float
-    queue: str | None = None
-    group: str | None = None
-    """The ring group that was called."""
-    established: float | None = None
-    devices: dict[int, Device] = field(default_factory=dict)
-
-    def of(self, dn: str) -> list[Device]:
-        """The user's phones in this call."""
-        return [device for device in self.devices.values() if device.dn == dn]
 
 
 Notice = Callable[[str, int, bool], None]
@@ -58,59 +26,73 @@ Notice = Callable[[str, int, bool], None]
 class Exchange:
     """Makes, answers, holds, transfers and ends calls."""
 
-    def __init__(
-        self, users: Mapping[str, SimulatedUser], queues: Mapping[str, str], notice: Notice, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, numbers: Numbers, notice: Notice, clock: Callable[[], float]) -> None:
         self.calls: dict[int, SimulatedCall] = {}
-        self.ring_groups: dict[str, tuple[str, ...]] = {}
-        """Numbers at which the phones of several users ring together → these users."""
-        self._users = users
-        self._queues = queues
+        self.rows = CallRows(numbers)
+        self._numbers = numbers
         self._notice = notice
         self._clock = clock
         self._call_ids = itertools.count(1001)
         self._device_ids = itertools.count(8101)
 
-    def ring(self, caller: str, callee: str) -> int:
-        """`caller` calls `callee`; returns the call's id."""
-        call = SimulatedCall(next(self._call_ids), caller, callee, "Routing", self._clock())
+    def ring(self, caller: str, callee: str, *, routed: bool = True) -> int:
+        """`caller` calls a user, a queue, a ring group or an outside number; returns the call's id.
+
+        Not `routed`: until `route` the PBX shows the callee as `ROUTER`, and the caller's leg without the other side.
+        """
+        call = SimulatedCall(next(self._call_ids), caller, callee, "Routing", self._clock(), routed=routed)
         self.calls[call.id] = call
-        if caller in self._users:
+        if caller in self._numbers.users:
             self._add(call, caller, 0, "Dialing")
-        if callee in self._queues:
-            call.queue, call.status, call.established = callee, "Talking", self._clock()
-            for agent in [user for user in self._users.values() if user.queue == "LoggedIn" and user.dn != caller]:
-                self._ring_phones(call, agent.dn)
-        elif callee in self.ring_groups:
-            call.group = callee
-            for member in self.ring_groups[callee]:
-                self._ring_phones(call, member)
-        elif callee in self._users:
-            self._ring_phones(call, callee)
+        if routed:
+            self._ring_callee(call)
+        return call.id
+
+    def route(self, call_id: int) -> None:
+        """The PBX has found the way to the callee."""
+        call = self._call(call_id)
+        if call.routed:
+            raise ExchangeError(f"call {call_id} is routed")
+        call.routed, call.changed = True, self._clock()
+        for device in call.of(call.caller):
+            self._move(device, device.status)
+        self._ring_callee(call)
+
+    def make_call(self, dn: str, number: str) -> int:
+        """A program starts a call by the API: the user's phones ring first, and the number is dialled on answer."""
+        call = SimulatedCall(next(self._call_ids), MAKE_CALL, dn, "Routing", self._clock(), started_by_api=number)
+        self.calls[call.id] = call
+        self._ring_phones(call, dn)
         return call.id
 
     def answer(self, call_id: int, dn: str | None = None) -> None:
         """The user `dn` answers, whose phone must ring; None: any that rings, or the party that was called outside."""
         call = self._call(call_id)
-        ringing = [device for device in call.devices.values() if device.status == "Ringing" and dn in {None, device.dn}]
-        if not ringing and (dn is not None or call.callee in self._users):
+        ringing = [device for device in call.ringing() if dn in {None, device.dn}]
+        if not ringing and (dn is not None or call.callee in self._numbers.users):
             raise ExchangeError(f"{dn or call.callee} is not ringing")
         if ringing:
             call.callee = ringing[0].dn
-        call.status, call.established, call.changed = "Talking", self._clock(), self._clock()
-        for device in list(call.devices.values()):
-            if device in ringing[:1] or device.status == "Dialing":
-                self._move(device, "Connected")
-            elif device.status == "Ringing":
-                self._drop(call, device)
+        if call.started_by_api:
+            call.caller, call.callee, call.started_by_api = call.callee, call.started_by_api, None
+        self._establish(call, ringing[:1])
 
     def pick_up(self, call_id: int, dn: str) -> None:
-        """The user takes a call that rings elsewhere."""
+        """The user takes a call that rings on others' phones; his own leg does not say who the other side is."""
         call = self._call(call_id)
-        if dn not in self._users or not any(device.status == "Ringing" for device in call.devices.values()):
+        if dn not in self._numbers.users or call.of(dn) or not call.ringing():
             raise ExchangeError(f"{dn} cannot pick up call {call_id}")
-        self._add(call, dn, 0, "Ringing")
-        self.answer(call_id, dn)
+        call.callee = dn
+        self._add(call, dn, 0, "Connected", knows_party=False)
+        self._establish(call, [])
+
+    def to_voicemail(self, call_id: int) -> None:
+        """Nobody answers: the voicemail of the user who was called does."""
+        call = self._call(call_id)
+        if call.callee not in self._numbers.users or not call.ringing():
+            raise ExchangeError(f"{call.callee} is not ringing")
+        call.voicemail = True
+        self._establish(call, [])
 
     def hold(self, call_id: int, dn: str, *, held: bool = True) -> None:
         """The user puts the call on hold, or resumes it."""
@@ -124,7 +106,7 @@ class Exchange:
     def transfer(self, call_id: int, dn: str, to: str) -> None:
         """The user transfers the call to another user, whose phone rings."""
         call = self._call(call_id)
-        if to not in self._users or not call.of(dn):
+        if to not in self._numbers.users or not call.of(dn):
             raise ExchangeError(f"{dn} cannot transfer to {to}")
         for device in call.of(dn):
             self._drop(call, device)
@@ -140,7 +122,7 @@ class Exchange:
             self._drop(call, device)
 
     def calls_of(self, dn: str) -> list[SimulatedCall]:
-        """The calls that the user's phones are in."""
+        """The calls that the DN's phones are in."""
         return [call for call in self.calls.values() if call.of(dn)]
 
     def word(self, dn: str) -> str | None:
@@ -148,40 +130,55 @@ class Exchange:
         statuses = {device.status for call in self.calls_of(dn) for device in call.of(dn)}
         return next((word for word in _WORDS if word in statuses), None)
 
-    def active_calls(self) -> list[dict[str, object]]:
+    def active_calls(self) -> list[Row]:
         """Rows of ActiveCalls."""
-        return [
-            {
-                "Id": call.id,
-                "Caller": self._display(call.caller),
-                "Callee": self._display(call.callee),
-                "Status": call.status,
-                "EstablishedAt": None if call.established is None else _time(call.established),
-                "LastChangeStatus": _time(call.changed),
-                "ServerNow": _time(self._clock()),
-            }
-            for call in self.calls.values()
-        ]
+        now = self._clock()
+        return [row for call in self.calls.values() for row in self.rows.active_calls(call, now)]
 
     def participants(self, dn: str) -> list[dict[str, object]]:
-        """The participants of one extension."""
-        return [self._participant(call, device) for call in self.calls_of(dn) for device in call.of(dn)]
+        """The participants of one DN."""
+        return [self.rows.participant(call, device) for call in self.calls_of(dn) for device in call.of(dn)]
 
     def participant(self, dn: str, number: int) -> dict[str, object] | None:
         """One of them."""
-        return next((each for each in self.participants(dn) if each["id"] == number), None)
+        return next((each for each in self.participants(dn) if str(each["id"]) == str(number)), None)
 
     def _call(self, call_id: int) -> SimulatedCall:
         if call_id not in self.calls:
             raise ExchangeError(f"there is no call {call_id}")
         return self.calls[call_id]
 
+    def _ring_callee(self, call: SimulatedCall) -> None:
+        users = self._numbers.users
+        if call.callee in users:
+            self._ring_phones(call, call.callee)
+        elif call.callee in self._numbers.queues:
+            call.via, call.status, call.established = call.callee, "Talking", self._clock()
+            self._add(call, call.callee, 0, "Connected")
+            for agent in [user.dn for user in users.values() if user.queue == "LoggedIn" and user.dn != call.caller]:
+                self._ring_phones(call, agent)
+        elif call.callee in self._numbers.ring_groups:
+            call.via = call.callee
+            members = self._numbers.ring_groups[call.callee].members
+            for member in [dn for dn in members if dn in users and dn != call.caller]:
+                self._ring_phones(call, member)
+
+    def _establish(self, call: SimulatedCall, answering: list[Device]) -> None:
+        """The callers and the phones that answer are connected, the others stop ringing."""
+        call.status, call.established, call.changed = "Talking", self._clock(), self._clock()
+        for device in list(call.devices.values()):
+            if device in answering or device.status == "Dialing":
+                self._move(device, "Connected")
+            elif device.status == "Ringing" or device.dn == call.via:  # also the queue lets go of the caller
+                self._drop(call, device)
+
     def _ring_phones(self, call: SimulatedCall, dn: str) -> None:
-        for number in range(self._users[dn].devices):
+        for number in range(self._numbers.users[dn].devices):
             self._add(call, dn, number, "Ringing")
 
-    def _add(self, call: SimulatedCall, dn: str, number: int, status: str) -> None:
-        device = Device(next(self._device_ids), dn, number, status)
+    def _add(self, call: SimulatedCall, dn: str, number: int, status: str, *, knows_party: bool = True) -> None:
+        call.legs += 1
+        device = Device(next(self._device_ids), dn, number, status, call.legs, knows_party)
         call.devices[device.id] = device
         self._notice(dn, device.id, False)  # noqa: FBT003  # as Notice says
 
@@ -192,41 +189,3 @@ class Exchange:
     def _drop(self, call: SimulatedCall, device: Device) -> None:
         del call.devices[device.id]
         self._notice(device.dn, device.id, True)  # noqa: FBT003  # the same
-
-    def _display(self, number: str) -> str:
-        if number in self._users:
-            return f"{number} {self._users[number].name}"
-        if number in self._queues:
-            return f"{number} {self._queues[number]}"
-        if number in self.ring_groups:
-            return f"{number} Ring group"
-        return f"{TRUNK[0]} {TRUNK[1]} ({number})"
-
-    def _participant(self, call: SimulatedCall, device: Device) -> dict[str, object]:
-        other = call.callee if device.dn == call.caller else call.caller
-        internal = other in self._users or other in self._queues or other in self.ring_groups
-        user = self._users.get(other)
-        return {
-            "id": device.id,
-            "status": device.status,
-            "dn": device.dn,
-            "party_caller_name": user.name if user else "",
-            "party_dn": other if internal else TRUNK[0],
-            "party_caller_id": other,
-            "party_did": "",
-            "device_id": f"sip:{device.dn}@192.0.2.{device.number + 5}:5060",
-            "party_dn_type": "Wextension" if internal else "Wexternalline",
-            "direct_control": False,
-            "originated_by_dn": "ROUTER",
-            "originated_by_type": "Wroutepoint",
-            "referred_by_dn": "",
-            "referred_by_type": "None",
-            "on_behalf_of_dn": call.queue or call.group or "",
-            "on_behalf_of_type": "Wqueue" if call.queue else "Wringgroup" if call.group else "None",
-            "callid": call.id,
-            "legid": device.number + 1,
-        }
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -4,12 +4,19 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
-from bridge.simulator.exchange import SimulatedCall
+from bridge.simulator.calls import SimulatedCall
 from bridge.simulator.pbx import SimulatedPbx
 
 _PROFILES = ("Available", "Available", "Away", "Out of office")
 _OFTEN = 0.7
 _SELDOM = 0.15
+_UNTOUCHED = 6
+
+
+def settle(pbx: SimulatedPbx) -> None:
+    """Some have never changed their profile, as on most real PBXs: it is null or empty."""
+    for dn, profile in zip(list(pbx.users)[_UNTOUCHED:], (None, ""), strict=False):
+        pbx.change(dn, profile=profile)
 
 
 async def live(
@@ -43,18 +50,30 @@ def _begin(pbx: SimulatedPbx, rng: random.Random) -> str:
     if chance < 2 * _SELDOM:
         pbx.change(dn, profile=rng.choice(_PROFILES))
         return f"{dn} {user.name}: profile {user.profile}"
-    other = rng.choice([f"0301{rng.randrange(10**6):06}", *(each for each in pbx.users if each != dn)])
-    caller, callee = rng.choice(((dn, other), (other, dn)))
-    call = pbx.exchange.ring(caller, callee)
-    return f"{caller} calls {callee} (call {call})"
+    outside = f"0301{rng.randrange(10**6):06}"
+    if pbx.ring_groups and rng.random() < _SELDOM:
+        return _ring(pbx, outside, rng.choice(list(pbx.ring_groups)))
+    other = rng.choice([outside, *(each for each in pbx.users if each != dn)])
+    if rng.random() < _SELDOM:
+        return f"a program calls {other} for {dn} (call {pbx.exchange.make_call(dn, other)})"
+    return _ring(pbx, *rng.choice(((dn, other), (other, dn))))
+
+
+def _ring(pbx: SimulatedPbx, caller: str, callee: str) -> str:
+    """A call; one to the outside has to be routed first."""
+    known = callee in pbx.users or callee in pbx.ring_groups
+    return f"{caller} calls {callee} (call {pbx.exchange.ring(caller, callee, routed=known)})"
 
 
 def _go_on(pbx: SimulatedPbx, call: SimulatedCall, rng: random.Random) -> str:
-    talking = [device for device in call.devices.values() if device.status == "Connected"]
-    held = [device for device in call.devices.values() if device.status == "Hold"]
+    if not call.routed:
+        pbx.exchange.route(call.id)
+        return f"call {call.id} rings outside"
     if call.established is None and rng.random() < _OFTEN:
-        pbx.exchange.answer(call.id)
-        return f"call {call.id} is answered"
+        return _answer(pbx, call, rng)
+    phones = [device for device in call.devices.values() if device.dn in pbx.users]
+    talking = [device for device in phones if device.status == "Connected"]
+    held = [device for device in phones if device.status == "Hold"]
     if held:
         pbx.exchange.hold(call.id, held[0].dn, held=False)
         return f"{held[0].dn} takes call {call.id} back"
@@ -63,3 +82,21 @@ def _go_on(pbx: SimulatedPbx, call: SimulatedCall, rng: random.Random) -> str:
         return f"{talking[0].dn} holds call {call.id}"
     pbx.exchange.end(call.id)
     return f"call {call.id} ends"
+
+
+def _answer(pbx: SimulatedPbx, call: SimulatedCall, rng: random.Random) -> str:
+    """Who was called answers, or a colleague, or the voicemail."""
+    free = [dn for dn in pbx.users if not pbx.exchange.calls_of(dn)]
+    if call.ringing() and call.started_by_api is None and rng.random() < _SELDOM:
+        if free and rng.random() < _OFTEN:
+            colleague = rng.choice(free)
+            pbx.exchange.pick_up(call.id, colleague)
+            return f"{colleague} picks call {call.id} up"
+        if call.callee in pbx.users:
+            pbx.exchange.to_voicemail(call.id)
+            return f"the voicemail of {call.callee} answers call {call.id}"
+    if call.callee in pbx.ring_groups and not call.ringing():  # nobody else is in the group
+        pbx.exchange.end(call.id)
+        return f"call {call.id} ends"
+    pbx.exchange.answer(call.id)
+    return f"call {call.id} is answered"

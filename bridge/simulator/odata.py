@@ -1,127 +1,172 @@
-"""OData query options of a collection, with the limits and the error texts of XAPI."""
+"""OData query options of a collection or an entity, with the limits and the error texts of XAPI."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
+from urllib.parse import urlencode
 
-from bridge.simulator.odata_filter import FilterError, Row, parse
+from bridge.simulator import odata_filter, odata_search
+from bridge.simulator.odata_shape import shape
+from bridge.simulator.odata_types import EntityType, QueryError, Row, edm_name
 
 PAGE_LIMIT = 100
 """Larger $top values are refused (seen on real PBXs of 2026)."""
 
-_SEARCH_TOKEN = re.compile(r'\s*(?:"([^"]+)"|([^\s"]+))')
+_OPTIONS = ("top", "skip", "search", "filter", "count", "select", "orderby", "expand")
+SHAPING = frozenset({"select", "expand"})
+"""The options of a single entity."""
+PAGING = frozenset({"top", "skip", "search", "filter", "count"})
+"""The options of a function that returns a collection."""
+LISTING = PAGING | SHAPING | {"orderby"}
 
 
-class QueryError(Exception):
-    """HTTP 400 with this message."""
+@dataclass(slots=True)
+class Habits:
+    """What differs between builds, or is not documented."""
+
+    searchable: bool = True
+    """False: no search binder is registered, and the library ignores `$search` in silence."""
+    page_size: int = PAGE_LIMIT
+    """The most rows of one answer."""
+    next_link: Literal["none", "absolute", "relative"] = "none"
+    """How an answer that ends before the last row asked for refers to the next one; the spec shows none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """What a path serves: the OData type of its rows, their properties, and the query options it supports."""
+    """What a path serves: the type of its rows, and the query options it supports."""
 
-    type_name: str
-    properties: Mapping[str, type]
-    options: frozenset[str]
+    entity: EntityType
+    options: frozenset[str] = LISTING
     ordered: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     """All rows by the property that they are sorted by already, which saves sorting thousands again."""
 
 
-def answer(rows: Sequence[Row], query: Mapping[str, str], collection: Collection, context: str) -> dict[str, Any]:
-    """The envelope for `rows` under the query options; names without `$` are ignored, as the PBX does."""
-    unknown = [name for name in query if name.startswith("$") and name not in collection.options]
-    if unknown:
-        raise QueryError(f"The query parameter '{unknown[0]}' is not supported.")
-    top, skip = _number(query, "$top", PAGE_LIMIT), _number(query, "$skip", 0)
-    if top > PAGE_LIMIT:
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the request went, for the links in its answer."""
+
+    origin: str
+    path: str
+    context: str
+    """What stands behind `$metadata#`."""
+
+
+def options(query: Mapping[str, str], supported: frozenset[str]) -> dict[str, str]:
+    """The query options by name without `$`, in small letters; `$` may be missing. Other names are the caller's own."""
+    found = {}
+    for name, value in query.items():
+        bare = name.strip().lower().removeprefix("$")
+        if name.startswith("$") and bare not in supported:
+            raise QueryError(f"The query parameter '{name}' is not supported.", prefix="")
+        if bare in supported:
+            found[bare] = value
+        elif bare in _OPTIONS:
+            raise QueryError(f"The query parameter '{name}' is not supported.", prefix="")
+    return found
+
+
+def entity_answer(row: Row, query: Mapping[str, str], entity: EntityType, context: str) -> dict[str, Any]:
+    """A single entity under the query options."""
+    asked = options(query, SHAPING)
+    shown = shape(entity, asked.get("select"), asked.get("expand")).show(row)
+    return {"@odata.context": context, **shown}
+
+
+def answer(
+    rows: Sequence[Row], query: Mapping[str, str], collection: Collection, address: Address, habits: Habits
+) -> dict[str, Any]:
+    """The envelope for `rows` under the query options."""
+    asked = options(query, collection.options)
+    top, skip = _number(asked, "top"), _number(asked, "skip") or 0
+    if top is not None and top > PAGE_LIMIT:
         raise QueryError(
-            "The query specified in the URI is not valid. "
             f"The limit of '{PAGE_LIMIT}' for Top query has been exceeded. "
             f"The value from the incoming request is '{top}'."
         )
-    found = _matching(rows, query, collection)
-    envelope: dict[str, Any] = {"@odata.context": context}
-    if query.get("$count", "").lower() == "true":
+    shown = shape(collection.entity, asked.get("select"), asked.get("expand"))
+    found = _ordered(_matching(rows, asked, collection.entity, habits), asked, collection)
+    wanted = found[skip:] if top is None else found[skip : skip + top]
+    page = wanted[: habits.page_size]
+    names = asked.get("select")
+    context = address.context + (f"({names.replace(' ', '')})" if names else "")
+    envelope: dict[str, Any] = {"@odata.context": f"{address.origin}/xapi/v1/$metadata#{context}"}
+    if _counted(asked):
         envelope["@odata.count"] = len(found)
-    envelope["value"] = _selected(_ordered(found, query, collection)[skip : skip + top], query, collection)
+    envelope["value"] = page if shown.plain else [shown.show(row) for row in page]
+    if habits.next_link != "none" and len(page) < len(wanted):
+        left = {} if top is None else {"$top": str(top - len(page))}
+        following = {f"${name}": value for name, value in asked.items()} | left | {"$skip": str(skip + len(page))}
+        link = f"{address.path}?{urlencode(following, safe='$,')}"
+        envelope["@odata.nextLink"] = address.origin + link if habits.next_link == "absolute" else link
     return envelope
 
 
-def _ordered(rows: Sequence[Row], query: Mapping[str, str], collection: Collection) -> Sequence[Row]:
-    if "$orderby" not in query:
-        return rows
-    name, _, direction = query["$orderby"].partition(" ")
-    _must_be_known(name, collection)
-    if rows is collection.ordered.get(name) and direction != "desc":
-        return rows
-    return sorted(rows, key=lambda row: (row[name] is None, row[name]), reverse=direction == "desc")
-
-
-def _selected(rows: Sequence[Row], query: Mapping[str, str], collection: Collection) -> Sequence[Row]:
-    if "$select" not in query:
-        return rows
-    names = query["$select"].split(",")
-    for name in names:
-        _must_be_known(name, collection)
-    return [{name: row[name] for name in names} for row in rows]
-
-
-def _must_be_known(name: str, collection: Collection) -> None:
-    if name not in collection.properties:
+def _counted(asked: Mapping[str, str]) -> bool:
+    text = asked.get("count", "false").strip().lower()
+    if text not in {"true", "false"}:
         raise QueryError(
-            "The query specified in the URI is not valid. "
-            f"Could not find a property named '{name}' on type '{collection.type_name}'."
+            f"Invalid value '{asked['count']}' for $count query option found. Valid values are 'true' or 'false'.",
+            prefix="",
         )
+    return text == "true"
 
 
-def _matching(rows: Sequence[Row], query: Mapping[str, str], collection: Collection) -> Sequence[Row]:
+def _ordered(rows: Sequence[Row], asked: Mapping[str, str], collection: Collection) -> Sequence[Row]:
+    terms = [_order_term(term, collection.entity) for term in asked.get("orderby", "").split(",") if term.strip()]
+    if not terms or (len(terms) == 1 and not terms[0][1] and rows is collection.ordered.get(terms[0][0])):
+        return rows
+    for name, descending in reversed(terms):
+        rows = sorted(rows, key=_sort_key(name, collection.entity), reverse=descending)
+    return rows
+
+
+def _order_term(term: str, entity: EntityType) -> tuple[str, bool]:
+    name, _, direction = term.strip().partition(" ")
+    direction = direction.strip().lower()
+    if direction not in {"", "asc", "desc"}:
+        raise QueryError(f"Syntax error at position {len(name) + 1 + len(direction)} in '{term.strip()}'.")
+    spelt = entity.property(name)
+    if entity.properties[spelt] is list:
+        raise QueryError(
+            f"The $orderby expression must evaluate to a single value of primitive type, not {edm_name(list)}."
+        )
+    return spelt, direction == "desc"
+
+
+def _sort_key(name: str, entity: EntityType) -> Callable[[Row], tuple[bool, Any]]:
+    is_time = entity.properties[name] is datetime
+
+    def key(row: Row) -> tuple[bool, Any]:
+        value: Any = entity.value(row, name)
+        if is_time:
+            value = odata_filter.instant(value)
+        return value is not None, 0 if value is None else value  # null is the smallest, as in .NET
+
+    return key
+
+
+def _matching(rows: Sequence[Row], asked: Mapping[str, str], entity: EntityType, habits: Habits) -> Sequence[Row]:
     predicates: list[Callable[[Row], bool]] = []
-    try:
-        if "$filter" in query:
-            predicates.append(parse(query["$filter"], collection.properties, collection.type_name))
-    except FilterError as error:
-        raise QueryError(str(error)) from None
-    if "$search" in query:
-        predicates.append(_search(query["$search"]))
+    if "filter" in asked:
+        predicates.append(odata_filter.parse(asked["filter"], entity))
+    if "search" in asked and habits.searchable:
+        predicates.append(odata_search.parse(asked["search"]))
     if not predicates:
         return rows
     return [row for row in rows if all(predicate(row) for predicate in predicates)]
 
 
-def _number(query: Mapping[str, str], name: str, default: int) -> int:
-    text = query.get(name)
+def _number(asked: Mapping[str, str], name: str) -> int | None:
+    text = asked.get(name)
     if text is None:
-        return default
+        return None
     if not re.fullmatch(r"\d{1,9}", text):
-        raise QueryError(f"Invalid value '{text}' for {name} query option found. A non-negative integer is required.")
+        raise QueryError(
+            f"Invalid value '{text}' for ${name} query option found. "
+            f"The ${name} query option requires a non-negative integer value.",
+            prefix="",
+        )
     return int(text)
-
-
-def _search(text: str) -> Callable[[Row], bool]:
-    """All words are required; "phrases" match literally; OR separates alternatives; NOT excludes the next term."""
-    alternatives: list[list[tuple[str, bool]]] = [[]]
-    negated, position = False, 0
-    while position < len(text.rstrip()):
-        token = _SEARCH_TOKEN.match(text, position)
-        if token is None:
-            raise QueryError(f"The $search expression '{text}' has a syntax error at position {position}.")
-        position = token.end()
-        match token[2]:
-            case "OR":
-                alternatives.append([])
-            case "AND":
-                continue
-            case "NOT":
-                negated = True
-            case word:
-                alternatives[-1].append(((token[1] or word).casefold(), not negated))
-                negated = False
-    if not all(alternatives) or negated:
-        raise QueryError(f"The $search expression '{text}' is incomplete.")
-    return lambda row: _found(row.values(), alternatives)
-
-
-def _found(values: Iterable[object], alternatives: list[list[tuple[str, bool]]]) -> bool:
-    texts = [str(value).casefold() for value in values]
-    return any(all(any(term in text for text in texts) is wanted for term, wanted in terms) for terms in alternatives)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 _FIRST = ("Ada", "Bruno", "Chloé", "Dmitri", "Elif", "Finn", "Grace", "Håkon", "Inês", "Jürgen", "Kofi", "Łucja", "Mei")
 _LAST = ("Example", "O'Brien", "Müller", "Nowak", "da Silva", "Øster", "Tanaka", "Ng", "Petrović", "Quist", "Sánchez")
 _FIRST_ID = 20
+_IN_BRACKETS = 3
+"""Every thirteenth name, from this one on, ends in brackets, as companies write departments and languages."""
 _DEPARTMENTS = 3
 """3CX puts users without a department of their own into department 0."""
 
@@ -19,7 +21,8 @@ class SimulatedUser:
     name: str
     id: int = _FIRST_ID
     registered: bool = True
-    profile: str = "Available"
+    profile: str | None = "Available"
+    """None or "" for one who has never changed it."""
     queue: str = "LoggedOut"
     department: int = 0
     enabled: bool = True
@@ -31,7 +34,7 @@ class SimulatedUser:
     expiration: int = 0
 
     def row(self) -> dict[str, object]:
-        """A row of Users, with a secret as real ones have."""
+        """A row of Users, with secrets as real ones have."""
         first, _, last = self.name.partition(" ")
         return {
             "Number": self.dn,
@@ -46,7 +49,10 @@ class SimulatedUser:
             "PrimaryGroupId": self.department,
             "Tags": self.tags,
             "AIAgent": "AI" in self.tags,
-            "AuthPassword": "never-select-me",
+            "EmailAddress": f"{self.dn}@example.com",
+            "AuthID": f"auth{self.dn}",
+            "SIPID": self.dn,
+            **dict.fromkeys(("AuthPassword", "AccessPassword", "DeskphonePassword", "VMPIN"), "never-select-me"),
         }
 
     def state_word(self, in_call: str | None) -> str:
@@ -55,7 +61,7 @@ class SimulatedUser:
             return self.word
         if in_call is not None:
             return in_call
-        return _WORDS.get(self.profile, "Available") if self.registered else "Offline"
+        return _WORDS.get(self.profile or "", "Available") if self.registered else "Offline"
 
 
 def people(count: int) -> list[SimulatedUser]:
@@ -70,4 +76,6 @@ def people(count: int) -> list[SimulatedUser]:
 def _name(index: int) -> str:
     around, place = divmod(index, len(_FIRST) * len(_LAST))
     name = f"{_FIRST[place % len(_FIRST)]} {_LAST[place % len(_LAST)]}"
+    if place % len(_FIRST) == _IN_BRACKETS:
+        name += " (Sales)"  # which looks like an outside number in brackets
     return f"{name} {around + 1}" if around else name

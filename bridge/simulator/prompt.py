@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 
-from bridge.simulator.exchange import ExchangeError, SimulatedCall
+from bridge.simulator.calls import SimulatedCall
+from bridge.simulator.exchange import ExchangeError
 from bridge.simulator.pbx import SimulatedPbx
 
 HELP = """\
-ring 101 [0301234567]      a call comes in for 101; from another extension: ring 101 102; for the queue: ring 8000
+ring 101 [0301234567]      a call comes in for 101; from another extension: ring 101 102; for the queue: ring 8000;
+                           for the ring group: ring 8100
 dial 101 0301234567        101 calls an outside number
-answer 101                 101 picks up; or, when 101 has dialled, the other side does
+answer 101                 101 answers; or, when 101 has dialled, the other side does
+pickup 102 101             102 picks up the call that rings at 101
+voicemail 101              101 does not answer, the voicemail does
 hold 101 | resume 101      101 puts the call on hold, or takes it back
 transfer 101 102           101 hands the call on to 102
 hangup 101                 the call of 101 ends
@@ -29,6 +33,8 @@ class Prompt:
             "ring": self._ring,
             "dial": self._dial,
             "answer": self._answer,
+            "pickup": self._pick_up,
+            "voicemail": self._voicemail,
             "hold": lambda dn: self._hold(dn, held=True),
             "resume": lambda dn: self._hold(dn, held=False),
             "transfer": self._transfer,
@@ -55,10 +61,10 @@ class Prompt:
             return f"{line}? Write for example:\n{HELP}"
 
     def _ring(self, dn: str, caller: str = _OUTSIDE) -> str:
-        if dn not in self._pbx.users and dn not in self._pbx.queues:
+        if not any(dn in known for known in (self._pbx.users, self._pbx.queues, self._pbx.ring_groups)):
             raise ExchangeError(f"there is no {dn}")
         call = self._pbx.exchange.ring(caller, dn)
-        waits = not self._pbx.exchange.calls[call].devices
+        waits = not self._pbx.exchange.calls[call].ringing()
         return f"{caller} calls {dn} (call {call})" + ("; nobody is logged in to it: queue 100 in" if waits else "")
 
     def _dial(self, dn: str, number: str) -> str:
@@ -70,6 +76,17 @@ class Prompt:
         ringing = any(device.status == "Ringing" for device in call.of(dn))
         self._pbx.exchange.answer(call.id, dn if ringing else None)
         return f"call {call.id} is answered"
+
+    def _pick_up(self, dn: str, ringing: str) -> str:
+        self._user(dn)
+        call = self._call(ringing)
+        self._pbx.exchange.pick_up(call.id, dn)
+        return f"{dn} picks call {call.id} up"
+
+    def _voicemail(self, dn: str) -> str:
+        call = self._call(dn)
+        self._pbx.exchange.to_voicemail(call.id)
+        return f"the voicemail of {dn} answers call {call.id}"
 
     def _hold(self, dn: str, *, held: bool) -> str:
         call = self._call(dn)
@@ -93,8 +110,8 @@ class Prompt:
 
     def _list(self) -> str:
         people = [
-            f"{user.dn}  {user.name}: {self._pbx.exchange.word(user.dn) or 'no call'}, {user.profile}, {user.queue}, "
-            f"{'registered' if user.registered else 'not registered'}"
+            f"{user.dn}  {user.name}: {self._pbx.exchange.word(user.dn) or 'no call'}, "
+            f"{user.profile or 'no profile'}, {user.queue}, {'registered' if user.registered else 'not registered'}"
             for user in self._pbx.users.values()
         ]
         calls = [f"call {call.id}: {call.caller} → {call.callee} {call.status}" for call in self._calls()]

@@ -8,8 +8,10 @@ from typing import Literal
 
 from aiohttp import web
 
+from bridge.simulator.calls import Numbers, RingGroup
 from bridge.simulator.exchange import Exchange
-from bridge.simulator.odata_filter import Row
+from bridge.simulator.odata import Habits
+from bridge.simulator.odata_types import Row
 from bridge.simulator.people import SimulatedUser, people
 from bridge.simulator.stream import Stream
 from bridge.simulator.tokens import Tokens
@@ -32,7 +34,8 @@ class Request:
 class PbxState:
     """Can be changed at any time, and holds from the next request on.
 
-    `rows` are those of GetMonitorStatus(): `official` as documented, `extended` with a state word and a name.
+    `rows` are those of GetMonitorStatus(): `official` as documented, `extended` with a state word and a name, which no
+    one has seen on a real PBX.
     """
 
     def __init__(
@@ -40,7 +43,7 @@ class PbxState:
         *,
         users: int = 8,
         version: str = "20.0.8",
-        rows: Rows = "extended",
+        rows: Rows = "official",
         client_id: str = "busylights",
         client_secret: str = "simulated-key",  # noqa: S107  # nothing is protected by it
         jwt: bool = True,
@@ -56,25 +59,47 @@ class PbxState:
         """The same for active calls."""
         self.may_read_departments = True
         """The same for departments; 401 otherwise, whatever the token."""
+        self.may_read_numbers = True
+        """The same for queues, ring groups and trunks."""
+        self.may_read_system = True
+        """The same for the system status."""
         self.may_control_calls = True
         """Whether Call Control is enabled for the API client; 403 otherwise."""
         self.peers: set[str] | None = None
-        """The extensions that the API client may monitor by Call Control; None: all of them."""
+        """The DNs that the API client may monitor by Call Control; None: all of them."""
+        self.lists_services = False
+        """Whether Call Control lists queues, ring groups, receptionists and trunks beside extensions, as it may."""
+        self.odata = Habits()
+        """How lists answer `$search` and long pages."""
         self.ignores_profiles = False
         """Whether a new profile is accepted without effect, as some builds do."""
         self.labels = {"Custom1Name": "Custom 1", "Custom2Name": "Custom 2"}
         self.intercept: Intercept | None = None
         """Called with each request; where it returns a response, that is the answer. For faults."""
         self.requests: deque[Request] = deque(maxlen=_KEPT_REQUESTS)
-        self.users: dict[str, SimulatedUser] = {}
-        self.queues = {"8000": "Support"}
+        self.numbers = Numbers()
         self.departments = {0: "DEFAULT", 1: "Sales", 2: "Support"}
         self.stream = Stream()
-        self.exchange = Exchange(self.users, self.queues, self._notice, clock)
+        self.exchange = Exchange(self.numbers, self._notice, clock)
         self._monitored: _Table = _Table(self._monitor_row)
         self._listed: _Table = _Table(lambda user: user.row())
         for user in people(users):
             self.users[user.dn] = user
+
+    @property
+    def users(self) -> dict[str, SimulatedUser]:
+        """The extensions by DN."""
+        return self.numbers.users
+
+    @property
+    def queues(self) -> dict[str, str]:
+        """The names of the queues by DN."""
+        return self.numbers.queues
+
+    @property
+    def ring_groups(self) -> dict[str, RingGroup]:
+        """The ring groups by DN."""
+        return self.numbers.ring_groups
 
     @property
     def client_id(self) -> str:
@@ -131,8 +156,9 @@ class PbxState:
         return self._listed.rows(self.users)
 
     def is_peer(self, dn: str) -> bool:
-        """Whether the API client may monitor this extension by Call Control."""
-        return self.peers is None or dn in self.peers
+        """Whether the API client may monitor this DN by Call Control."""
+        listed = dn in self.users or (self.lists_services and self.numbers.is_service(dn))
+        return listed and (self.peers is None or dn in self.peers)
 
     def _notice(self, dn: str, number: int, gone: bool) -> None:  # noqa: FBT001  # as Notice says
         self._touch(dn)
@@ -146,8 +172,10 @@ class PbxState:
         return row | {"State": user.state_word(self.exchange.word(user.dn)), "Name": user.name}
 
     def _touch(self, dn: str) -> None:
-        for table in (self._monitored, self._listed):
-            table.touch(self.users[dn])
+        user = self.users.get(dn)
+        if user is not None:
+            for table in (self._monitored, self._listed):
+                table.touch(user)
 
     def _forget_tables(self) -> None:
         for table in (self._monitored, self._listed):

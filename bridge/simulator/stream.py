@@ -5,9 +5,14 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 
-from aiohttp import WSCloseCode, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 _MOST_WAITING = 10_000
+_ANSWER = 4
+"""The event_type of an answer to a client's request (seen in others' captures)."""
+
+Lookup = Callable[[str], tuple[int, object]]
+"""HTTP status and body of a path of Call Control."""
 
 
 class Stream:
@@ -26,8 +31,8 @@ class Stream:
     def __len__(self) -> int:
         return len(self._queues)
 
-    async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Serve one socket, from the upgrade to its end."""
+    async def serve(self, request: web.Request, lookup: Lookup) -> web.StreamResponse:
+        """Serve one socket, from the upgrade to its end; `lookup` answers requests for paths."""
         socket = web.WebSocketResponse()
         with suppress(ConnectionError):  # the client has gone meanwhile
             await socket.prepare(request)
@@ -37,8 +42,10 @@ class Stream:
         self._queues[socket], self._sequences[socket] = queue, 0
         sender = asyncio.create_task(_send(socket, queue), name="call-control-events")
         try:
-            async for _ in socket:
-                pass
+            async for message in socket:
+                if message.type is WSMsgType.TEXT and (answered := _answer(message.data, lookup)) is not None:
+                    self._sequences[socket] += 1
+                    queue.put_nowait(_event(self._sequences[socket], _ANSWER, "", answered))
         finally:
             sender.cancel()
             del self._queues[socket], self._sequences[socket]
@@ -51,8 +58,7 @@ class Stream:
             self._sequences[socket] += 1
             if self.losing:
                 continue
-            event = {"event_type": event_type, "entity": entity, "attached_data": attached}
-            text = json.dumps({"sequence": self._sequences[socket], "event": event})
+            text = _event(self._sequences[socket], event_type, entity, attached)
             for _ in range(2 if self.doubling else 1):
                 queue.put_nowait(text)
         self.losing = max(0, self.losing - 1)
@@ -66,6 +72,22 @@ class Stream:
         """Close all sockets."""
         for socket in list(self._queues):
             await socket.close(code=code)
+
+
+def _event(sequence: int, event_type: int, entity: str, attached: object) -> str:
+    event = {"event_type": event_type, "entity": entity, "attached_data": attached}
+    return json.dumps({"sequence": sequence, "event": event})
+
+
+def _answer(text: str, lookup: Lookup) -> dict[str, object] | None:
+    """The answer to `{"RequestID": …, "Path": …}`; None to anything else."""
+    try:
+        asked = json.loads(text)
+        number, path = asked["RequestID"], str(asked["Path"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    status, body = lookup(path)
+    return {"RequestID": number, "Path": path, "StatusCode": status, "Response": body}
 
 
 async def _send(socket: web.WebSocketResponse, queue: asyncio.Queue[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from bridge.simulator import SimulatedPbx
+from bridge.simulator.calls import RingGroup
 from tests.support.bridges import running, write_config
 from tests.support.mosquitto import Mosquitto
 from tests.support.node_red import NodeRed
@@ -212,7 +213,7 @@ async def test_each_missed_call_is_notified_once(
 async def test_a_call_that_a_colleague_took_is_not_notified(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber, node_red: NodeRed
 ) -> None:
-    pbx.exchange.ring_groups["800"] = ("101", "102")
+    pbx.ring_groups["800"] = RingGroup("Office", ["101", "102"])
     async with bridge(tmp_path, pbx, url, broker):
         await node_red.until_board(lambda board: board["why"] == "" and len(board["people"]) == 3)
         shared = pbx.exchange.ring("0301234567", "800")

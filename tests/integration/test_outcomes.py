@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from bridge.simulator import SimulatedPbx
+from bridge.simulator.calls import RingGroup
 from tests.support.bridges import running, write_config
 from tests.support.mosquitto import Mosquitto
 from tests.support.subscriber import Subscriber
@@ -20,7 +21,7 @@ MEMBERS = ("101", "102", "103")
 @pytest.fixture
 def pbx() -> SimulatedPbx:
     made = SimulatedPbx(users=4, version="20.0.10.51")
-    made.exchange.ring_groups[GROUP] = MEMBERS
+    made.ring_groups[GROUP] = RingGroup("Office", list(MEMBERS))
     return made
 
 

@@ -68,7 +68,8 @@ async def test_a_bad_search_names_the_search(
     async with running(write_config(tmp_path, pbx, url, broker.port, source='search: \'"x" "\'')):
         await subscriber.until_latest("3cx/bridge/state", "online")
         reason = subscriber.json("3cx/bridge/info")["sources"]["monitor_status"]["reason"]
-        assert "sources.monitor_status.search: the PBX rejected the query: The $search expression" in reason
+        assert "sources.monitor_status.search: the PBX rejected the query: The query specified in" in reason
+        assert "There is an unterminated string literal at position 5 in '\"x\" \"'." in reason
 
 
 async def test_a_build_without_the_function_is_named(

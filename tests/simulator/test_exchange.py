@@ -1,46 +1,13 @@
 """The simulated PBX's calls, its prompt, and how its HTTP interface shows them."""
 
 import json
-from collections.abc import AsyncIterator
-from typing import Any
 
-import aiohttp
 import pytest
-import pytest_asyncio
 
 from bridge.simulator import SimulatedPbx
 from bridge.simulator.exchange import ExchangeError
 from bridge.simulator.prompt import HELP, Prompt
-
-
-class Client:
-    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
-        self.session = session
-        self.url = url
-
-    async def login(self) -> None:
-        form = {"grant_type": "client_credentials", "client_id": "busylights", "client_secret": "simulated-key"}
-        async with self.session.post(f"{self.url}/connect/token", data=form) as answer:
-            token = (await answer.json())["access_token"]
-        self.session.headers["Authorization"] = f"Bearer {token}"
-
-    async def get(self, path: str, **query: str) -> tuple[int, Any]:
-        async with self.session.get(self.url + path, params=query) as answer:
-            text = await answer.text()
-            return answer.status, json.loads(text) if text else None
-
-    async def patch(self, path: str, body: object) -> tuple[int, Any]:
-        async with self.session.patch(self.url + path, json=body) as answer:
-            text = await answer.text()
-            return answer.status, json.loads(text) if text else None
-
-
-@pytest_asyncio.fixture
-async def client(url: str) -> AsyncIterator[Client]:
-    async with aiohttp.ClientSession() as session:
-        made = Client(session, url)
-        await made.login()
-        yield made
+from tests.simulator.client import Client
 
 
 def typed(pbx: SimulatedPbx, *lines: str) -> list[str]:
@@ -64,6 +31,9 @@ def words(pbx: SimulatedPbx) -> list[str | None]:
         (["ring 101", "answer 101", "transfer 101 102"], [None, None, "Ringing"]),
         (["dial 101 0301234567", "answer 101", "transfer 101 102", "answer 102"], [None, None, "Connected"]),
         (["ring 101", "hangup 101"], [None, None, None]),
+        (["ring 8100"], ["Ringing", "Ringing", None]),
+        (["ring 101", "pickup 102 101"], [None, None, "Connected"]),
+        (["ring 101", "voicemail 101"], [None, None, None]),
         (["queue 101 in", "queue 102 in", "ring 8000"], [None, "Ringing", "Ringing"]),
         (["queue 101 in", "queue 102 in", "ring 8000", "answer 102"], [None, None, "Connected"]),
     ],
@@ -92,6 +62,8 @@ def test_typed_commands_change_people(pbx: SimulatedPbx) -> None:
         ("dial 999 1", "there is no 999"),
         ("answer 101", "101 has no call"),
         ("hold 999", "there is no 999"),
+        ("pickup 100 101", "101 has no call"),
+        ("voicemail 101", "101 has no call"),
         ("profile 999 Away", "there is no 999"),
         ("queue 101 sideways", HELP),
     ],
@@ -110,19 +82,6 @@ def test_calls_that_do_not_ring_cannot_be_answered_or_held(pbx: SimulatedPbx) ->
         pbx.exchange.transfer(call, "101", "999")
     with pytest.raises(ExchangeError, match="there is no call 7"):
         pbx.exchange.answer(7)
-
-
-def test_the_phones_of_a_ring_group_ring_together_and_a_colleague_picks_up(pbx: SimulatedPbx) -> None:
-    pbx.exchange.ring_groups["800"] = ("100", "101")
-    call = pbx.exchange.ring("0301234567", "800")
-    assert words(pbx) == ["Ringing", "Ringing", None]
-    assert [each["on_behalf_of_dn"] for each in pbx.exchange.participants("100")] == ["800"]
-    assert pbx.exchange.active_calls()[0]["Callee"] == "800 Ring group"
-    pbx.exchange.pick_up(call, "102")
-    assert words(pbx) == [None, None, "Connected"]
-    assert pbx.exchange.active_calls()[0]["Callee"] == "102 Chloé Müller"
-    with pytest.raises(ExchangeError, match=f"101 cannot pick up call {call}"):
-        pbx.exchange.pick_up(call, "101")
 
 
 async def test_active_calls_are_display_strings_without_the_agents_phones(pbx: SimulatedPbx, client: Client) -> None:
@@ -148,8 +107,8 @@ async def test_users_can_be_selected_and_ordered(pbx: SimulatedPbx, client: Clie
     assert "AuthPassword" in whole["value"][0]
 
 
-@pytest.mark.parametrize(("version", "status"), [("20.0.8", 400), ("20.0.9", 400), ("20.0.10", 200)])
-async def test_ai_agents_are_known_since_20_0_10(pbx: SimulatedPbx, client: Client, version: str, status: int) -> None:
+@pytest.mark.parametrize(("version", "status"), [("20.0.8", 400), ("20.0.9", 200), ("20.0.10", 200)])
+async def test_ai_agents_are_known_since_20_0_9(pbx: SimulatedPbx, client: Client, version: str, status: int) -> None:
     pbx.version = version
     found, body = await client.get("/xapi/v1/Users", **{"$select": "Number,AIAgent"})
     assert found == status
@@ -220,3 +179,34 @@ async def test_extended_monitor_rows_follow_calls_and_profiles(pbx: SimulatedPbx
     assert await word() == "Offline"
     pbx.exchange.answer(pbx.exchange.ring("0301234567", "101"))
     assert await word() == "Connected"
+
+
+def test_all_phones_of_a_ring_group_share_one_call(pbx: SimulatedPbx) -> None:
+    call = pbx.exchange.ring("0301234567", "8100")
+    assert words(pbx) == ["Ringing", "Ringing", None]
+    (first,), (second,) = pbx.exchange.participants("100"), pbx.exchange.participants("101")
+    assert (first["callid"], second["callid"]) == (call, call)
+    assert (first["on_behalf_of_dn"], first["on_behalf_of_type"]) == ("8100", "Wringgroup")
+    assert [row["Callee"] for row in pbx.exchange.active_calls()] == ["8100 Reception"]
+    pbx.exchange.answer(call, "101")
+    assert words(pbx) == [None, "Connected", None]
+
+
+def test_active_calls_may_have_a_row_per_ringing_member(pbx: SimulatedPbx) -> None:
+    pbx.exchange.rows.group_by_member = True
+    call = pbx.exchange.ring("0301234567", "8100")
+    rows = pbx.exchange.active_calls()
+    assert [(row["Id"], row["Callee"]) for row in rows] == [(call, "100 Ada Example"), (call, "101 Bruno O'Brien")]
+    pbx.exchange.answer(call, "100")
+    assert [row["Callee"] for row in pbx.exchange.active_calls()] == ["100 Ada Example"]
+
+
+def test_a_colleague_picks_up_and_does_not_say_from_whom(pbx: SimulatedPbx) -> None:
+    call = pbx.exchange.ring("0301234567", "101")
+    pbx.exchange.pick_up(call, "102")
+    assert words(pbx) == [None, None, "Connected"]
+    (leg,) = pbx.exchange.participants("102")
+    assert (leg["callid"], leg["party_dn_type"], leg["party_dn"], leg["party_caller_id"]) == (call, "None", "", "102")
+    assert [row["Callee"] for row in pbx.exchange.active_calls()] == ["102 Chloé Müller"]
+    with pytest.raises(ExchangeError, match="100 cannot pick up"):
+        pbx.exchange.pick_up(call, "100")

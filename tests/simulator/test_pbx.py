@@ -11,7 +11,7 @@ import pytest_asyncio
 from yarl import URL
 
 from bridge.simulator import SimulatedPbx
-from bridge.simulator.life import live
+from bridge.simulator.life import live, settle
 from tests.support.clock import FakeClock
 
 MONITOR_STATUS = "/xapi/v1/Users/Pbx.GetMonitorStatus()"
@@ -51,7 +51,7 @@ class Client:
         assert status == 400
         error = body["error"]
         assert isinstance(error, dict)
-        assert set(error) == {"code", "message", "details"}
+        assert set(error) == {"code", "message", "target", "details", "innerError"}
         return str(error["message"])
 
 
@@ -143,7 +143,9 @@ async def test_rows_are_official_or_extended(pbx: SimulatedPbx, client: Client) 
         ("$top=2", ["100", "101"]),
         ("$top=0", []),
         ("$skip=1&$top=1", ["101"]),
-        ("top=1", ["100", "101", "102"]),
+        ("top=1", ["100"]),
+        ("Filter=DN%20eq%20'101'&skip=0", ["101"]),
+        ("mine=1", ["100", "101", "102"]),
         ("$filter=DN%20eq%20'101'", ["101"]),
         ("$filter=State%20eq%20'Away'", ["102"]),
         ("$filter=Name%20eq%20'Bruno%20O''Brien'", ["101"]),
@@ -152,7 +154,13 @@ async def test_rows_are_official_or_extended(pbx: SimulatedPbx, client: Client) 
         ("$filter=DN%20in%20('100','102')", ["100", "102"]),
         ("$filter=Expiration%20ge%200%20and%20length(DN)%20eq%203", ["100", "101", "102"]),
         ("$filter=Expiration%20gt%20null", []),
+        ("$filter=CONTAINS(name,'Bruno')%20OR%20dn%20EQ%20'100'", ["100", "101"]),
+        ("$filter=contains(Name,null)", []),
+        ("$filter=not%20contains(Name,null)", ["100", "101", "102"]),
         ("$search=ada", ["100"]),
+        ("$search=%22101%22", ["101"]),
+        ("$search=%22AND%22", []),
+        ("$search=(ada%20OR%20bruno)%20NOT%20bruno", ["100"]),
         ("$search=%22ada%20example%22", ["100"]),
         ("$search=%22example%20ada%22", []),
         ("$search=example%20ada", ["100"]),
@@ -185,9 +193,21 @@ async def test_options_do_what_odata_says(pbx: SimulatedPbx, client: Client, que
         ("$filter=substringof(DN,'1')", "An unknown function with name 'substringof'"),
         ("$filter=contains(DN,'1'", "')' expected"),
         ("$filter=" + "(" * 50 + "true" + ")" * 50, "The recursion limit has been exceeded."),
-        ("$search=%22a", "has a syntax error at position 0"),
-        ("$search=a%20OR", "is incomplete"),
-        ("$search=NOT", "is incomplete"),
+        ("$search=%22a", "There is an unterminated string literal at position 2 in '\"a'."),
+        ("$search=a%20OR", "Expression expected at position 4 in 'a OR'."),
+        ("$search=NOT", "Expression expected at position 3 in 'NOT'."),
+        ("$search=101", "Syntax error: character '1' is not valid at position 0 in '101'."),
+        ("$search=O'Brien", "Syntax error: character ''' is not valid at position 1 in 'O'Brien'."),
+        ("$search=a%20b-c", "Syntax error: character '-' is not valid at position 3 in 'a b-c'."),
+        ("$search=(ada", "')' or operator expected at position 4 in '(ada'."),
+        ("$search=%22a%5Cb%22", "Invalid escape sequence '\\b' found at position 3 in '\"a\\b\"'."),
+        ("$search=%22%22", "An identifier was expected at position 0."),
+        ("$filter=Expiration%20eq%20'0'", "'Edm.Int32' and 'Edm.String' for operator kind 'Equal'."),
+        ("$filter=contains(Expiration,'0')", "No function signature for the function with name 'contains'"),
+        ("$filter=not%20DN", "Found operand type 'Edm.String' for operator kind 'Not'."),
+        ("$filter=DN%20and%20true", "'Edm.String' and 'Edm.Boolean' for operator kind 'And'."),
+        ("$filter=DN", "The $filter expression must evaluate to a single boolean value."),
+        ("$count=maybe", "Invalid value 'maybe' for $count"),
     ],
 )
 async def test_invalid_options_are_refused_with_an_odata_error(client: Client, query: str, message: str) -> None:
@@ -212,7 +232,7 @@ async def test_rights_keys_and_users_change_while_it_runs(pbx: SimulatedPbx, cli
     assert (await client.get())[0] == 401
     assert (await client.login())[0] == 401
     assert (await client.login("new"))[0] == 200
-    assert (await client.get("/xapi/v1/Queues"))[0] == 404
+    assert (await client.get("/xapi/v1/Nothing"))[0] == 404
 
 
 async def test_people_ring_talk_and_come_back() -> None:
@@ -229,8 +249,28 @@ async def test_people_ring_talk_and_come_back() -> None:
     with pytest.raises(EOFError):
         await live(pbx, rng=random.Random(1), sleep=sleep, report=reported.append)
     assert len(reported) == 300
-    for word in ("calls", "is answered", "ends", "holds", "takes", "profile Away", "unplugged", "plugged in"):
+    for word in (
+        "calls",
+        "is answered",
+        "ends",
+        "holds",
+        "takes",
+        "profile Away",
+        "unplugged",
+        "plugged in",
+        "a program calls",
+        "calls 8100",
+        "rings outside",
+        "picks",
+        "voicemail",
+    ):
         assert any(word in line for line in reported), word
+
+
+def test_some_people_have_never_changed_their_profile() -> None:
+    pbx = SimulatedPbx(users=8)
+    settle(pbx)
+    assert [user.profile for user in pbx.users.values()] == ["Available"] * 6 + [None, ""]
 
 
 def test_large_companies_have_numbers_of_one_length() -> None:

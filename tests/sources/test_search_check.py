@@ -79,10 +79,10 @@ async def test_an_outage_leaves_the_check_for_later_and_a_missing_function_ends_
 
 async def test_users_are_searched_without_reading_their_secrets(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     async with tools(settings(url), clock) as (found, _):
-        await SearchCheck(found, {"users": source_settings(query=QueryOptions(search="x", filter="Id gt 0"))}).run()
+        await SearchCheck(found, {"users": source_settings(query=QueryOptions(search="Ada", filter="Id gt 0"))}).run()
     assert [json.dumps(request.query) for request in pbx.requests_to("/Users")] == [
         json.dumps(
-            {"$top": "1", "$skip": "0", "$search": "x", "$filter": "Id gt 0", "$count": "true", "$select": "Number"}
+            {"$top": "1", "$skip": "0", "$search": "Ada", "$filter": "Id gt 0", "$count": "true", "$select": "Number"}
         ),
         json.dumps({"$top": "1", "$skip": "0", "$filter": "Id gt 0", "$count": "true", "$select": "Number"}),
     ]

@@ -347,7 +347,7 @@ def _truth(pbx: SimulatedPbx, dn: str) -> str:
     user, word = pbx.users[dn], pbx.exchange.word(dn)
     if word is not None:
         return _STATES[word]
-    return _PROFILES.get(user.profile, "available" if user.registered else "offline")
+    return _PROFILES.get(user.profile or "", "available" if user.registered else "offline")
 
 
 def published(subscriber: Subscriber, pbx: SimulatedPbx) -> dict[str, str | None]:
