@@ -105,12 +105,13 @@ class Roster:
         self.drop_unreported()
 
     def drop_unreported(self) -> None:
-        """After a start with other options, remove users that no source reports, once every source has reported.
+        """After a start with other options, remove users that no source reports, once it is known whom each reports.
 
+        A source that only timed out may well report users that no other one does, so it is waited for.
         The guard does not apply: options that admit fewer users are meant to remove many at once.
         """
         people = [source for source in self._states.people.values() if source.on]
-        if self._drop_unreported and all(each.reported for each in people) and any(each.fresh for each in people):
+        if self._drop_unreported and all(each.decided for each in people) and any(each.fresh for each in people):
             self._drop_unreported = False
             self._remove([dn for dn in self.known if not self._reported(dn)])
 

@@ -19,6 +19,8 @@ class PeopleSourceState:
     """Whether its rows may be used."""
     reported: bool = False
     """The first poll has finished, or the source has reported why it cannot."""
+    access_denied: bool = False
+    """The PBX has no such function or does not allow it to this API client."""
     _until: float = 0.0
 
     @property
@@ -31,14 +33,21 @@ class PeopleSourceState:
         """Whether the configuration uses it."""
         return self.description.on
 
+    @property
+    def decided(self) -> bool:
+        """Whether it is known whom it reports: its rows may be used, or the PBX gives it none."""
+        return self.fresh or self.access_denied
+
     def received(self, now: float, good_for: float) -> None:
         """A round was read just now; its facts may be used for `good_for` seconds."""
         self.fresh = self.reported = True
+        self.access_denied = False
         self._until = now + good_for
 
     def failed(self, *, access_denied: bool) -> None:
         """The round failed. Without access its last rows no longer prove that anybody exists."""
         self.reported = True
+        self.access_denied = access_denied
         if access_denied:
             self.rows = {}
 
