@@ -71,7 +71,13 @@ class Bridge:
         self._synchronisation = Synchronisation(config, engine, self._lights, self._throttle, self._requests)
         commands = tuple(self._command_topics())
         self._router = Router(
-            topics, self._requests.operations, self._listeners(), outbox, commands, self._throttle.received
+            topics,
+            self._requests.operations,
+            self._listeners(),
+            outbox,
+            commands,
+            self._throttle.received,
+            clock.monotonic,
         )
         self.session = Session(config.mqtt, self._application(), clock, rng, timing.mqtt)
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 import pytest
 
 from bridge.errors import BridgeError
-from bridge.mqtt.router import MAX_ANSWER, MAX_REQUEST, CommandTopic, Router
+from bridge.mqtt.router import LONGEST_ECHO, MAX_ANSWER, MAX_REQUEST, CommandTopic, Router
 from bridge.topics import Topics
+from tests.support.clock import FakeClock
 from tests.support.wire import Wire
 
 
@@ -68,6 +69,17 @@ def test_what_clears_a_retained_request_is_none() -> None:
     assert len(wire.sent) == 2
     router.receive("3cx/bridge/request/echo", b"", False)
     assert len(wire.sent) == 3
+
+
+def test_a_request_without_payload_is_answered_although_the_echo_of_an_earlier_clearing_was_lost(
+    clock: FakeClock,
+) -> None:
+    wire = Wire()
+    router = Router(Topics("3cx", "hq", "ha"), {"echo": dict}, {}, wire, monotonic=clock.clock.monotonic)
+    router.receive("3cx/bridge/request/echo", b"{}", True)
+    clock.turn(LONGEST_ECHO + 1)
+    router.receive("3cx/bridge/request/echo", b"", False)
+    assert [message.topic for message in wire.sent[2:]] == ["3cx/bridge/response/echo"]
 
 
 def test_listeners_hear_their_topic_and_what_nobody_listens_to_is_told(caplog: pytest.LogCaptureFixture) -> None:
