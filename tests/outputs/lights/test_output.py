@@ -70,6 +70,13 @@ def test_each_light_follows_its_users_and_nothing_is_published_twice(office: Off
     assert office.shows("hall")["why"] == "101 available"
 
 
+def test_removed_users_take_no_memory(office: Office) -> None:
+    for dn in range(1000, 1100):
+        office.user(str(dn), State.AVAILABLE)
+        office.user(str(dn), None)
+    assert office.output._followers == {}
+
+
 def test_commands_are_never_retained_and_of_qos_1(office: Office) -> None:
     office.user("101", State.ON_CALL)
     assert ("light", "on_call") in office.wire.events
