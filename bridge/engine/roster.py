@@ -62,16 +62,20 @@ class Roster:
         """
         source.rows, source.complete = rows, complete
         changed = set()
+        name, people = source.name, self._states.people.values()
         for dn, row in rows.items():
+            known = self.known.get(dn)
+            if known is not None and known.rows.get(name) is row:  # unchanged pages give the very same objects,
+                known.confirm(name)  # about which everything below has been decided
+                continue
             if isinstance(row, UserRow):
                 self._note_special(row)
             if not self._admits(dn):
                 self._remove([dn])
                 continue
-            known = self.known.get(dn)
             if known is None:
                 known = self.known[dn] = UserRecord()
-            if known.take(source.name, row, self._states.people.values()):
+            if known.take(name, row, people):
                 changed.add(dn)
         absent = [dn for dn in self.known if dn not in rows]
         if complete:
