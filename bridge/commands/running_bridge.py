@@ -20,7 +20,7 @@ from bridge.domain.message import Message
 from bridge.engine.engine import Engine
 from bridge.errors import EXIT_UNREACHABLE, BrokerError
 from bridge.mqtt.oneshot_client import NoAnswer, OneshotClient, ProbeResult, oneshot_client
-from bridge.runtime.pbx import PbxReader
+from bridge.runtime.pbx import Instruments, PbxReader
 from bridge.runtime.policy import policy
 from bridge.runtime.supervision import Pulse
 from bridge.sources.threecx.client.login_backoff import LoginBackoff, state_directory
@@ -157,7 +157,8 @@ async def own_reader(config: Config, *, force: bool) -> AsyncIterator[tuple[Engi
     engine = Engine(policy(config), (), _NoPublisher(), clock)
     refusals = LoginBackoff(config.pbx, None if force else state_directory())
     rng = random.Random()  # noqa: S311  # jitter
-    reader = PbxReader(config, engine, clock, rng, Statistics(clock), Pulse(clock), refusals, renews=False)
+    instruments = Instruments(clock, rng, Statistics(clock), Pulse(clock))
+    reader = PbxReader(config, engine, instruments, refusals, renews=False)
     reading = asyncio.create_task(reader.run(), name="pbx")
     try:
         await wait_for(reader.reported, PATIENCE)

@@ -19,7 +19,7 @@ from bridge.outputs.hass.throttle import DiscoveryThrottle
 from bridge.outputs.lights.output import LightsOutput
 from bridge.runtime import lights, outputs
 from bridge.runtime.homeassistant import DiscoveryRepublisher, both
-from bridge.runtime.pbx import PbxReader
+from bridge.runtime.pbx import Instruments, PbxReader
 from bridge.runtime.periodic import every_tick
 from bridge.runtime.policy import policy
 from bridge.runtime.refresh import Refresh
@@ -64,7 +64,8 @@ class Bridge:
             config.homeassistant, lambda: engine.snapshot(discovery), self._throttle, rng
         )
         refusals = refusals or LoginBackoff(config.pbx, None, clock.wall)
-        self._pbx = PbxReader(config, engine, clock, rng, self._statistics, self._pulse, refusals, timing.threecx)
+        instruments = Instruments(clock, rng, self._statistics, self._pulse)
+        self._pbx = PbxReader(config, engine, instruments, refusals, timing.threecx)
         actions = (engine.refresh, self._republisher.restore, self._pbx.refresh)
         self._refresh = Refresh(clock.monotonic, timing.tick, actions)
         self._requests = Requests(topics, outbox, engine, self._statistics, self._refresh.request, self._pbx.findings)

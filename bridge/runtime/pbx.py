@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bridge.config import Config
 from bridge.domain.clock import Clock
@@ -30,6 +30,16 @@ from bridge.statistics import Statistics
 _logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Instruments:
+    """What the reader shares with the rest of the process."""
+
+    clock: Clock
+    rng: random.Random
+    statistics: Statistics
+    liveness: Liveness
+
+
 class PbxReader:
     """The sources of one PBX, all over one login. `run` is its whole life."""
 
@@ -37,10 +47,7 @@ class PbxReader:
         self,
         config: Config,
         engine: Engine,
-        clock: Clock,
-        rng: random.Random,
-        statistics: Statistics,
-        liveness: Liveness,
+        instruments: Instruments,
         refusals: LoginBackoff,
         timing: ThreecxTiming = USUAL,
         *,
@@ -51,6 +58,7 @@ class PbxReader:
         self._engine = engine
         self._timing = timing
         self._http = Http(config.pbx)
+        clock = instruments.clock
         auth = TokenAuth(self._http, config.pbx, refusals, clock)
         client = AuthorisedClient(self._http, auth, clock, renews=renews)
         tools = Tools(
@@ -59,9 +67,9 @@ class PbxReader:
             place=config.place,
             failures=RepeatedFailures(_logger, monotonic=clock.monotonic),
             clock=clock,
-            rng=rng,
-            statistics=statistics,
-            liveness=liveness,
+            rng=instruments.rng,
+            statistics=instruments.statistics,
+            liveness=instruments.liveness,
             caller_id=config.caller_id,
             timing=timing,
         )
