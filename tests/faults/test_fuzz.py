@@ -28,9 +28,7 @@ from tests.support.wire import Wire
 
 TOPICS = Topics("3cx", "hq", "homeassistant")
 
-FUZZ = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+FUZZ = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 """Two seconds for one input is a hang, on a busy machine too."""
 
 scalars = (

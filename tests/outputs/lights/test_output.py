@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.domain.model import State
@@ -131,7 +131,6 @@ def test_an_override_can_be_dark_and_last_for_ever(office: Office) -> None:
     assert again.shows("desk")["override"] is None
 
 
-@settings(deadline=None)
 @given(JSON)
 def test_any_retained_document_is_adopted_without_an_error(override: object) -> None:
     office = Office(FakeClock())
