@@ -267,12 +267,10 @@ async def test_a_token_that_ends_while_none_can_be_had_is_replaced_once_one_can(
     configure: Configure,
     subscriber: Subscriber,
     log: Log,
-    monkeypatch: pytest.MonkeyPatch,
     note: Note,
     answer: Callable[[], web.Response] | None,
 ) -> None:
-    monkeypatch.setattr("bridge.simulator.tokens.LIFETIME", 2)
-    monkeypatch.setattr(pbx.tokens, "clock", time.time)
+    pbx.tokens.lifetime, pbx.tokens.clock = 2, time.time
     forever = asyncio.Event()
 
     async def down(request: web.Request) -> web.StreamResponse | None:
