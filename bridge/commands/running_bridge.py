@@ -20,6 +20,7 @@ from bridge.domain.message import Message
 from bridge.engine.engine import Engine
 from bridge.errors import EXIT_UNREACHABLE, BrokerError
 from bridge.mqtt.oneshot_client import NoAnswer, OneshotClient, ProbeResult, oneshot_client
+from bridge.mqtt.timing import USUAL, MqttTiming
 from bridge.runtime.pbx import Instruments, PbxReader
 from bridge.runtime.policy import policy
 from bridge.runtime.supervision import Pulse
@@ -55,6 +56,7 @@ async def ask(
     force: bool,
     all_users: bool = False,
     and_then: Callable[[OneshotClient, ProbeResult], Awaitable[list[Finding]]] | None = None,
+    timing: MqttTiming = USUAL,
 ) -> Report:
     """Connect to the broker as `command`, and ask a running bridge for its findings, and for `all_users`.
 
@@ -63,7 +65,7 @@ async def ask(
     """
     report = Report([], may_log_in=True)
     try:
-        async with oneshot_client(config.mqtt, config.topics, command) as client:
+        async with oneshot_client(config.mqtt, config.topics, command, timing) as client:
             login = f"as {config.mqtt.username!r}" if config.mqtt.username else "without a login"
             report.findings.append(ok("broker", f"{config.mqtt.host}:{config.mqtt.port} accepts this client {login}"))
             result = await client.probe()
