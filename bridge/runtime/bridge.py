@@ -170,4 +170,4 @@ class Bridge:
         from bridge.web.server import Web  # noqa: PLC0415
 
         metrics = Metrics(self._engine, self._outbox, self._statistics, self._pbx.findings)
-        await Web(self._config.web, self._engine, self._outbox, metrics, self._rng).run()
+        await Web(self._config.web, self._engine, self._outbox, metrics, self._rng, self._timing.web).run()

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bridge.runtime.timing import Timing
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx.timing import ThreecxTiming
+from bridge.web.timing import WebTiming
 from tests.support.bridges import BridgeProcess, running, write_config
 from tests.support.limits import limit
 from tests.support.mosquitto import Mosquitto, free_port
@@ -70,6 +71,19 @@ class Pages:
 @pytest.fixture
 def pages() -> Pages:
     return Pages()
+
+
+async def test_a_connection_is_cut_off_after_the_time_that_the_bridge_was_given(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, pages: Pages
+) -> None:
+    timing = Timing(web=WebTiming(longest_connection=0.2))
+    async with running(write_config(tmp_path, pbx, url, broker.port, more=pages.option), timing=timing):
+        await pages.until("/healthz", lambda code, _: code == 200)
+        reader, writer = await asyncio.open_connection("127.0.0.1", pages.port)
+        async with asyncio.timeout(limit(5)):
+            assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
 
 
 async def test_it_is_ready_once_the_broker_is_there_and_the_pbx_answers(
