@@ -62,7 +62,7 @@ def connack_5(reason: int) -> Serve:
 @pytest.mark.parametrize(
     ("reason", "kind", "words"),
     [
-        (0x84, WrongProtocol, "does not speak this version"),
+        (0x84, WrongProtocol, "does not support this version"),
         (0x86, BrokerAuthError, "refused a connection without a login"),
         (0x87, BrokerAuthError, "check mqtt.username"),
         (0x88, BrokerUnavailable, "refused the connection"),
