@@ -42,7 +42,7 @@ class PeopleSourceState:
         self._until = now + good_for
 
     def failed(self, *, access_denied: bool) -> None:
-        """The round failed. Without access its last rows no longer prove that anybody exists."""
+        """The round failed. Without access its last rows no longer prove that a user exists."""
         self.reported = True
         self.access_denied = access_denied
         if access_denied:

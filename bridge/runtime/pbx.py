@@ -108,7 +108,7 @@ class PbxReader:
 
     @property
     def problem(self) -> str | None:
-        """What keeps the PBX from being read; None: nothing, or nothing that anybody has to fix."""
+        """What keeps the PBX from being read; None: nothing, or nothing that an administrator has to fix."""
         return self._diagnosis.problem
 
     async def _keep_running(self, source: Source) -> None:

@@ -101,7 +101,7 @@ class DiscoveryOutput:
         if user.department is not None:
             device["suggested_area"] = user.department
         slug = _slug(user.number)
-        # The removed ones stay in the payload for good: nothing tells when Home Assistant has read it.
+        # The removed ones stay in the payload for good: nothing shows when Home Assistant has read it.
         components = self._components(self._user_entities, prefix, user.number, slug) | self._removed
         return self._payload(device, components, self._bridge_and_pbx)
 
