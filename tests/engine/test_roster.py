@@ -50,7 +50,7 @@ def test_a_refresh_long_ago_does_not_let_a_fault_remove_users(clock: FakeClock, 
 
 
 @SINGLE
-def test_a_round_that_misses_nobody_uses_up_the_refresh(clock: FakeClock, source: str, report: Report) -> None:
+def test_a_round_that_misses_no_user_uses_up_the_refresh(clock: FakeClock, source: str, report: Report) -> None:
     world = World(clock, sources=(source,), forget_after=0)
     report(world, 10)
     world.engine.refresh()

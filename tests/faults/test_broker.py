@@ -2,7 +2,7 @@
 
 Shown by other tests:
 
-- restarts of a broker with and without persistence, one that comes late, forgets, or speaks 3.1.1; wrong logins, TLS,
+- restarts of a broker with and without persistence, one that is late, loses all, or has only 3.1.1; wrong logins, TLS,
   rights that are missing for good, messages that are too long: tests/integration/test_broker.py
 - single answers to CONNECT, a cancelled attempt, two bridges with one client id: tests/mqtt/test_connection.py
 - any sequence of restarts, outages and changes: tests/integration/test_retained.py
@@ -96,7 +96,7 @@ def states_are_published(subscriber: Subscriber, pbx: SimulatedPbx) -> bool:
         pytest.param(TRICKLE, id="a byte a second"),
     ],
 )
-async def test_after_the_way_to_the_broker_failed_all_is_right(
+async def test_after_the_connection_to_the_broker_failed_all_states_are_correct(
     pbx: SimulatedPbx,
     way: Link,
     configure: Configure,

@@ -277,7 +277,7 @@ async def test_a_socket_that_does_not_open_leaves_calls_to_polling(
 
 
 def spoiling(frames: Callable[[], AsyncIterator[bytes]], over: asyncio.Event) -> Intercept:
-    """The next socket gets these bytes behind the upgrade; `over` is set once they are out, or nobody takes more."""
+    """The next socket gets these bytes after the upgrade; `over` is set once they are out or it is closed."""
 
     async def spoil(request: web.Request) -> web.StreamResponse | None:
         if request.path != "/callcontrol/ws" or over.is_set():

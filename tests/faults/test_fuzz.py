@@ -265,7 +265,7 @@ def test_what_a_broker_retains(retained: dict[str, bytes]) -> None:
     | (record("state") | values).map(json.dumps)
     | st.binary(max_size=20).map(lambda payload: payload.decode("utf-8", "replace"))
 )
-def test_what_lights_say_of_themselves(read: Callable[[str], bool | None], text: str) -> None:
+def test_the_availability_payloads_of_lights(read: Callable[[str], bool | None], text: str) -> None:
     assert read(text) in {True, False, None}
 
 

@@ -174,7 +174,7 @@ async def test_alternating_failures_are_logged_once_each(
 async def test_an_empty_list_of_users_is_taken_for_a_fault(
     pbx: SimulatedPbx, configure: Configure, subscriber: Subscriber, log: Log
 ) -> None:
-    """A PBX that is starting may know nobody yet."""
+    """A PBX that is starting may report no users yet."""
     async with living(configure()):
         await settled(subscriber, pbx)
         pbx.intercept = answering(raw(b'{"value":[]}'), "/Users")
@@ -423,7 +423,7 @@ async def test_a_name_that_cannot_be_resolved_is_tried_again_until_it_can(
 
 
 class TurnedClock:
-    """The machine's clocks, which somebody sets."""
+    """The clocks of the machine, which the test sets."""
 
     def __init__(self) -> None:
         self.wall = 0.0

@@ -92,7 +92,7 @@ async def test_rows_without_presence_are_reported(
 ) -> None:
     pbx.rows = "official"
     findings = await check(write_config(tmp_path, pbx, url, broker.port))
-    assert "monitor status tells no presence" in the(findings, Verdict.WARN).message
+    assert "monitor status reports no presence" in the(findings, Verdict.WARN).message
 
 
 async def test_wrong_credentials_are_reported_once_with_77_whatever_else_is_wrong(

@@ -25,8 +25,8 @@ async def test_a_wrong_key_is_tried_once_and_logged_once(
         assert "the PBX refused client_id 'busylights'" in reason
         await subscriber.publish("3cx/bridge/request/refresh", "")
         await subscriber.until(lambda: "3cx/bridge/response/refresh" in subscriber.latest)
-        told = [line for line in bridge.log().splitlines() if "The client credentials are invalid" in line]
-        assert len([line for line in told if " DEBUG " not in line]) == 1
+        logged = [line for line in bridge.log().splitlines() if "The client credentials are invalid" in line]
+        assert len([line for line in logged if " DEBUG " not in line]) == 1
         bridge.hang_up()
         await subscriber.until(lambda: subscriber.payloads("3cx/bridge/state") == ["online", "online"])
         assert pbx.tokens.refused == 1

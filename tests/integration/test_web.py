@@ -28,7 +28,7 @@ class Pages:
         self.option = f"web: {{enabled: true, port: {self.port}}}"
 
     async def get(self, path: str) -> tuple[int, str]:
-        """Status and text; status 0 where nobody listens."""
+        """Status and text; status 0 where no server listens."""
         try:
             async with (
                 aiohttp.ClientSession() as session,
@@ -113,7 +113,7 @@ async def test_it_is_ready_once_the_broker_is_there_and_the_pbx_answers(
     assert await pages.get("/healthz") == (0, "")
 
 
-async def test_the_numbers_follow_what_happens(
+async def test_metrics_change_with_users_and_calls(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber, pages: Pages
 ) -> None:
     on = {"users_source": "interval: 500ms", "active_calls": "interval: 500ms", "call_control": ""}
@@ -161,7 +161,7 @@ async def test_a_source_that_the_pbx_forbids_is_shown_as_failing(
         await pages.until_missing()  # it did answer
 
 
-async def test_without_the_option_nobody_listens(
+async def test_without_the_option_no_port_is_open(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber, pages: Pages
 ) -> None:
     off = pages.option.replace("true", "false")

@@ -25,7 +25,7 @@ JSON = st.recursive(
 
 
 class Office:
-    """Two lights: `desk` for 101, `hall` for everybody from 1."""
+    """Two lights: `desk` for 101, `hall` for all users whose DN begins with 1."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
