@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from bridge.config import load
 from bridge.errors import ConfigError
+from bridge.sources.table import TABLE
 from tests.config.loading import MINIMAL, mistakes
 
 
@@ -54,10 +55,7 @@ from tests.config.loading import MINIMAL, mistakes
         (
             MINIMAL + "sources: {presence: {}}\n",
             [
-                (
-                    "config.yaml:5 sources.presence: unknown key; known here: monitor_status, users, active_calls, "
-                    "call_control"
-                )
+                f"config.yaml:5 sources.presence: unknown key; known here: {', '.join(TABLE)}",
             ],
         ),
         (MINIMAL + "mqtt: 7\n", ["config.yaml:5 mqtt: expected a section: keys and values, indented"]),
@@ -173,8 +171,7 @@ def test_a_ca_file_without_certificates_is_a_mistake(tmp_path: Path) -> None:
 
 
 def test_disabling_every_source_is_a_mistake(tmp_path: Path) -> None:
-    names = ("monitor_status", "users", "active_calls", "call_control")
-    text = MINIMAL + "sources:\n" + "".join(f"  {name}: {{enabled: false}}\n" for name in names)
+    text = MINIMAL + "sources:\n" + "".join(f"  {name}: {{enabled: false}}\n" for name in TABLE)
     assert mistakes(tmp_path, text) == [
         "config.yaml:5 sources: all sources are disabled, so there is nothing to publish: enable one"
     ]
