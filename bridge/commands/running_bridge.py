@@ -72,6 +72,7 @@ async def ask(
             report.may_log_in = force or (result.clear and not result.online)
             if not report.may_log_in:
                 await _ask_bridge(client, result, config, report, all_users=all_users)
+            # Behind the question: some brokers disconnect a client that publishes without the right to.
             if and_then is not None:
                 report.findings += await and_then(client, result)
     except BrokerError as error:

@@ -55,6 +55,7 @@ class Bridge:
         self._outbox = outbox = Outbox()
         self._statistics = Statistics(clock)
         self._pulse = Pulse(clock)
+        # The engine publishes through the throttle, which passes all but discovery; lights go to the outbox directly.
         self._throttle = DiscoveryThrottle(outbox, topics, clock.monotonic, timing.discovery_interval)
         self._lights = LightsOutput(topics, config.lights, outbox, clock)
         discovery = outputs.discovery(config)
@@ -147,6 +148,7 @@ class Bridge:
 
     async def _ready(self) -> None:
         self._lights.reconnected()
+        # A restart must not publish `unknown` for a second: lights would flash and automations would run.
         await wait_for(self._pbx.settled, self._timing.first_answer)
 
     def _command_topics(self) -> Iterable[CommandTopic]:

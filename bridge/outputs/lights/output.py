@@ -98,7 +98,7 @@ class LightsOutput:
         """Start over after a connect: every user is reported again, and lights may have missed commands."""
         for light in self._lights.values():
             light.forget_users()
-            light.online = None
+            light.online = None  # the retained availability comes again with the subscription
             light.send_again()
 
     def retained(self) -> Iterator[Message]:
