@@ -1,4 +1,4 @@
-"""A simulated PBX in a process of its own, where nobody ever calls anybody: `python -m benchmarks.quiet_pbx USERS`."""
+"""A simulated PBX in a process of its own, without any calls: `python -m benchmarks.quiet_pbx USERS`."""
 
 import asyncio
 import sys

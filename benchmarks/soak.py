@@ -1,9 +1,9 @@
-"""`python -m benchmarks.soak [--minutes 3] [--seed N]`: a long day with people who call and networks that fail.
+"""`python -m benchmarks.soak [--minutes 3] [--seed N]`: random faults of both networks while people make calls.
 
-Simulated PBX, Mosquitto and the bridge, with a link in front of either that is spoilt at random while life goes on.
-Whenever nothing has been wrong for a while, everything must be right: every user's retained state as the PBX has it, no
-call told twice, after its end or ended while it goes on, every call of a quiet time told from its beginning to its end,
-and as many tasks and open files and as much memory as before. Ends with 1 where something was not.
+Simulated PBX, Mosquitto and the bridge, with a link in front of either that fails at random. After each fault
+everything must become correct again: every user's retained state as the PBX has it; no call event published twice,
+after the call's end, or an end while the call is under way; in a time without faults, events from the beginning of each
+call to its end; and as many tasks and open files and as much memory as before. Exit code 1 where something was not.
 """
 
 import argparse
@@ -36,18 +36,18 @@ from tests.support.faults import (
     Link,
     answering,
     cut,
+    expected_states,
     living,
     own_tasks,
     published,
     reset,
-    right,
-    truth,
     until,
+    until_correct,
 )
 from tests.support.mosquitto import Mosquitto
 from tests.support.subscriber import Subscriber
 
-RIGHT_WITHIN = 35.0
+RECOVERY_LIMIT = 35.0
 """Seconds after the end of a fault: the longest pause between two attempts (30 s), and an attempt."""
 
 _CONFIG = """\
@@ -63,22 +63,22 @@ _INTERVAL = 0.5
 _LONG = (0.3, 0.3, 1.0, 1.0, 3.0, 3.0, 6.0, 12.0, 24.0)
 """Seconds that a fault lasts, one of these."""
 _GROWTH = 24 * 2**20
-"""Bytes that the memory may grow by once everything has happened that happens often."""
+"""Bytes that the memory may grow by after the first quarter of the run."""
 _MORE_FILES = 4
-"""Connections come and go on either side of two links; what never goes is a leak."""
+"""Connections open and close on either side of two links; more than that is a leak."""
 _CLOSES = (1000, 1001, 1008, 1011, 1012, 4401)
 _BEGINNINGS = frozenset({"ringing", "dialing", "answered"})
 _ONCE = _BEGINNINGS | {"ended"}
 
 
-class Books:
-    """What was told of calls, and what should have been."""
+class CallLedger:
+    """The call events that were published, and those that should have been."""
 
     def __init__(self, pbx: SimulatedPbx) -> None:
         self.wrong: list[str] = []
         self.calls = 0
         self._pbx = pbx
-        self._told: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        self._published: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         self._took_part: set[tuple[str, str]] = set()
 
     def note_life(self, _what: str = "") -> None:
@@ -87,35 +87,35 @@ class Books:
             self._took_part |= {(device.dn, str(call.id)) for device in call.devices.values()}
 
     def begin(self) -> None:
-        """From here on everything is told; calls that are under way already are of no interest."""
+        """From here on every event must be published; calls that are under way already do not count."""
         self._took_part.clear()
         self.note_life()
         self._before = frozenset(self._took_part)
 
     def read(self, subscriber: Subscriber) -> None:
-        """Take in what a subscriber has heard since the last time, and find what cannot be."""
+        """Take in what a subscriber has received since the last time, and note events that contradict the calls."""
         for topic, payload, _ in subscriber.log:
             if not topic.endswith("/call"):
                 continue
             event = json.loads(payload)
             dn, call, kind = topic.split("/")[2], event["id"], event["event_type"]
-            told = self._told[dn, call]
-            self.calls += not told
-            if "ended" in told or (kind in _ONCE and kind in told):
-                self.wrong.append(f"{kind} after {told} of call {call} of {dn}")
-            told.append(kind)
+            kinds = self._published[dn, call]
+            self.calls += not kinds
+            if "ended" in kinds or (kind in _ONCE and kind in kinds):
+                self.wrong.append(f"{kind} after {kinds} of call {call} of {dn}")
+            kinds.append(kind)
         subscriber.log.clear()
-        for (dn, call), told in self._told.items():
+        for (dn, call), kinds in self._published.items():
             under_way = any(str(each.id) == call for each in self._pbx.exchange.calls_of(dn))
-            if under_way and "ended" in told:
-                self.wrong.append(f"call {call} of {dn} goes on and was told to have ended")
+            if under_way and "ended" in kinds:
+                self.wrong.append(f"call {call} of {dn} is under way, and its end was published")
 
     def close(self) -> None:
-        """Every call since `begin` has begun and ended, and was told to have."""
+        """Note each call since `begin` without an event for its beginning and one for its end."""
         for dn, call in sorted(self._took_part - self._before):
-            told = self._told[dn, call]
-            if not _BEGINNINGS & set(told) or told.count("ended") != 1:
-                self.wrong.append(f"call {call} of {dn} was told as {told}")
+            kinds = self._published[dn, call]
+            if not _BEGINNINGS & set(kinds) or kinds.count("ended") != 1:
+                self.wrong.append(f"call {call} of {dn} was published as {kinds}")
 
 
 @dataclass
@@ -137,7 +137,7 @@ class Day:
     files: list[int] = field(default_factory=list)
     """How many were open, sockets among them."""
 
-    async def spoil(self) -> None:
+    async def fail(self) -> None:
         """One fault, from its beginning to its end."""
         name, begin = self.rng.choice(self._faults())
         self.faults[name] += 1
@@ -198,80 +198,81 @@ def _at_once(function: Callable[..., object], *arguments: object) -> Callable[[]
 
 
 @asynccontextmanager
-async def _life(day: Day, books: Books) -> AsyncIterator[None]:
+async def _life(day: Day, ledger: CallLedger) -> AsyncIterator[None]:
     """People call, answer and go away for the length of the block."""
-    async with beside(live(day.pbx, rng=day.life, pause=(0.1, 0.4), report=books.note_life)):
+    async with beside(live(day.pbx, rng=day.life, pause=(0.1, 0.4), report=ledger.note_life)):
         yield
 
 
-async def _soak(day: Day, minutes: float) -> Books:
-    books = Books(day.pbx)
+async def _soak(day: Day, minutes: float) -> CallLedger:
+    ledger = CallLedger(day.pbx)
     end = time.monotonic() + 60 * minutes
-    while time.monotonic() < end and not books.wrong:
-        async with _life(day, books):
+    while time.monotonic() < end and not ledger.wrong:
+        async with _life(day, ledger):
             for _ in range(day.rng.choice((1, 1, 1, 2, 3))):
-                await day.spoil()
-        async with Subscriber(day.broker.port) as subscriber:  # one who comes now sees what is retained
-            await _comes_right(day, books, subscriber)
-            if books.wrong:
+                await day.fail()
+        async with Subscriber(day.broker.port) as subscriber:  # a new subscriber gets what is retained
+            await _recovers(day, ledger, subscriber)
+            if ledger.wrong:
                 break
-            await _quiet_time(day, books, subscriber)
-    return books
+            await _time_without_faults(day, ledger, subscriber)
+    return ledger
 
 
-async def _comes_right(day: Day, books: Books, subscriber: Subscriber) -> None:
+async def _recovers(day: Day, ledger: CallLedger, subscriber: Subscriber) -> None:
     try:
-        day.recoveries.append(await right(subscriber, day.pbx, RIGHT_WITHIN))
-        await until(lambda: len(day.pbx.stream) == 1, RIGHT_WITHIN, lambda: "no socket")
+        day.recoveries.append(await until_correct(subscriber, day.pbx, RECOVERY_LIMIT))
+        await until(lambda: len(day.pbx.stream) == 1, RECOVERY_LIMIT, lambda: "no socket")
         day.pbx.requests.clear()
-        await until(lambda: bool(day.pbx.requests_to("/callcontrol")), RIGHT_WITHIN, lambda: "not read anew")
-        await right(subscriber, day.pbx, RIGHT_WITHIN)
+        await until(lambda: bool(day.pbx.requests_to("/callcontrol")), RECOVERY_LIMIT, lambda: "not read again")
+        await until_correct(subscriber, day.pbx, RECOVERY_LIMIT)
     except AssertionError as error:
-        wanted, there = truth(day.pbx), published(subscriber, day.pbx)
+        wanted, there = expected_states(day.pbx), published(subscriber, day.pbx)
         differs = {dn: (there[dn], state) for dn, state in wanted.items() if there[dn] != state}
-        books.wrong.append(f"{dict(day.faults)}: {str(error)[:80]}: published and true: {differs}")
+        ledger.wrong.append(f"{dict(day.faults)}: {str(error)[:80]}: published and true: {differs}")
 
 
-async def _quiet_time(day: Day, books: Books, subscriber: Subscriber) -> None:
-    """Nothing fails for a few seconds: everything is told, from the beginning to the end."""
-    books.read(subscriber)
-    books.begin()
-    async with _life(day, books):
+async def _time_without_faults(day: Day, ledger: CallLedger, subscriber: Subscriber) -> None:
+    """Nothing fails for a few seconds: each call is published from its beginning to its end."""
+    ledger.read(subscriber)
+    ledger.begin()
+    async with _life(day, ledger):
         await asyncio.sleep(day.rng.uniform(2, 4))
-    await right(subscriber, day.pbx, RIGHT_WITHIN)  # a call that ends before anybody could look is nobody's news
+    # Before the calls end: a call that is shorter than the interval of a polled source is never published.
+    await until_correct(subscriber, day.pbx, RECOVERY_LIMIT)
     for call in list(day.pbx.exchange.calls):
         day.pbx.exchange.end(call)
-    await right(subscriber, day.pbx, RIGHT_WITHIN)
+    await until_correct(subscriber, day.pbx, RECOVERY_LIMIT)
     day.pbx.requests.clear()
     await until(lambda: len(day.pbx.requests_to("/Users")) >= 2)
-    books.read(subscriber)
-    books.close()
+    ledger.read(subscriber)
+    ledger.close()
     gc.collect()
     day.tasks.add(len(own_tasks(asyncio.all_tasks())))
     day.memory.append(psutil.Process().memory_info().rss)
     day.files.append(psutil.Process().num_fds())
 
 
-def _summary(day: Day, books: Books, loud: Counter[str], minutes: float, seed: int) -> str:
+def _summary(day: Day, ledger: CallLedger, warnings: Counter[str], minutes: float, seed: int) -> str:
     injected = ", ".join(f"{times} {name}" for name, times in sorted(day.faults.items()))
     ordered = sorted(day.recoveries)
     if day.memory:
         settled = day.memory[len(day.memory) // 4]
         if max(day.memory) - settled > _GROWTH:
-            books.wrong.append(f"the memory has grown: {[each // 2**20 for each in day.memory]} MB")
+            ledger.wrong.append(f"the memory has grown: {[each // 2**20 for each in day.memory]} MB")
         if min(day.files[-len(day.files) // 4 :]) - min(day.files) > _MORE_FILES:
-            books.wrong.append(f"more and more files are open: {day.files}")
+            ledger.wrong.append(f"more and more files are open: {day.files}")
         if max(day.tasks) - min(day.tasks) > 2:
-            books.wrong.append(f"tasks have become more or fewer: {sorted(day.tasks)}")
+            ledger.wrong.append(f"tasks have become more or fewer: {sorted(day.tasks)}")
     worst = f"{ordered[-1]:.1f}" if ordered else "-"
     middle = f"{ordered[len(ordered) // 2]:.1f}" if ordered else "-"
     memory = f"{day.memory[0] // 2**20} to {day.memory[-1] // 2**20}" if day.memory else "-"
     files = f"{day.files[0]} to {day.files[-1]}" if day.files else "-"
     return (
-        f"{minutes:g} min, seed {seed}: {sum(day.faults.values())} faults ({injected}); right again after {middle} s "
-        f"(the middle of {len(ordered)}), {worst} s at worst; {books.calls} calls told; {sum(loud.values())} warnings, "
-        f"{len(loud)} of them different; tasks {sorted(day.tasks)}, memory {memory} MB, files {files}; "
-        f"{len(books.wrong)} things wrong"
+        f"{minutes:g} min, seed {seed}: {sum(day.faults.values())} faults ({injected}); correct again after {middle} s "
+        f"(the middle of {len(ordered)}), {worst} s at worst; {ledger.calls} calls published; {sum(warnings.values())} "
+        f"warnings, {len(warnings)} different; tasks {sorted(day.tasks)}, memory {memory} MB, files {files}; "
+        f"{len(ledger.wrong)} things wrong"
     )
 
 
@@ -297,17 +298,17 @@ async def _main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="the same faults in the same order again")
     options = parser.parse_args()
     seed = random.randrange(10**6) if options.seed is None else options.seed
-    loud: Counter[str] = Counter()
+    warnings: Counter[str] = Counter()
     handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: loud.update([record.getMessage()])  # type: ignore[method-assign]  # all it does
+    handler.emit = lambda record: warnings.update([record.getMessage()])  # type: ignore[method-assign]  # all it does
     logging.getLogger("bridge").addHandler(handler)
     with tempfile.TemporaryDirectory() as folder:
         async with _day(Path(folder), seed) as day:
-            books = await _soak(day, options.minutes)
-            print(_summary(day, books, loud, options.minutes, seed))
-    for each in books.wrong:
+            ledger = await _soak(day, options.minutes)
+            print(_summary(day, ledger, warnings, options.minutes, seed))
+    for each in ledger.wrong:
         print(f"wrong: {each}")
-    return 1 if books.wrong else 0
+    return 1 if ledger.wrong else 0
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def read(path: Path) -> Any:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_they_are_yaml(path: Path) -> None:
+def test_the_issue_templates_are_yaml(path: Path) -> None:
     assert isinstance(read(path), dict)
 
 

@@ -101,7 +101,7 @@ class TestFollowing:
         following.receive("3cx/bridge/pbx", b"online")
         return following
 
-    def test_three_topics_are_all_it_needs(self) -> None:
+    def test_it_needs_three_topics_only(self) -> None:
         assert self.following().topics == ("3cx/users/101/state", "3cx/bridge/state", "3cx/bridge/pbx")
 
     @pytest.mark.parametrize("state", list(State))

@@ -10,6 +10,7 @@ from bridge.config import Config
 from bridge.domain.finding import Finding, fail, most_severe, ok, warn
 from bridge.errors import BrokerUnavailable
 from bridge.mqtt.oneshot_client import OneshotClient, ProbeResult, oneshot_client
+from bridge.mqtt.timing import USUAL, MqttTiming
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +40,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 async def check(
-    config: Config, *, force: bool = False, shapes: dict[str, object] | None = None
+    config: Config, *, force: bool = False, timing: MqttTiming = USUAL, shapes: dict[str, object] | None = None
 ) -> AsyncIterator[Finding]:
     """Try the broker, then the PBX through a running bridge; `force`: log in to the PBX even if a bridge is running.
 
@@ -50,11 +51,11 @@ async def check(
     async def try_topics(client: OneshotClient, result: ProbeResult) -> list[Finding]:
         if result.online and not force:
             shapes.update(await running_bridge.shapes(client))
-        return await _try_topics(client, result, config)
+        return await _try_topics(client, result, config, timing)
 
     for warning in config.warnings:
         yield warn("configuration", warning)
-    report = await running_bridge.ask(config, "check", force=force, and_then=try_topics)
+    report = await running_bridge.ask(config, "check", force=force, and_then=try_topics, timing=timing)
     for finding in report.findings:
         yield finding
     if report.may_log_in:
@@ -65,7 +66,7 @@ async def check(
             yield finding
 
 
-async def _try_topics(client: OneshotClient, result: ProbeResult, config: Config) -> list[Finding]:
+async def _try_topics(client: OneshotClient, result: ProbeResult, config: Config, timing: MqttTiming) -> list[Finding]:
     """Whether this login may publish where the bridge does."""
     topics = config.topics
     findings = []
@@ -79,7 +80,7 @@ async def _try_topics(client: OneshotClient, result: ProbeResult, config: Config
         except BrokerUnavailable:
             # Some brokers disconnect a client that publishes without the right to. A second connection tells that
             # from a broker that is down: it raises then.
-            async with oneshot_client(config.mqtt, topics, "check"):
+            async with oneshot_client(config.mqtt, topics, "check", timing):
                 came_back = False
         place = f"{topics.discovery_prefix}/device/{topics.device_prefix}/#"
         findings.append(_topic_finding(place, topics.discovery_check, came_back=came_back))

@@ -12,6 +12,7 @@ from bridge.errors import BridgeError
 from bridge.log import harmless
 from bridge.mqtt.oneshot_client import NoAnswer, NoReply, OneshotClient, oneshot_client
 from bridge.mqtt.retained import RetainedTopics
+from bridge.mqtt.timing import USUAL, MqttTiming
 from bridge.topics import Topics
 
 PAUSE = 1.0
@@ -20,7 +21,8 @@ that it has not removed yet.
 """
 
 _BATCH = 500
-"""So many messages are published before their acknowledgements are awaited."""
+"""So many messages are published before their acknowledgements are awaited: brokers drop what exceeds their queues, by
+default 1,000 messages in Mosquitto."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,9 +62,9 @@ def _confirmed(count: int, topics: Topics) -> bool:
     return answer.strip().lower() in {"y", "yes"}
 
 
-async def owned(config: Config, topics: Topics) -> list[Message]:
+async def owned(config: Config, topics: Topics, timing: MqttTiming = USUAL) -> list[Message]:
     """The messages that clear everything the bridge of `topics` has left; BridgeError where that bridge is running."""
-    async with oneshot_client(config.mqtt, topics, "cleanup") as client:
+    async with oneshot_client(config.mqtt, topics, "cleanup", timing) as client:
         await _must_not_run(client, topics)
         readback = RetainedTopics(topics)
         await _read(client, readback, (*topics.all_filters(), *topics.signature_filters()))
@@ -70,9 +72,11 @@ async def owned(config: Config, topics: Topics) -> list[Message]:
         return sorted(readback.owned(), key=lambda message: message.topic)
 
 
-async def clear(config: Config, topics: Topics, found: Sequence[Message], pause: float = PAUSE) -> None:
+async def clear(
+    config: Config, topics: Topics, found: Sequence[Message], pause: float = PAUSE, timing: MqttTiming = USUAL
+) -> None:
     """Publish them, discovery first; BridgeError where the bridge has been started meanwhile, or a right is missing."""
-    async with oneshot_client(config.mqtt, topics, "cleanup") as client:
+    async with oneshot_client(config.mqtt, topics, "cleanup", timing) as client:
         await _must_not_run(client, topics)
         await _publish(client, (each for each in found if topics.is_discovery_of_this_pbx(each.topic)))
         await asyncio.sleep(pause)

@@ -20,7 +20,8 @@ from bridge.domain.message import Message
 from bridge.engine.engine import Engine
 from bridge.errors import EXIT_UNREACHABLE, BrokerError
 from bridge.mqtt.oneshot_client import NoAnswer, OneshotClient, ProbeResult, oneshot_client
-from bridge.runtime.pbx import PbxReader
+from bridge.mqtt.timing import USUAL, MqttTiming
+from bridge.runtime.pbx import Instruments, PbxReader
 from bridge.runtime.policy import policy
 from bridge.runtime.supervision import Pulse
 from bridge.sources.threecx.client.login_backoff import LoginBackoff, state_directory
@@ -55,6 +56,7 @@ async def ask(
     force: bool,
     all_users: bool = False,
     and_then: Callable[[OneshotClient, ProbeResult], Awaitable[list[Finding]]] | None = None,
+    timing: MqttTiming = USUAL,
 ) -> Report:
     """Connect to the broker as `command`, and ask a running bridge for its findings, and for `all_users`.
 
@@ -63,13 +65,14 @@ async def ask(
     """
     report = Report([], may_log_in=True)
     try:
-        async with oneshot_client(config.mqtt, config.topics, command) as client:
+        async with oneshot_client(config.mqtt, config.topics, command, timing) as client:
             login = f"as {config.mqtt.username!r}" if config.mqtt.username else "without a login"
             report.findings.append(ok("broker", f"{config.mqtt.host}:{config.mqtt.port} accepts this client {login}"))
             result = await client.probe()
             report.may_log_in = force or (result.clear and not result.online)
             if not report.may_log_in:
                 await _ask_bridge(client, result, config, report, all_users=all_users)
+            # Behind the question: some brokers disconnect a client that publishes without the right to.
             if and_then is not None:
                 report.findings += await and_then(client, result)
     except BrokerError as error:
@@ -166,7 +169,8 @@ async def own_reader(config: Config, *, force: bool) -> AsyncIterator[tuple[Engi
     engine = Engine(policy(config), (), _NoPublisher(), clock)
     refusals = LoginBackoff(config.pbx, None if force else state_directory())
     rng = random.Random()  # noqa: S311  # jitter
-    reader = PbxReader(config, engine, clock, rng, Statistics(clock), Pulse(clock), refusals, renews=False)
+    instruments = Instruments(clock, rng, Statistics(clock), Pulse(clock))
+    reader = PbxReader(config, engine, instruments, refusals, renews=False)
     reading = asyncio.create_task(reader.run(), name="pbx")
     try:
         await wait_for(reader.reported, PATIENCE)

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--host", metavar="BROKER", help="name or address of the MQTT broker")
     add("--port", type=arguments.port, metavar="N", help="default: 1883, with TLS 8883")
-    add("--user", type=arguments.dn, metavar="NUMBER", help="whom to follow, such as 101")
+    add("--user", type=arguments.dn, metavar="NUMBER", help="DN of the user to follow, such as 101")
     add("--base-topic", type=arguments.topic, default="3cx", metavar="TOPIC", help="the bridge's; default: 3cx")
     add("--username", metavar="NAME", help="for brokers that ask for a login")
     add(

@@ -12,6 +12,7 @@ from bridge.commands.running_bridge import Documents, Report
 from bridge.config import Config
 from bridge.domain.finding import Finding, Verdict, most_severe
 from bridge.log import harmless
+from bridge.mqtt.timing import USUAL, MqttTiming
 from bridge.outputs.state import documents
 
 _COLUMNS = ("number", "name", "state", "profile", "queue", "registered", "call")
@@ -36,12 +37,12 @@ def main(options: argparse.Namespace) -> int:
     return code
 
 
-async def users(config: Config, *, force: bool = False) -> tuple[Documents, list[Finding]]:
+async def users(config: Config, *, force: bool = False, timing: MqttTiming = USUAL) -> tuple[Documents, list[Finding]]:
     """All users' documents, and what is wrong; `force`: log in to the PBX, whether or not a bridge is running."""
     if force:
         report = Report([], may_log_in=True)
     else:
-        report = await running_bridge.ask(config, "users", force=False, all_users=True)
+        report = await running_bridge.ask(config, "users", force=False, all_users=True, timing=timing)
     findings = _wrong(report.findings)
     if not report.may_log_in:
         return report.users, findings

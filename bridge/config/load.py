@@ -26,6 +26,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     """Read the file, apply `environ`, validate; raises ConfigError with all mistakes in the order of the file."""
     tree, warnings = _read(path, environ)
     read_secret_files(tree)
+    # From here on mistakes are collected in the tree, so that a user sees all of them at once.
     options = validated(tree)
     if options is not None:
         check_files(tree, options)

@@ -51,7 +51,7 @@ class Presence:
 NO_NEWS = "no news from the PBX"
 NO_CALL_NEWS = "no news about calls"
 NOT_REPORTED = "not reported by the PBX"
-NO_PRESENCE = "monitor status tells no presence"
+NO_PRESENCE = "monitor status reports no presence"
 UNKNOWN_WORD = "a state word the bridge does not know"
 
 

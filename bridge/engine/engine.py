@@ -160,7 +160,7 @@ class Engine:
             yield from output.bridge(None, self._bridge)
             for group in self._groups:
                 yield from output.group(None, group)
-        for dn in tuple(self._roster.known):
+        for dn in tuple(self._roster.known):  # a copy, as users may be added and removed between two messages
             known = self._roster.known.get(dn)
             if known is not None and known.user is not None:
                 for output in chosen:
@@ -254,6 +254,7 @@ class Engine:
                 known.user = after
                 renamed |= before is None or before.name != after.name
                 self._emit(dn, before, after)
+            # After the state: an automation that an event triggers reads the state that belongs to it.
             # From or to "not known" nothing is published: it is not known when it happened.
             if calls is not None and known.calls is not None and calls != known.calls:
                 self._publish_call_events(self._call_events.happened(after, calls, known.calls, now))

@@ -62,16 +62,20 @@ class Roster:
         """
         source.rows, source.complete = rows, complete
         changed = set()
+        name, people = source.name, self._states.people.values()
         for dn, row in rows.items():
+            known = self.known.get(dn)
+            if known is not None and known.rows.get(name) is row:  # unchanged pages give the very same objects,
+                known.confirm(name)  # about which everything below has been decided
+                continue
             if isinstance(row, UserRow):
                 self._note_special(row)
             if not self._admits(dn):
                 self._remove([dn])
                 continue
-            known = self.known.get(dn)
             if known is None:
                 known = self.known[dn] = UserRecord()
-            if known.take(source.name, row, self._states.people.values()):
+            if known.take(name, row, people):
                 changed.add(dn)
         absent = [dn for dn in self.known if dn not in rows]
         if complete:
@@ -108,12 +112,13 @@ class Roster:
         self.drop_unreported()
 
     def drop_unreported(self) -> None:
-        """After a start with other options, remove users that no source reports, once every source has reported.
+        """After a start with other options, remove users that no source reports, once it is known whom each reports.
 
+        A source that only timed out may well report users that no other one does, so it is waited for.
         The guard does not apply: options that admit fewer users are meant to remove many at once.
         """
         people = [source for source in self._states.people.values() if source.on]
-        if self._drop_unreported and all(each.reported for each in people) and any(each.fresh for each in people):
+        if self._drop_unreported and all(each.decided for each in people) and any(each.fresh for each in people):
             self._drop_unreported = False
             self._remove([dn for dn in self.known if not self._reported(dn)])
 

@@ -19,26 +19,32 @@ class PeopleSourceState:
     """Whether its rows may be used."""
     reported: bool = False
     """The first poll has finished, or the source has reported why it cannot."""
+    access_denied: bool = False
+    """The PBX has no such function or does not allow it to this API client."""
+    name: str = field(init=False)
+    """The source's name. A field, as is `on`: they are read for every user of every round."""
+    on: bool = field(init=False)
+    """Whether the configuration uses it."""
     _until: float = 0.0
 
-    @property
-    def name(self) -> str:
-        """The source's name."""
-        return self.description.name
+    def __post_init__(self) -> None:
+        self.name, self.on = self.description.name, self.description.on
 
     @property
-    def on(self) -> bool:
-        """Whether the configuration uses it."""
-        return self.description.on
+    def decided(self) -> bool:
+        """Whether it is known whom it reports: its rows may be used, or the PBX gives it none."""
+        return self.fresh or self.access_denied
 
     def received(self, now: float, good_for: float) -> None:
         """A round was read just now; its facts may be used for `good_for` seconds."""
         self.fresh = self.reported = True
+        self.access_denied = False
         self._until = now + good_for
 
     def failed(self, *, access_denied: bool) -> None:
-        """The round failed. Without access its last rows no longer prove that anybody exists."""
+        """The round failed. Without access its last rows no longer prove that a user exists."""
         self.reported = True
+        self.access_denied = access_denied
         if access_denied:
             self.rows = {}
 
@@ -66,17 +72,14 @@ class CallSourceState:
     live: bool = False
     """Changes are being pushed, so its calls are up to date now; otherwise they are as of `as_of`."""
     as_of: float = 0.0
+    name: str = field(init=False)
+    """The source's name. A field, as is `on`: they are read for every user of every round."""
+    on: bool = field(init=False)
+    """Whether the configuration uses it."""
     _until: float = 0.0
 
-    @property
-    def name(self) -> str:
-        """The source's name."""
-        return self.description.name
-
-    @property
-    def on(self) -> bool:
-        """Whether the configuration uses it."""
-        return self.description.on
+    def __post_init__(self) -> None:
+        self.name, self.on = self.description.name, self.description.on
 
     @property
     def expected(self) -> bool:
@@ -160,7 +163,10 @@ class SourceStates:
     @property
     def calls_expected(self) -> bool:
         """Whether some source should report calls, so that users without news about calls are unknown."""
-        return any(state.expected for state in self.calls.values())
+        for state in self.calls.values():  # noqa: SIM110  # asked for every user, and `any` is slower
+            if state.on and state.expected:
+                return True
+        return False
 
     def fresh_people(self) -> list[PeopleSourceState]:
         """The sources of people whose rows may be used, preferred ones first."""

@@ -30,16 +30,23 @@ class UserRecord:
     before_silence: tuple[State, int] | None = None
     """State and `since` from before the sources stopped answering: the same state afterwards has the same `since`."""
 
-    def take(self, source: str, row: Row, people: Iterable[PeopleSourceState]) -> bool:
-        """Store the row of one source; says whether it is a new one. `people` are the sources, preferred ones first."""
+    def confirm(self, source: str) -> None:
+        """Note that the source reports the user."""
         self.missing_since = None
         if source in self.doubted:
             self.doubted -= {source}
-        if self.rows.get(source) is row:  # unchanged pages give the very same objects
+
+    def take(self, source: str, row: Row, people: Iterable[PeopleSourceState]) -> bool:
+        """Store the row of one source; says whether it is a new one. `people` are the sources, preferred ones first."""
+        self.confirm(source)
+        if self.rows.get(source) is row:
             return False
         self.rows[source] = row
-        names = (self.rows[each.name].name for each in people if each.name in self.rows)
-        self.name = next((name for name in names if name), self.name)
+        for each in people:
+            known = self.rows.get(each.name)
+            if known is not None and known.name:
+                self.name = known.name
+                break
         return True
 
     def profile(self, sources: Iterable[PeopleSourceState]) -> UserRow | None:

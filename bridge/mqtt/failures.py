@@ -14,7 +14,7 @@ _TAKEN_OVER = 142
 
 
 class WrongProtocol(BrokerUnavailable):
-    """The broker does not speak this version of MQTT, or never answered CONNECT: some do that instead."""
+    """The broker does not support this version of MQTT, or did not answer CONNECT, as some do then."""
 
     def __init__(self, message: str, *, certain: bool = False) -> None:
         """`certain`: the broker has said so."""
@@ -36,7 +36,7 @@ class BrokerFailures:
     def refused(self, code: int, text: str) -> BrokerError:
         """The broker answered CONNECT with a failure."""
         if code == _WRONG_VERSION:
-            return WrongProtocol(f"{self.broker} does not speak this version of MQTT", certain=True)
+            return WrongProtocol(f"{self.broker} does not support this version of MQTT", certain=True)
         if code in _REFUSED_LOGIN:
             user = self._settings.username
             login = "a connection without a login" if user is None else f"the login of {user!r}"

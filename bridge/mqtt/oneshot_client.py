@@ -175,14 +175,13 @@ class OneshotClient:
 
 @asynccontextmanager
 async def oneshot_client(
-    settings: MqttSettings, topics: Topics, command: str, timing: MqttTiming | None = None
+    settings: MqttSettings, topics: Topics, command: str, timing: MqttTiming = USUAL
 ) -> AsyncIterator[OneshotClient]:
     """Connect for the length of the block, with a client id of this command's own and no will; or raise BrokerError.
 
     A takeover by the daemon's client id would publish its will. At QoS 1 whatever the bridge publishes with: a command
     leaves once the broker has acknowledged all.
     """
-    timing = timing or USUAL
     settings = replace(settings, client_id=f"{settings.client_id}-{command}-{os.getpid()}", qos=1)
     inbox = Inbox()
     connection = await opened(settings, inbox.put, timing)

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ from bridge.topics import Topics, to_json
 MAX_REQUEST = 4096
 MAX_ANSWER = 900_000
 """Bytes: some brokers take no more than 1 MB in one message."""
+LONGEST_ECHO = 30.0
+"""Seconds that the clearing of a retained request may take to come back. A broker that denies the clearing sends none,
+and then the next empty message is a request again, such as one for `refresh`."""
 
 Setter = Callable[[str, Mapping[str, object]], None]
 """Called with the DN or name that a command is for, and the command; refuses by raising BridgeError."""
@@ -48,6 +52,7 @@ class Router:
         publisher: Publisher,
         commands: Sequence[CommandTopic] = (),
         discovery: Callable[[str, bytes], None] = lambda _topic, _payload: None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`discovery` is called with messages on our own discovery topics."""
         self._topics = topics
@@ -56,8 +61,9 @@ class Router:
         self._publisher = publisher
         self._commands = commands
         self._discovery = discovery
-        self._cleared: set[str] = set()
-        """Topics of retained requests that were cleared: the clearing message comes back, and is no request."""
+        self._monotonic = monotonic
+        self._cleared: dict[str, float] = {}
+        """Topics of retained requests that were cleared, and when: the clearing comes back, and is no request."""
 
     @property
     def filters(self) -> tuple[str, ...]:
@@ -76,12 +82,11 @@ class Router:
             return
         if retained and self._asks(topic):
             if not payload:
-                self._cleared.discard(topic)
+                self._cleared.pop(topic, None)
                 return  # our own clearing
-            self._cleared.add(topic)
+            self._cleared[topic] = self._monotonic()
             self._publisher.publish(Message(topic, b"", Rank.BRIDGE))
-        elif topic in self._cleared and not payload:
-            self._cleared.discard(topic)
+        elif not payload and self._monotonic() - self._cleared.pop(topic, -math.inf) < LONGEST_ECHO:
             return  # our own clearing too: MQTT 3.1.1 cannot keep the retain flag
         if topic in self._operations:
             self._answer(*self._operations[topic], payload, retained=retained)

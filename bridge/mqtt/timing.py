@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class MqttTiming:
-    """Tests shorten what they wait for; all others take the defaults. Pairs are (first, most) of a back-off."""
+    """Tests shorten what they wait for; the program uses the defaults. Pairs are (first, most) of a back-off."""
 
     connect: float = 10.0
     """For DNS, TCP, TLS and CONNACK together; the same again for each SUBACK."""

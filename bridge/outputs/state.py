@@ -60,8 +60,11 @@ class StateOutput:
         if before is None or before.busy is not after.busy:
             yield Message(self._topics.group_busy(after.name), _BUSY[after.busy], Rank.BUSY)
         if before != after:
-            members: dict[str, list[str]] = {"busy": [dn for dn, _, busy in after.members if busy]}
-            members |= {state: [dn for dn, own, _ in after.members if own is state] for state in State}
+            members: dict[str, list[str]] = {"busy": [], **{state: [] for state in State}}
+            for dn, state, busy in after.members:  # once, as a group may have 10,000
+                members[state].append(dn)
+                if busy:
+                    members["busy"].append(dn)
             yield Message(self._topics.group(after.name), encode(to_json(members)), Rank.DOCUMENT)
 
     def bridge(self, before: Bridge | None, after: Bridge) -> Iterator[Message]:

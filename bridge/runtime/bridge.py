@@ -20,7 +20,7 @@ from bridge.outputs.hass.throttle import DiscoveryThrottle
 from bridge.outputs.lights.output import LightsOutput
 from bridge.runtime import lights, outputs
 from bridge.runtime.homeassistant import DiscoveryRepublisher, both
-from bridge.runtime.pbx import PbxReader
+from bridge.runtime.pbx import Instruments, PbxReader
 from bridge.runtime.periodic import every_tick
 from bridge.runtime.policy import policy
 from bridge.runtime.refresh import Refresh
@@ -66,6 +66,7 @@ class Bridge:
         self._outbox = outbox = Outbox()
         self._statistics = Statistics(clock, instance)
         self._pulse = Pulse(clock)
+        # The engine publishes through the throttle, which passes all but discovery; lights go to the outbox directly.
         self._throttle = DiscoveryThrottle(outbox, topics, clock.monotonic, timing.discovery_interval)
         self._lights = LightsOutput(topics, config.lights, outbox, clock)
         discovery = outputs.discovery(config)
@@ -77,7 +78,8 @@ class Bridge:
             config.homeassistant, lambda: engine.snapshot(discovery), self._throttle, rng
         )
         refusals = refusals or LoginBackoff(config.pbx, None, clock.wall)
-        self._pbx = PbxReader(config, engine, clock, rng, self._statistics, self._pulse, refusals, timing.threecx)
+        instruments = Instruments(clock, rng, self._statistics, self._pulse)
+        self._pbx = PbxReader(config, engine, instruments, refusals, timing.threecx)
         actions = (engine.refresh, self._republisher.restore, self._pbx.refresh)
         self._refresh = Refresh(clock.monotonic, timing.tick, actions)
         self._requests = Requests(
@@ -86,7 +88,13 @@ class Bridge:
         self._synchronisation = Synchronisation(config, engine, self._lights, self._throttle, self._requests)
         commands = tuple(self._command_topics())
         self._router = Router(
-            topics, self._requests.operations, self._listeners(), outbox, commands, self._throttle.received
+            topics,
+            self._requests.operations,
+            self._listeners(),
+            outbox,
+            commands,
+            self._throttle.received,
+            clock.monotonic,
         )
         self.session = Session(config.mqtt, self._application(), clock, rng, timing.mqtt)
 
@@ -155,6 +163,7 @@ class Bridge:
 
     async def _ready(self) -> None:
         self._lights.reconnected()
+        # A restart must not publish `unknown` for a second: lights would flash and automations would run.
         await wait_for(self._pbx.settled, self._timing.first_answer)
 
     def _command_topics(self) -> Iterable[CommandTopic]:
@@ -178,4 +187,4 @@ class Bridge:
         from bridge.web.server import Web  # noqa: PLC0415
 
         metrics = Metrics(self._engine, self._outbox, self._statistics, self._pbx.findings)
-        await Web(self._config.web, self._engine, self._outbox, metrics, self._rng).run()
+        await Web(self._config.web, self._engine, self._outbox, metrics, self._rng, self._timing.web).run()

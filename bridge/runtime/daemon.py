@@ -65,7 +65,7 @@ class Daemon:
                 wanted = await self._wanted(link, work)
                 if wanted is None or (wanted.mqtt, wanted.pbx.name) != (config.mqtt, config.pbx.name):
                     return wanted
-                await _ended(work)
+                await _ended(work)  # before the new one begins: a second login would end the token of the first
                 earlier, bridge = bridge, self._bridge(wanted)
                 bridge.take_over(session, earlier)
                 work = asyncio.create_task(bridge.work(), name="bridge")

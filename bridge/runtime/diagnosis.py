@@ -69,7 +69,7 @@ class Diagnosis:
 
     @property
     def problem(self) -> str | None:
-        """What keeps the PBX from being read; None: nothing, or nothing that anybody has to fix."""
+        """What keeps the PBX from being read; None: nothing, or nothing that an administrator has to fix."""
         if not self._last:
             return "no answer yet"
         if (shared := self._shared()) is not None:
@@ -87,7 +87,7 @@ class Diagnosis:
         if used:  # otherwise each source has logged already why it is not in use
             count = len(self._engine.users())
             _logger.info("%d users from %s%s", count, used, f"; not in use: {unused}" if unused else "")
-        for problem in (self._nobody(), self._no_presence()):
+        for problem in (self._none_admitted(), self._no_presence()):
             if problem is not None:
                 _logger.warning("%s", problem)
 
@@ -126,7 +126,7 @@ class Diagnosis:
         if report.reason is not None:
             return warn(report.name, report.reason)
         if isinstance(last, Round):
-            problem = self._ignored.get(report.name) or self._nobody()
+            problem = self._ignored.get(report.name) or self._none_admitted()
             if problem is None and report.name in self._monitor_sources():
                 problem = self._no_presence()
             return ok(report.name, f"{len(last.rows)} rows") if problem is None else warn(report.name, problem)
@@ -134,7 +134,7 @@ class Diagnosis:
             return ok(report.name, f"pushes the calls of {len(last.covered)} extensions")
         return ok(report.name, "works")
 
-    def _nobody(self) -> str | None:
+    def _none_admitted(self) -> str | None:
         """Why no user is published although the PBX reports some; None where that is not so."""
         reported = max((len(last.rows) for last in self._last.values() if isinstance(last, Round)), default=0)
         if not reported or self._engine.users():

@@ -46,6 +46,7 @@ class Heartbeat:
         if self._private:
             self.path.parent.mkdir(mode=0o700, exist_ok=True)
             self._must_be_private()
+        # Replaced as a whole, as a health check may read it at any moment.
         new = self.path.with_suffix(".new")
         new.write_text(json.dumps({"pid": os.getpid(), "monotonic": time.monotonic()}))
         new.replace(self.path)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bridge.config import Config
 from bridge.domain.clock import Clock
@@ -34,6 +34,16 @@ _SHORTEST_WAIT = 0.01
 _logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Instruments:
+    """What the reader shares with the rest of the process."""
+
+    clock: Clock
+    rng: random.Random
+    statistics: Statistics
+    liveness: Liveness
+
+
 class PbxReader:
     """The sources of one PBX, all over one login. `run` is its whole life."""
 
@@ -41,10 +51,7 @@ class PbxReader:
         self,
         config: Config,
         engine: Engine,
-        clock: Clock,
-        rng: random.Random,
-        statistics: Statistics,
-        liveness: Liveness,
+        instruments: Instruments,
         refusals: LoginBackoff,
         timing: ThreecxTiming = USUAL,
         *,
@@ -53,25 +60,13 @@ class PbxReader:
         """For `renews` see AuthorisedClient."""
         self._config = config
         self._engine = engine
-        self._clock = clock
+        self._clock = clock = instruments.clock
         self._timing = timing
         self._waiting = asyncio.Event()
         """Set while the engine has events of calls to publish later."""
         self._http = Http(config.pbx)
         auth = TokenAuth(self._http, config.pbx, refusals, clock)
-        client = AuthorisedClient(self._http, auth, clock, renews=renews)
-        tools = Tools(
-            client=client,
-            xapi=Xapi(client),
-            place=config.place,
-            failures=RepeatedFailures(_logger, monotonic=clock.monotonic),
-            clock=clock,
-            rng=rng,
-            statistics=statistics,
-            liveness=liveness,
-            caller_id=config.caller_id,
-            timing=timing,
-        )
+        tools = _tools(config, AuthorisedClient(self._http, auth, clock, renews=renews), instruments, timing)
         self._sources = [
             TABLE[name].factory(tools, settings) for name, settings in config.sources.items() if settings.on
         ]
@@ -122,7 +117,7 @@ class PbxReader:
 
     @property
     def problem(self) -> str | None:
-        """What keeps the PBX from being read; None: nothing, or nothing that anybody has to fix."""
+        """What keeps the PBX from being read; None: nothing, or nothing that an administrator has to fix."""
         return self._diagnosis.problem
 
     def shapes(self) -> dict[str, dict[str, int]]:
@@ -186,3 +181,19 @@ class PbxReader:
     def _refresh_sources(self) -> None:
         for source in self._sources:
             source.refresh()
+
+
+def _tools(config: Config, client: AuthorisedClient, instruments: Instruments, timing: ThreecxTiming) -> Tools:
+    """What all sources share."""
+    return Tools(
+        client=client,
+        xapi=Xapi(client),
+        place=config.place,
+        failures=RepeatedFailures(_logger, monotonic=instruments.clock.monotonic),
+        clock=instruments.clock,
+        rng=instruments.rng,
+        statistics=instruments.statistics,
+        liveness=instruments.liveness,
+        caller_id=config.caller_id,
+        timing=timing,
+    )

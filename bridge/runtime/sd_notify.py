@@ -29,6 +29,7 @@ class Notify:
 
     def reloading(self) -> None:
         """The configuration is being read again."""
+        # The time is what systemd's Type=notify-reload requires: by it systemd knows this reload from an earlier one.
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:

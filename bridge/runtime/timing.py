@@ -6,6 +6,7 @@ from bridge.engine import timing as engine_timing
 from bridge.mqtt import timing as mqtt_timing
 from bridge.runtime import heartbeat
 from bridge.sources.threecx import timing as threecx_timing
+from bridge.web import timing as web_timing
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,7 @@ class Timing:
     mqtt: mqtt_timing.MqttTiming = mqtt_timing.USUAL
     threecx: threecx_timing.ThreecxTiming = threecx_timing.USUAL
     engine: engine_timing.EngineTiming = engine_timing.USUAL
+    web: web_timing.WebTiming = web_timing.USUAL
     tick: float = 1.0
     """Between two checks of what is due."""
     longest_step: float = 30.0

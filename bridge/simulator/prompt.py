@@ -65,7 +65,7 @@ class Prompt:
             raise ExchangeError(f"there is no {dn}")
         call = self._pbx.exchange.ring(caller, dn)
         waits = not self._pbx.exchange.calls[call].ringing()
-        return f"{caller} calls {dn} (call {call})" + ("; nobody is logged in to it: queue 100 in" if waits else "")
+        return f"{caller} calls {dn} (call {call})" + ("; no agent is logged in to it: queue 100 in" if waits else "")
 
     def _dial(self, dn: str, number: str) -> str:
         self._user(dn)

@@ -59,7 +59,7 @@ class Routes:
         if token is None:
             body = {"error": "invalid_client", "error_description": "The client credentials are invalid"}
             return web.json_response(body, status=401)
-        life = expires_in(self._pbx.build)
+        life = expires_in(self._pbx.build, self._pbx.tokens.lifetime)
         return web.json_response({"token_type": "Bearer", "expires_in": life, "access_token": token})
 
     def _authorised(self, handler: Handler) -> Handler:

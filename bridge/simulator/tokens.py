@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-LIFETIME = 3600
 BAD_LOGINS = 3
 
 _SECONDS_SINCE = (20, 0, 9)
@@ -25,6 +24,8 @@ class Tokens:
     clock: Callable[[], float]
     jwt: bool
     block_seconds: float
+    lifetime: int = 3600
+    """Seconds."""
     granted: int = 0
     refused: int = 0
     _valid: tuple[str, float] | None = None
@@ -42,7 +43,7 @@ class Tokens:
         self._bad.pop(address, None)
         self.granted += 1
         token = self._new()
-        self._valid = (token, self.clock() + LIFETIME)
+        self._valid = (token, self.clock() + self.lifetime)
         return token
 
     def accepts(self, authorization: str) -> bool:
@@ -64,14 +65,14 @@ class Tokens:
         if not self.jwt:
             return secrets.token_urlsafe(32)
         now = int(self.clock())
-        claims = {"client_id": self.client_id, "role": ["Users"], "nbf": now, "iat": now, "exp": now + LIFETIME}
+        claims = {"client_id": self.client_id, "role": ["Users"], "nbf": now, "iat": now, "exp": now + self.lifetime}
         parts = [_encoded({"alg": "ES256", "typ": "JWT"}), _encoded(claims), secrets.token_urlsafe(32)]
         return ".".join(parts)
 
 
-def expires_in(version: tuple[int, ...]) -> int:
-    """The token's life in the unit that this version uses."""
-    return LIFETIME if version >= _SECONDS_SINCE else LIFETIME // 60
+def expires_in(version: tuple[int, ...], lifetime: int) -> int:
+    """The token's life, given in seconds, in the unit that this version uses."""
+    return lifetime if version >= _SECONDS_SINCE else lifetime // 60
 
 
 def _encoded(part: dict[str, object]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class UsbTiming:
-    """Tests shorten what they wait for; everybody else takes the defaults."""
+    """Tests shorten what they wait for; the program uses the defaults."""
 
     phase: float = 0.5
     """A light that blinks is on for so long, then off for so long."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class WebTiming:
-    """Tests shorten what they wait for; everybody else takes the defaults."""
+    """Tests shorten what they wait for; the program uses the defaults."""
 
     longest_connection: float = 10.0
     """A connection is cut off after this, whether or not it has been answered."""

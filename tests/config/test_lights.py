@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.outputs.lights.table import DRIVERS
 from tests.config.loading import MINIMAL, loaded, mistakes
 
 LIGHT = 'lights:\n  - name: desk\n    driver: wled\n    topic: wled/1a2b3c\n    users: ["101"]\n'
@@ -26,11 +27,7 @@ LIGHT = 'lights:\n  - name: desk\n    driver: wled\n    topic: wled/1a2b3c\n    
         (
             LIGHT.replace("wled\n", "hue\n"),
             [
-                (
-                    "config.yaml:7 lights.0.driver: 'hue' is no driver: there are zigbee2mqtt, tasmota, wled, "
-                    "shelly_gen1, "
-                    "shelly_gen2, esphome, home_assistant, template"
-                )
+                f"config.yaml:7 lights.0.driver: 'hue' is no driver: there are {', '.join(DRIVERS)}",
             ],
         ),
         (

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bridge.config import load
 from bridge.errors import ConfigError
+from bridge.sources.table import TABLE
 from tests.config.loading import MINIMAL, loaded, mistakes
 
 
@@ -56,10 +57,7 @@ from tests.config.loading import MINIMAL, loaded, mistakes
         (
             MINIMAL + "sources: {presence: {}}\n",
             [
-                (
-                    "config.yaml:5 sources.presence: unknown key; known here: monitor_status, users, active_calls, "
-                    "call_control"
-                )
+                f"config.yaml:5 sources.presence: unknown key; known here: {', '.join(TABLE)}",
             ],
         ),
         (MINIMAL + "mqtt: 7\n", ["config.yaml:5 mqtt: expected a section: keys and values, indented"]),
@@ -193,8 +191,7 @@ def test_a_client_certificate_with_another_key_or_an_encrypted_one_is_a_mistake(
 
 
 def test_disabling_every_source_is_a_mistake(tmp_path: Path) -> None:
-    names = ("monitor_status", "users", "active_calls", "call_control")
-    text = MINIMAL + "sources:\n" + "".join(f"  {name}: {{enabled: false}}\n" for name in names)
+    text = MINIMAL + "sources:\n" + "".join(f"  {name}: {{enabled: false}}\n" for name in TABLE)
     assert mistakes(tmp_path, text) == [
         "config.yaml:5 sources: all sources are disabled, so there is nothing to publish: enable one"
     ]

@@ -158,7 +158,7 @@ def test_a_few_users_may_all_go(world: World) -> None:
     assert world.wire.dns() == {"100"}
 
 
-def test_an_empty_answer_is_no_reason_to_forget_anybody(world: World) -> None:
+def test_an_empty_answer_removes_no_user(world: World) -> None:
     world.round(everybody(3))
     for _ in range(5):
         world.wait(600)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.domain.message import Message
@@ -78,7 +78,6 @@ def test_what_a_group_does_not_show_changes_no_group() -> None:
 DNS = st.sampled_from(["100", "101", "102", "200", "201", "9"])
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(DNS, st.none() | st.sampled_from(State), st.booleans()), max_size=60))
 def test_a_group_is_always_what_its_members_are(steps: list[tuple[str, State | None, bool]]) -> None:
     groups = Groups({"all": ["*"], "ones": ["1*"]})

@@ -79,7 +79,7 @@ def test_without_any_source_of_calls_the_profile_is_enough(clock: FakeClock) -> 
     assert [each.calls for each in world.engine.users()] == [None, None]
 
 
-def test_a_call_never_sticks_and_green_is_never_shown_blindly(world: World) -> None:
+def test_no_call_outlasts_its_source_and_no_light_is_green_without_facts(world: World) -> None:
     world.polled({"101": (leg(ON_CALL),)})
     world.wait(19)
     world.users(user("101", name="Ada"), user("102", name="Bob"))

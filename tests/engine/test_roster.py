@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from bridge.domain.model import Remembered, State
+from bridge.errors import SourceError, SourceMissing, SourcePermissionError, SourceUnavailable
 from tests.support.clock import FakeClock
 from tests.support.world import CALL_CONTROL, MONITOR_STATUS, USERS, World, user
 
@@ -48,7 +50,7 @@ def test_a_refresh_long_ago_does_not_let_a_fault_remove_users(clock: FakeClock, 
 
 
 @SINGLE
-def test_a_round_that_misses_nobody_uses_up_the_refresh(clock: FakeClock, source: str, report: Report) -> None:
+def test_a_round_that_misses_no_user_uses_up_the_refresh(clock: FakeClock, source: str, report: Report) -> None:
     world = World(clock, sources=(source,), forget_after=0)
     report(world, 10)
     world.engine.refresh()
@@ -141,3 +143,30 @@ def test_a_mass_removal_is_reported_once_while_it_lasts(clock: FakeClock, caplog
     for_minutes(world, 1, lambda world, count: monitor(world, count, complete=False), 3)
     for_minutes(world, 30, monitor, 3)
     assert len(warnings(caplog)) == 1
+
+
+def start_with_other_options(world: World) -> None:
+    """An earlier run had published 100 to 104."""
+    earlier = {dn: Remembered(None, State.AVAILABLE, 1_795_000_000) for dn in dns(5)}
+    world.engine.adopt(earlier, same_options=False)
+
+
+def test_after_a_start_with_other_options_a_time_out_removes_no_user_that_the_source_reports(clock: FakeClock) -> None:
+    world = World(clock, sources=(MONITOR_STATUS, USERS))
+    start_with_other_options(world)
+    world.fail(SourceUnavailable("no answer within 5 s"), USERS)
+    monitor(world, 2)
+    assert len(world.wire.dns()) == 5
+    users(world, 4)
+    assert world.wire.dns() == set(dns(4))
+
+
+@pytest.mark.parametrize("error", [SourceMissing("404"), SourcePermissionError("403")])
+def test_after_a_start_with_other_options_a_source_without_access_is_not_waited_for(
+    clock: FakeClock, error: SourceError
+) -> None:
+    world = World(clock, sources=(MONITOR_STATUS, USERS))
+    start_with_other_options(world)
+    world.fail(error, USERS)
+    monitor(world, 2)
+    assert world.wire.dns() == set(dns(2))

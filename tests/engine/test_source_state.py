@@ -1,4 +1,4 @@
-"""Which source is believed, for how long, and what its failures do to what is published."""
+"""Which source is preferred, for how long, and what its failures change in what is published."""
 
 import pytest
 
@@ -38,7 +38,7 @@ def test_an_optional_source_of_calls_that_the_pbx_denies_is_done_without(world: 
     assert isinstance(error, SourceMissing | SourcePermissionError)
     world.fail(error, CALL_CONTROL)
     assert shown(world)[0] is State.AVAILABLE
-    world.fail(SourceUnavailable("no"), CALL_CONTROL)  # it may be allowed by now: nobody knows
+    world.fail(SourceUnavailable("no"), CALL_CONTROL)  # it may be allowed by now: that is not known
     assert shown(world) == NO_CALL_NEWS
 
 

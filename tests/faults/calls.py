@@ -22,14 +22,14 @@ class Office:
         self._ring = pbx.exchange.ring("0301234562", "102")
         self._dial = pbx.exchange.ring("103", "0301234563")
 
-    def goes_on(self) -> None:
+    def changes_unseen(self) -> None:
         """Unseen by the bridge: 100 goes away, and misses a call; 101 hangs up; 102 answers; 103 still dials."""
         self._pbx.change("100", profile="Away")
         self._pbx.exchange.end(self._pbx.exchange.ring("0301234564", "100"))
         self._pbx.exchange.end(self._talk)
         self._pbx.exchange.answer(self._ring)
 
-    async def has_right_events(self, subscriber: Subscriber) -> None:
+    async def has_expected_events(self, subscriber: Subscriber) -> None:
         """Only what still holds is published: 101's call has ended, and 102's was answered."""
         expected = {"100": [], "101": ["ended"], "102": ["answered"], "103": []}
         await until(

@@ -2,7 +2,7 @@
 
 Shown by other tests:
 
-- restarts of a broker with and without persistence, one that comes late, forgets, or speaks 3.1.1; wrong logins, TLS,
+- restarts of a broker with and without persistence, one that is late, loses all, or has only 3.1.1; wrong logins, TLS,
   rights that are missing for good, messages that are too long: tests/integration/test_broker.py
 - single answers to CONNECT, a cancelled attempt, two bridges with one client id: tests/mqtt/test_connection.py
 - any sequence of restarts, outages and changes: tests/integration/test_retained.py
@@ -31,19 +31,19 @@ from tests.support.faults import (
     Link,
     Log,
     cut,
+    expected_states,
     impatient,
     living,
     published,
     reset,
-    right,
-    truth,
     until,
+    until_correct,
 )
 from tests.support.limits import limit
 from tests.support.mosquitto import Mosquitto, with_rules
 from tests.support.subscriber import Subscriber
 
-RIGHT_WITHIN = limit(6.0)
+RECOVERY_LIMIT = limit(6.0)
 """Seconds: an attempt that hangs (1 s), the pause to the next one (2 s), reading back (0.1 s); and a busy machine."""
 
 NOTICED = limit(20.0)
@@ -66,21 +66,21 @@ class Day:
         self._talk = pbx.exchange.ring("0301234561", "101")
         pbx.exchange.answer(self._talk)
 
-    def goes_on(self) -> None:
+    def changes_unseen(self) -> None:
         self._pbx.exchange.end(self._talk)
         self._pbx.change("100", profile="Away")
         self._ring = self._pbx.exchange.ring("0301234562", "102")
 
     async def is_published_from_here_on(self, subscriber: Subscriber) -> None:
         self._pbx.exchange.answer(self._ring)
-        await until(lambda: events(subscriber, "102")[-1:] == ["answered"], RIGHT_WITHIN)
+        await until(lambda: events(subscriber, "102")[-1:] == ["answered"], RECOVERY_LIMIT)
         assert events(subscriber, "102") in (["answered"], ["ringing", "answered"])
         assert events(subscriber, "101") in ([], ["ended"])
         assert events(subscriber, "100") == []
 
 
-def truth_is_out(subscriber: Subscriber, pbx: SimulatedPbx) -> bool:
-    return published(subscriber, pbx) == truth(pbx)
+def states_are_published(subscriber: Subscriber, pbx: SimulatedPbx) -> bool:
+    return published(subscriber, pbx) == expected_states(pbx)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def truth_is_out(subscriber: Subscriber, pbx: SimulatedPbx) -> bool:
         pytest.param(TRICKLE, id="a byte a second"),
     ],
 )
-async def test_after_the_way_to_the_broker_failed_all_is_right(
+async def test_after_the_connection_to_the_broker_failed_all_states_are_correct(
     pbx: SimulatedPbx,
     way: Link,
     configure: Configure,
@@ -107,35 +107,35 @@ async def test_after_the_way_to_the_broker_failed_all_is_right(
 ) -> None:
     day = Day(pbx)
     async with living(configure(way.port), keepalive=KEEPALIVE, timing=impatient()):
-        await right(subscriber, pbx, limit(10))
+        await until_correct(subscriber, pbx, limit(10))
         connected = len(log.levels("connected to"))
         if fault is None:
             way.refuse()
         else:
             way.strike(fault)
             way.drop() if fault.after else None
-        day.goes_on()
+        day.changes_unseen()
         await until(lambda: bool(log.levels("closed the connection")), NOTICED)
         attempts = way.accepted
         await until(lambda: way.accepted >= attempts + (0 if fault is None else 2), NOTICED)
         rounds = len(pbx.requests_to("/ActiveCalls"))
         await until(lambda: len(pbx.requests_to("/ActiveCalls")) >= rounds + 2)
         await way.heal()
-        note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
-        await until(lambda: len(log.levels("connected to")) > connected, RIGHT_WITHIN)
+        note("recovered_after", await until_correct(subscriber, pbx, RECOVERY_LIMIT))
+        await until(lambda: len(log.levels("connected to")) > connected, RECOVERY_LIMIT)
         await day.is_published_from_here_on(subscriber)
         await until(lambda: logging.INFO in log.levels("the broker is back"))
         assert "ringing" not in subscriber.payloads("3cx/users/101/state")
-        note("loud", dict(log.loud()))
-    assert all(times == 1 for times in log.loud().values()), log.loud()
-    assert sum(log.loud().values()) <= 3, log.loud()
+        note("warnings", dict(log.warnings()))
+    assert all(times == 1 for times in log.warnings().values()), log.warnings()
+    assert sum(log.warnings().values()) <= 3, log.warnings()
 
 
 async def test_a_broker_that_hangs_for_a_moment_gets_the_latest_values_and_no_older_ones_after_them(
     pbx: SimulatedPbx, way: Link, configure: Configure, subscriber: Subscriber, log: Log
 ) -> None:
     async with living(configure(way.port, call_control=""), timing=impatient()):
-        await right(subscriber, pbx, limit(10))
+        await until_correct(subscriber, pbx, limit(10))
         await until(lambda: len(pbx.stream) == 1)
         way.strike(SILENCE)
         for _ in range(300):
@@ -148,11 +148,11 @@ async def test_a_broker_that_hangs_for_a_moment_gets_the_latest_values_and_no_ol
         rounds = len(pbx.requests_to("/Users"))
         await until(lambda: len(pbx.requests_to("/Users")) >= rounds + 2)
         await way.heal()
-        await right(subscriber, pbx, RIGHT_WITHIN)
+        await until_correct(subscriber, pbx, RECOVERY_LIMIT)
         pbx.change("100", profile="Available")
-        await right(subscriber, pbx, RIGHT_WITHIN)
+        await until_correct(subscriber, pbx, RECOVERY_LIMIT)
     assert subscriber.payloads("3cx/users/100/state")[-2:] == ["do_not_disturb", "available"]
-    assert not log.loud()
+    assert not log.warnings()
 
 
 async def test_a_stop_while_the_broker_hangs_leaves_offline_by_the_will(
@@ -162,7 +162,7 @@ async def test_a_stop_while_the_broker_hangs_leaves_offline_by_the_will(
     for number in range(200, 260):
         pbx.add_user(str(number), f"User {number}")
     async with living(configure(way.port), timing=impatient(farewell=0.3)):
-        await right(subscriber, pbx, limit(10))
+        await until_correct(subscriber, pbx, limit(10))
         way.strike(SILENCE)
         for dn in pbx.users:
             pbx.change(dn, profile="Away")
@@ -178,7 +178,7 @@ async def test_a_broker_that_stalls_while_it_is_read_back_is_waited_for(
     """What an earlier run left is known all the same, and no missing rights are reported."""
     pbx.change("100", profile="Away")
     async with living(configure(), timing=impatient()):
-        await right(subscriber, pbx, limit(10))
+        await until_correct(subscriber, pbx, limit(10))
     await subscriber.until_latest("3cx/bridge/state", "offline")
     since = subscriber.json("3cx/users/100")["since"]
     await subscriber.publish("3cx/users/999/state", "available", retain=True)
@@ -189,10 +189,10 @@ async def test_a_broker_that_stalls_while_it_is_read_back_is_waited_for(
         # each round takes 0.1 s at least: longer than the silence that stands for a missing right
         await until(lambda: len(pbx.requests_to("/Users")) >= rounds + 4)
         await way.heal()
-        await right(subscriber, pbx, RIGHT_WITHIN)
+        await until_correct(subscriber, pbx, RECOVERY_LIMIT)
         await subscriber.until(lambda: "3cx/users/999/state" not in subscriber.latest)
         assert subscriber.json("3cx/users/100")["since"] == since
-    assert not log.loud()
+    assert not log.warnings()
 
 
 async def test_a_broker_that_did_not_answer_once_is_not_taken_for_an_old_one_for_ever(
@@ -203,11 +203,11 @@ async def test_a_broker_that_did_not_answer_once_is_not_taken_for_an_old_one_for
     async with living(configure(way.port), timing=impatient()):
         await until(lambda: way.accepted == 1, NOTICED)
         way.spare_new()
-        await right(subscriber, pbx, RIGHT_WITHIN)
+        await until_correct(subscriber, pbx, RECOVERY_LIMIT)
         assert [message[-12:] for _, message in log.records if "connected to" in message] == ["(MQTT 3.1.1)"]
         way.drop()
         await until(lambda: len(log.levels("connected to")) >= 2, NOTICED)
-        await right(subscriber, pbx, RIGHT_WITHIN)
+        await until_correct(subscriber, pbx, RECOVERY_LIMIT)
         assert [message for _, message in log.records if "connected to" in message][-1].endswith("(MQTT 5)")
 
 
@@ -240,9 +240,9 @@ async def test_a_broker_at_its_limit_is_tried_until_there_is_room(
             for writer in others:
                 writer.close()
                 await writer.wait_closed()
-            note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
-    log.is_told_once("closed the connection before it answered")
-    assert sum(log.loud().values()) == 1, log.loud()
+            note("recovered_after", await until_correct(subscriber, pbx, RECOVERY_LIMIT))
+    log.is_logged_once("closed the connection before it answered")
+    assert sum(log.warnings().values()) == 1, log.warnings()
 
 
 async def test_rights_that_are_given_later_are_used_without_a_new_connection(
@@ -268,10 +268,10 @@ async def test_rights_that_are_given_later_are_used_without_a_new_connection(
             assert not [topic for topic in subscriber.latest if "/users/" in topic]
             with_rules(folder, f"{watcher}user bridge\ntopic readwrite #\n")
             broker.reload()
-            note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
+            note("recovered_after", await until_correct(subscriber, pbx, RECOVERY_LIMIT))
             await subscriber.until(lambda: "homeassistant/device/3cx2mqtt_hq/user_100/config" in subscriber.latest)
             pbx.change("100", profile="Away")
-            await right(subscriber, pbx, RIGHT_WITHIN)
+            await until_correct(subscriber, pbx, RECOVERY_LIMIT)
             await until(lambda: bool(log.levels("allows every publish now")), limit(10))
     assert log.levels("does not let 'bridge' publish") == [logging.ERROR]
     assert len(log.levels("connected to")) == 1
@@ -309,7 +309,7 @@ async def test_a_light_whose_topic_was_denied_gets_its_command_once_it_is_allowe
             timing=impatient(denied_retry=(0.2, 0.2), all_allowed=0.2),
         ),
     ):
-        await right(subscriber, pbx, RIGHT_WITHIN)
+        await until_correct(subscriber, pbx, RECOVERY_LIMIT)
         await until(lambda: bool(log.levels("does not let 'bridge' publish to 'wled/desk/api'")))
         await subscriber.until(lambda: subscriber.payloads("3cx/bridge/state").count("online") >= 3)
         assert not log.levels("allows every publish now")
@@ -317,7 +317,7 @@ async def test_a_light_whose_topic_was_denied_gets_its_command_once_it_is_allowe
         broker.reload()
         await subscriber.until(lambda: "wled/desk/api" in subscriber.latest)
         await until(lambda: bool(log.levels("allows every publish now")))
-    assert sum(log.loud().values()) == 1, log.loud()
+    assert sum(log.warnings().values()) == 1, log.warnings()
 
 
 async def test_events_while_the_broker_is_away_are_not_published_once_it_is_back(
@@ -325,7 +325,7 @@ async def test_events_while_the_broker_is_away_are_not_published_once_it_is_back
 ) -> None:
     """A call that rang and ended meanwhile would be news of a phone that is silent."""
     async with living(configure(), timing=impatient()):
-        await right(subscriber, pbx, limit(10))
+        await until_correct(subscriber, pbx, limit(10))
         await broker.kill()
         await until(lambda: bool(log.levels("closed the connection")), NOTICED)
         polled = len(pbx.requests_to("/ActiveCalls"))
@@ -335,9 +335,9 @@ async def test_events_while_the_broker_is_away_are_not_published_once_it_is_back
         await until(lambda: len(pbx.requests_to("/ActiveCalls")) >= polled + 4)
         await broker.start()
         async with Subscriber(broker.port) as later:
-            await right(later, pbx, limit(20))
+            await until_correct(later, pbx, limit(20))
             pbx.exchange.ring("0301234562", "101")
-            await until(lambda: events(later, "101") == ["ringing"], RIGHT_WITHIN)
+            await until(lambda: events(later, "101") == ["ringing"], RECOVERY_LIMIT)
             assert events(later, "100") == []
 
 
@@ -354,11 +354,11 @@ async def test_a_subscription_that_is_refused_is_reported_and_costs_nothing_else
             Subscriber(broker.port) as subscriber,
             living(configure(broker.port, more="commands: {profile: true}"), timing=impatient()),
         ):
-            await right(subscriber, pbx, RIGHT_WITHIN)
+            await until_correct(subscriber, pbx, RECOVERY_LIMIT)
             pbx.change("100", profile="Away")
-            await right(subscriber, pbx, RIGHT_WITHIN)
+            await until_correct(subscriber, pbx, RECOVERY_LIMIT)
     assert log.levels("does not let this login subscribe to 3cx/users/+/set: messages") == [logging.WARNING]
-    assert sum(log.loud().values()) == 1, log.loud()
+    assert sum(log.warnings().values()) == 1, log.warnings()
 
 
 PLUGIN = next(Path("/usr/lib").glob("*/mosquitto_dynamic_security.so"), None)
@@ -381,15 +381,15 @@ async def test_a_session_that_was_taken_over_is_taken_back(
     pbx: SimulatedPbx, configure: Configure, broker: Mosquitto, subscriber: Subscriber, log: Log
 ) -> None:
     async with living(configure(), timing=impatient()):
-        await right(subscriber, pbx, limit(10))
+        await until_correct(subscriber, pbx, limit(10))
         other = Client(CallbackAPIVersion.VERSION2, client_id="3cx2mqtt-hq", protocol=MQTTProtocolVersion.MQTTv5)
         await asyncio.to_thread(other.connect, "127.0.0.1", broker.port)
         pbx.change("100", profile="Away")
         await subscriber.until_latest("3cx/bridge/state", "offline")
-        await right(subscriber, pbx, RIGHT_WITHIN)
+        await until_correct(subscriber, pbx, RECOVERY_LIMIT)
         other.disconnect()
         assert subscriber.payloads("3cx/bridge/state")[-2:] == ["offline", "online"]
-    assert sum(log.loud().values()) == 1, log.loud()
+    assert sum(log.warnings().values()) == 1, log.warnings()
 
 
 async def test_a_name_that_cannot_be_resolved_is_tried_again_until_it_can(
@@ -406,5 +406,5 @@ async def test_a_name_that_cannot_be_resolved_is_tried_again_until_it_can(
     async with living(path, timing=impatient()):
         await until(lambda: len(log.levels("cannot be resolved")) >= 2, NOTICED)
         names.fails = False
-        await right(subscriber, pbx, RIGHT_WITHIN)
-    log.is_told_once("cannot be resolved")
+        await until_correct(subscriber, pbx, RECOVERY_LIMIT)
+    log.is_logged_once("cannot be resolved")

@@ -20,12 +20,12 @@ from bridge.sources.threecx.client.http import MAX_BODY
 from tests.faults.calls import call_events
 from tests.faults.conftest import Configure, Note
 from tests.support.clock import FakeClock
-from tests.support.faults import SILENCE, Link, Log, living, published, quicker, right, truth, until
+from tests.support.faults import SILENCE, Link, Log, expected_states, living, published, quicker, until, until_correct
 from tests.support.limits import limit
 from tests.support.subscriber import Subscriber
 from tests.support.world import ACTIVE_CALLS, CALL_CONTROL, USERS, World, leg, user
 
-RIGHT_WITHIN = 5.0
+RECOVERY_LIMIT = 5.0
 """Seconds: the loss is noticed (1.5 heartbeats at most), the socket is opened again (0.2 s, 0.4 s); a busy machine."""
 
 MEMORY = 32 * 2**20
@@ -67,11 +67,11 @@ class Agents:
 
 
 async def covered(subscriber: Subscriber, pbx: SimulatedPbx) -> None:
-    """Calls are pushed, and everybody's state is right."""
+    """Calls are pushed, and every user's state is correct."""
     await subscriber.until(lambda: "3cx/bridge/info" in subscriber.latest)
     await subscriber.until(lambda: subscriber.json("3cx/bridge/info")["sources"]["call_control"]["in_use"])
     await until(lambda: len(pbx.stream) == 1)
-    await right(subscriber, pbx, 10)
+    await until_correct(subscriber, pbx, 10)
 
 
 @pytest.mark.parametrize("code", [1000, 1001, None, 1008, 1011, 1012, 4401])
@@ -96,14 +96,14 @@ async def test_a_closed_websocket_is_opened_again_and_no_call_is_invented(
                 pbx.tokens.drop()
             await pbx.stream.drop(code)
         await until(lambda: bool(log.levels("the connection was lost")))
-        note("reopened_after", await until(lambda: len(pbx.stream) == 1, RIGHT_WITHIN))
+        note("reopened_after", await until(lambda: len(pbx.stream) == 1, RECOVERY_LIMIT))
         rounds = len(pbx.requests_to("/Users"))
         await until(lambda: len(pbx.requests_to("/Users")) >= rounds + 2)
-        assert published(subscriber, pbx) == truth(pbx)
+        assert published(subscriber, pbx) == expected_states(pbx)
         assert not [topic for topic, _, _ in subscriber.log[states:] if topic.endswith("/state")]
         await agents.have_later_events(subscriber)
     assert log.levels(f"the connection was lost (code {code or 1006})") == [logging.WARNING]
-    assert sum(log.loud().values()) == 1, log.loud()
+    assert sum(log.warnings().values()) == 1, log.warnings()
     assert log.levels("call_control: reading again") == [logging.INFO]
 
 
@@ -119,12 +119,12 @@ async def test_a_websocket_without_pongs_is_given_up_and_opened_again(
     async with living(configure(call_control=""), timing=HEART):
         await covered(subscriber, pbx)
         link.strike_open(SILENCE)
-        note("noticed_after", await until(lambda: bool(log.levels("the connection was lost")), RIGHT_WITHIN))
+        note("noticed_after", await until(lambda: bool(log.levels("the connection was lost")), RECOVERY_LIMIT))
         sockets = len(pbx.requests_to("/callcontrol/ws"))
-        await until(lambda: len(pbx.requests_to("/callcontrol/ws")) > sockets, RIGHT_WITHIN)
-        await right(subscriber, pbx, RIGHT_WITHIN)
+        await until(lambda: len(pbx.requests_to("/callcontrol/ws")) > sockets, RECOVERY_LIMIT)
+        await until_correct(subscriber, pbx, RECOVERY_LIMIT)
         await agents.have_later_events(subscriber)
-    assert len(log.loud()) <= 2, log.loud()  # the socket, and requests over connections that fell silent with it
+    assert len(log.warnings()) <= 2, log.warnings()  # the socket, and requests over connections that ended with it
 
 
 async def test_without_the_websocket_polling_sees_calls_and_events_are_published_once(
@@ -145,16 +145,16 @@ async def test_without_the_websocket_polling_sees_calls_and_events_are_published
         await pbx.stream.drop()
         other = pbx.exchange.ring("0301234562", "102")
         pbx.exchange.end(call)
-        note("polled_after", await right(subscriber, pbx, RIGHT_WITHIN))
+        note("polled_after", await until_correct(subscriber, pbx, RECOVERY_LIMIT))
         pbx.exchange.answer(other)
-        await right(subscriber, pbx, RIGHT_WITHIN)
+        await until_correct(subscriber, pbx, RECOVERY_LIMIT)
         await until(lambda: len(log.levels("instead of opening a websocket")) >= 2, 20)
         pbx.intercept = None
         await until(lambda: len(pbx.stream) == 1, 20)
         pbx.exchange.end(other)
-        await until(lambda: call_events(subscriber, "102") == ["ringing", "answered", "ended"], RIGHT_WITHIN)
+        await until(lambda: call_events(subscriber, "102") == ["ringing", "answered", "ended"], RECOVERY_LIMIT)
         assert call_events(subscriber, "101") == ["ended"]
-    log.is_told_once("HTTP 503 instead of opening a websocket")
+    log.is_logged_once("HTTP 503 instead of opening a websocket")
 
 
 async def test_an_event_while_everything_is_read_again_ends_no_call(
@@ -187,7 +187,7 @@ async def test_an_event_while_everything_is_read_again_ends_no_call(
         everything.set()
         await until(lambda: bool(log.levels("call_control: reading again")))
         participant.set()
-        await right(subscriber, pbx, RIGHT_WITHIN)
+        await until_correct(subscriber, pbx, RECOVERY_LIMIT)
         await until(lambda: call_events(subscriber, "100") == ["held"])
 
 
@@ -270,14 +270,14 @@ async def test_a_socket_that_does_not_open_leaves_calls_to_polling(
         await until(lambda: len(pbx.requests_to("/callcontrol/ws")) >= 3, 20)
         pbx.intercept = None
         await until(lambda: len(pbx.stream) == 1, 20)
-        await right(subscriber, pbx, RIGHT_WITHIN)
+        await until_correct(subscriber, pbx, RECOVERY_LIMIT)
         assert call_events(subscriber, "100") == ["ringing"]
-    assert all(times == 1 for times in log.loud().values()), log.loud()
-    assert sum(log.loud().values()) == 2, log.loud()
+    assert all(times == 1 for times in log.warnings().values()), log.warnings()
+    assert sum(log.warnings().values()) == 2, log.warnings()
 
 
 def spoiling(frames: Callable[[], AsyncIterator[bytes]], over: asyncio.Event) -> Intercept:
-    """The next socket gets these bytes behind the upgrade; `over` is set once they are out, or nobody takes more."""
+    """The next socket gets these bytes after the upgrade; `over` is set once they are out or it is closed."""
 
     async def spoil(request: web.Request) -> web.StreamResponse | None:
         if request.path != "/callcontrol/ws" or over.is_set():
@@ -321,11 +321,11 @@ async def test_frames_that_break_the_protocol_cost_the_connection_and_nothing_el
         pbx.intercept = spoiling(frames, over)
         await pbx.stream.drop()
         await asyncio.wait_for(over.wait(), limit(10))
-        await until(lambda: len(pbx.requests_to("/callcontrol/ws")) == 3, RIGHT_WITHIN)
+        await until(lambda: len(pbx.requests_to("/callcontrol/ws")) == 3, RECOVERY_LIMIT)
         await covered(subscriber, pbx)
         await agents.have_later_events(subscriber)
-    assert all(times == 1 for times in log.loud().values()), log.loud()
-    assert sum(log.loud().values()) == 2, log.loud()
+    assert all(times == 1 for times in log.warnings().values()), log.warnings()
+    assert sum(log.warnings().values()) == 2, log.warnings()
 
 
 async def test_a_message_without_an_end_is_taken_in_no_further_than_8_mib(
@@ -355,8 +355,8 @@ async def test_a_message_without_an_end_is_taken_in_no_further_than_8_mib(
         await until(lambda: len(pbx.requests_to("/callcontrol/ws")) == 3, 20)
         await covered(subscriber, pbx)
         pbx.exchange.ring("0301234561", "100")
-        await until(lambda: call_events(subscriber, "100") == ["ringing"], RIGHT_WITHIN)
-    assert sum(log.loud().values()) == 2, log.loud()
+        await until(lambda: call_events(subscriber, "100") == ["ringing"], RECOVERY_LIMIT)
+    assert sum(log.warnings().values()) == 2, log.warnings()
 
 
 async def test_a_flood_of_malformed_events_is_logged_once_and_delays_nothing(
@@ -367,6 +367,6 @@ async def test_a_flood_of_malformed_events_is_logged_once_and_delays_nothing(
         for number in range(3000):
             pbx.stream.raw(f"nonsense {number}")
         pbx.exchange.ring("0301234561", "100")
-        await until(lambda: call_events(subscriber, "100") == ["ringing"], RIGHT_WITHIN)
+        await until(lambda: call_events(subscriber, "100") == ["ringing"], RECOVERY_LIMIT)
     assert log.levels("it is ignored").count(logging.WARNING) == 1
     assert len(log.levels("it is ignored")) == 3000

@@ -28,9 +28,7 @@ from tests.support.wire import Wire
 
 TOPICS = Topics("3cx", "hq", "homeassistant")
 
-FUZZ = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+FUZZ = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 """Two seconds for one input is a hang, on a busy machine too."""
 
 scalars = (
@@ -267,7 +265,7 @@ def test_what_a_broker_retains(retained: dict[str, bytes]) -> None:
     | (record("state") | values).map(json.dumps)
     | st.binary(max_size=20).map(lambda payload: payload.decode("utf-8", "replace"))
 )
-def test_what_lights_say_of_themselves(read: Callable[[str], bool | None], text: str) -> None:
+def test_the_availability_payloads_of_lights(read: Callable[[str], bool | None], text: str) -> None:
     assert read(text) in {True, False, None}
 
 

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from bridge.simulator import SimulatedPbx
 from tests.faults.conftest import Configure, Note
-from tests.support.faults import Log, living, right, until
+from tests.support.faults import Log, living, until, until_correct
 from tests.support.limits import limit
 from tests.support.subscriber import Subscriber
 
@@ -60,8 +60,8 @@ async def test_a_login_that_a_proxy_answered_once_is_repeated_after_seconds(
 
     pbx.intercept = in_front
     async with living(configure()):
-        await until(lambda: any(words in message for message in log.loud()), limit(5.0))
-        note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
+        await until(lambda: any(words in message for message in log.warnings()), limit(5.0))
+        note("right_after", await until_correct(subscriber, pbx, RIGHT_WITHIN))
     assert len(pbx.requests_to("/connect/token")) == 2
-    assert [times for message, times in log.loud().items() if words in message] == [1]
+    assert [times for message, times in log.warnings().items() if words in message] == [1]
     assert pbx.tokens.refused == 0

@@ -1,6 +1,6 @@
 """The network between the bridge and the PBX fails, or what answers is no answer; afterwards all is as it should be.
 
-After each fault: everybody's state is right within a bound, no change is lost, no call event is made up, the log has
+After each fault: every user's state is correct within a bound, no change is lost, no call event is made up, the log has
 said once what was wrong, and nothing is left running. What other tests show already:
 
 - a wrong key, missing rights, a bad filter, an unknown build, TLS: tests/integration/test_pbx.py
@@ -33,17 +33,17 @@ from tests.support.faults import (
     Log,
     answering,
     cut,
+    expected_states,
     living,
     published,
     quicker,
     reset,
-    right,
-    truth,
     until,
+    until_correct,
 )
 from tests.support.subscriber import Subscriber
 
-RIGHT_WITHIN = 5.0
+RECOVERY_LIMIT = 5.0
 """Seconds: a request that hangs (1 s), the probe that finds the PBX back (0.5 s), a round (0.1 s); a busy machine."""
 
 MEMORY = 32 * 2**20
@@ -54,7 +54,7 @@ NOTICED = 20.0
 
 
 async def settled(subscriber: Subscriber, pbx: SimulatedPbx) -> None:
-    await right(subscriber, pbx, 10)
+    await until_correct(subscriber, pbx, 10)
     await subscriber.until(lambda: "20.0.10" in subscriber.latest["3cx/bridge/info"])
 
 
@@ -84,19 +84,19 @@ async def test_after_a_network_failure_states_are_right_and_no_event_is_invented
     office = Office(pbx)
     async with living(configure()):
         await settled(subscriber, pbx)
-        before = truth(pbx)
+        before = expected_states(pbx)
         link.refuse() if fault is None else link.strike(fault)
-        office.goes_on()
+        office.changes_unseen()
         await until(lambda: len(log.levels(words)) >= 3, NOTICED, lambda: log.records)
         assert published(subscriber, pbx) == before
         await link.heal()
-        note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
-        await office.has_right_events(subscriber)
+        note("recovered_after", await until_correct(subscriber, pbx, RECOVERY_LIMIT))
+        await office.has_expected_events(subscriber)
         await until(lambda: logging.INFO in log.levels("reading again"))
         await office.has_later_events(subscriber)
-        note("loud", dict(log.loud()))
-    log.is_told_once(words)
-    assert sum(log.loud().values()) <= 2, log.loud()
+        note("warnings", dict(log.warnings()))
+    log.is_logged_once(words)
+    assert sum(log.warnings().values()) <= 2, log.warnings()
 
 
 NOWHERE = {"Location": "http://[no-address/"}
@@ -140,19 +140,19 @@ async def test_malformed_answers_change_nothing_and_are_logged_once(
     office = Office(pbx)
     async with living(configure()):
         await settled(subscriber, pbx)
-        before = truth(pbx)
-        office.goes_on()
+        before = expected_states(pbx)
+        office.changes_unseen()
         pbx.intercept = answering(answer, "/Users", "/ActiveCalls")
         await until(lambda: len(log.levels(words)) >= 3, NOTICED, lambda: log.records)
         assert published(subscriber, pbx) == before
         assert subscriber.latest["3cx/bridge/pbx"] == "online"
         pbx.intercept = None
-        note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
-        await office.has_right_events(subscriber)
+        note("recovered_after", await until_correct(subscriber, pbx, RECOVERY_LIMIT))
+        await office.has_expected_events(subscriber)
         await office.has_later_events(subscriber)
-        note("loud", dict(log.loud()))
-    assert sum(log.loud().values()) <= 2, log.loud()
-    assert all(times == 1 for times in log.loud().values()), log.loud()
+        note("warnings", dict(log.warnings()))
+    assert sum(log.warnings().values()) <= 2, log.warnings()
+    assert all(times == 1 for times in log.warnings().values()), log.warnings()
     assert log.levels("reading again")
 
 
@@ -167,28 +167,28 @@ async def test_alternating_failures_are_logged_once_each(
             link.strike(cut(310 + 10 * number))
             await until(lambda seen=told_already: len(log.levels("cannot reach")) > seen, NOTICED)  # type: ignore[misc]
         await link.heal()
-        await right(subscriber, pbx, RIGHT_WITHIN)
-    assert sum(log.loud().values()) <= 3, log.loud()
+        await until_correct(subscriber, pbx, RECOVERY_LIMIT)
+    assert sum(log.warnings().values()) <= 3, log.warnings()
 
 
 async def test_an_empty_list_of_users_is_taken_for_a_fault(
     pbx: SimulatedPbx, configure: Configure, subscriber: Subscriber, log: Log
 ) -> None:
-    """A PBX that is starting may know nobody yet."""
+    """A PBX that is starting may report no users yet."""
     async with living(configure()):
         await settled(subscriber, pbx)
         pbx.intercept = answering(raw(b'{"value":[]}'), "/Users")
         await until(lambda: len(log.levels("Users came back empty")) >= 2, NOTICED)
         pbx.intercept = None
         pbx.change("100", profile="Away")
-        await right(subscriber, pbx, RIGHT_WITHIN)
+        await until_correct(subscriber, pbx, RECOVERY_LIMIT)
     assert [set(subscriber.payloads(f"3cx/users/{dn}/state")) for dn in pbx.users] == [
         {"available", "away"},
         {"available"},
         {"available"},
         {"available"},
     ]
-    log.is_told_once("Users came back empty")
+    log.is_logged_once("Users came back empty")
 
 
 async def test_lists_that_were_closed_or_missing_for_a_while_are_read_again_soon(
@@ -207,7 +207,7 @@ async def test_lists_that_were_closed_or_missing_for_a_while_are_read_again_soon
             await until(lambda seen=asked: len(pbx.requests_to("/Users")) >= seen + 2)  # type: ignore[misc]
             pbx.intercept = None
             pbx.change("100", profile="Away" if status == 403 else "Out of office")
-            note(f"right_after_{status}", await right(subscriber, pbx, RIGHT_WITHIN))
+            note(f"right_after_{status}", await until_correct(subscriber, pbx, RECOVERY_LIMIT))
 
 
 async def test_too_many_requests_are_not_made_worse(
@@ -224,14 +224,14 @@ async def test_too_many_requests_are_not_made_worse(
         pbx.intercept = answering(lambda: web.Response(status=429, headers={"Retry-After": f"{wish:.0f}"}))
         await until(lambda: len(log.levels("fewer requests")) >= 2)
         asked, began = len(pbx.requests), time.monotonic()
-        office.goes_on()
+        office.changes_unseen()
         await until(lambda: time.monotonic() - began > wish - 0.5)
         assert len(pbx.requests) - asked <= 2, list(pbx.requests)[asked:]  # sources that had not received it by then
         assert subscriber.latest["3cx/bridge/pbx"] == "online"
         pbx.intercept = None
-        note("right_after", await right(subscriber, pbx, wish + RIGHT_WITHIN))
-        await office.has_right_events(subscriber)
-    log.is_told_once("fewer requests")
+        note("recovered_after", await until_correct(subscriber, pbx, wish + RECOVERY_LIMIT))
+        await office.has_expected_events(subscriber)
+    log.is_logged_once("fewer requests")
 
 
 async def test_a_token_refused_between_two_pages_needs_one_login_and_loses_no_user(
@@ -252,13 +252,13 @@ async def test_a_token_refused_between_two_pages_needs_one_login_and_loses_no_us
         await settled(subscriber, pbx)
         pbx.intercept = void
         pbx.change("349", profile="Away")
-        await right(subscriber, pbx, RIGHT_WITHIN)
+        await until_correct(subscriber, pbx, RECOVERY_LIMIT)
         await until(lambda: refused == 1)
         rounds = len(pbx.requests_to("/Users"))
         await until(lambda: len(pbx.requests_to("/Users")) >= rounds + 4)
         assert pbx.tokens.granted == granted_before + 1
     assert len([payload for payload in subscriber.payloads("3cx/users/349/state") if payload]) == 2
-    assert not log.loud()
+    assert not log.warnings()
 
 
 @pytest.mark.parametrize("answer", [html(503), None], ids=["503", "no answer"])
@@ -267,12 +267,10 @@ async def test_a_token_that_ends_while_none_can_be_had_is_replaced_once_one_can(
     configure: Configure,
     subscriber: Subscriber,
     log: Log,
-    monkeypatch: pytest.MonkeyPatch,
     note: Note,
     answer: Callable[[], web.Response] | None,
 ) -> None:
-    monkeypatch.setattr("bridge.simulator.tokens.LIFETIME", 2)
-    monkeypatch.setattr(pbx.tokens, "clock", time.time)
+    pbx.tokens.lifetime, pbx.tokens.clock = 2, time.time
     forever = asyncio.Event()
 
     async def down(request: web.Request) -> web.StreamResponse | None:
@@ -286,20 +284,20 @@ async def test_a_token_that_ends_while_none_can_be_had_is_replaced_once_one_can(
     office = Office(pbx)
     async with living(configure()):
         await settled(subscriber, pbx)
-        before = truth(pbx)
+        before = expected_states(pbx)
         pbx.intercept = down
         words = "down or starting" if answer else "no answer from"
         await until(lambda: len(log.levels(words)) >= 1, NOTICED)
         logins, began = len(pbx.requests_to("/connect/token")), time.monotonic()
-        office.goes_on()
+        office.changes_unseen()
         await until(lambda: len(log.levels(words)) >= 4 and time.monotonic() - began > 2, NOTICED)
         assert published(subscriber, pbx) == before
         assert len(pbx.requests_to("/connect/token")) - logins <= 10 + 5 * (time.monotonic() - began)
         pbx.intercept = None
         forever.set()
-        note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
-        await office.has_right_events(subscriber)
-    log.is_told_once(words)
+        note("recovered_after", await until_correct(subscriber, pbx, RECOVERY_LIMIT))
+        await office.has_expected_events(subscriber)
+    log.is_logged_once(words)
     assert pbx.tokens.refused == 0
 
 
@@ -336,8 +334,8 @@ async def test_an_answer_without_an_end_is_read_no_further_than_8_mib(
         assert sent < 4 * MAX_BODY
         pbx.intercept = None
         pbx.change("100", profile="Away")
-        await right(subscriber, pbx, RIGHT_WITHIN)
-    log.is_told_once("over 8 MiB")
+        await until_correct(subscriber, pbx, RECOVERY_LIMIT)
+    log.is_logged_once("over 8 MiB")
 
 
 async def test_a_small_answer_that_unpacks_to_a_huge_one_does_not_fill_the_memory(
@@ -356,8 +354,8 @@ async def test_a_small_answer_that_unpacks_to_a_huge_one_does_not_fill_the_memor
             tracemalloc.stop()
         pbx.intercept = None
         pbx.change("100", profile="Away")
-        await right(subscriber, pbx, RIGHT_WITHIN)
-    log.is_told_once("over 8 MiB")
+        await until_correct(subscriber, pbx, RECOVERY_LIMIT)
+    log.is_logged_once("over 8 MiB")
 
 
 @asynccontextmanager
@@ -394,9 +392,9 @@ async def test_redirects_to_another_server_are_not_followed(
         async with living(configure(call_control="", active_calls="enabled: false")):
             await until(lambda: len(log.levels("redirects to 127.0.0.1")) >= 2, NOTICED, lambda: log.records)
             pbx.intercept = None
-            await right(subscriber, pbx, RIGHT_WITHIN)
+            await until_correct(subscriber, pbx, RECOVERY_LIMIT)
         assert not seen
-    log.is_told_once("redirects to 127.0.0.1")
+    log.is_logged_once("redirects to 127.0.0.1")
 
 
 async def test_a_name_that_cannot_be_resolved_is_tried_again_until_it_can(
@@ -412,20 +410,20 @@ async def test_a_name_that_cannot_be_resolved_is_tried_again_until_it_can(
     office = Office(pbx)
     async with living(configure(url=f"http://{names.HOST}:{link.port}")):
         await until(lambda: len(log.levels("cannot be resolved")) >= 3, NOTICED)
-        office.goes_on()
+        office.changes_unseen()
         names.fails = False
-        note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
+        note("recovered_after", await until_correct(subscriber, pbx, RECOVERY_LIMIT))
         names.fails = True
         link.drop()
         pbx.change("100", profile="Out of office")
-        await right(subscriber, pbx, RIGHT_WITHIN)  # the address is remembered for a while
+        await until_correct(subscriber, pbx, RECOVERY_LIMIT)  # the address is remembered for a while
         names.fails = False
-    log.is_told_once("cannot be resolved")
+    log.is_logged_once("cannot be resolved")
     assert [call_events(subscriber, dn) for dn in pbx.users] == [[], [], [], []]
 
 
 class TurnedClock:
-    """The machine's clocks, which somebody sets."""
+    """The clocks of the machine, which the test sets."""
 
     def __init__(self) -> None:
         self.wall = 0.0
@@ -467,16 +465,16 @@ async def test_a_clock_that_jumps_changes_no_state_and_makes_up_no_call(
         hands.wall = wall
         rounds = len(pbx.requests_to("/Users"))
         await until(lambda: len(pbx.requests_to("/Users")) >= rounds + 3)
-        note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
+        note("recovered_after", await until_correct(subscriber, pbx, RECOVERY_LIMIT))
         assert {dn: subscriber.json(f"3cx/users/{dn}")["since"] for dn in pbx.users} == since
         assert [call_events(subscriber, dn) for dn in pbx.users] == [[], [], [], []]
-        office.goes_on()
-        await right(subscriber, pbx, RIGHT_WITHIN)
+        office.changes_unseen()
+        await until_correct(subscriber, pbx, RECOVERY_LIMIT)
         await until(lambda: call_events(subscriber, "101") == ["ended"])
         assert "ringing" not in call_events(subscriber, "101") + call_events(subscriber, "102")
     seen = {state for dn in pbx.users for state in subscriber.payloads(f"3cx/users/{dn}/state")}
     assert monotonic or "unknown" not in seen
-    assert not [message for message in log.loud() if "has not answered" not in message]
+    assert not [message for message in log.warnings() if "has not answered" not in message]
 
 
 async def test_after_an_upgrade_that_removes_a_function_the_others_are_used(
@@ -490,20 +488,20 @@ async def test_after_an_upgrade_that_removes_a_function_the_others_are_used(
     pbx.version = "20.0.8.1109"
     office = Office(pbx)
     async with living(configure(source="interval: 500ms", call_control=""), timing=quicker(probe_interval=2.0)):
-        await right(subscriber, pbx, 10)
+        await until_correct(subscriber, pbx, 10)
         await subscriber.until(lambda: subscriber.json("3cx/bridge/info")["sources"]["monitor_status"]["in_use"])
         link.refuse()
         pbx.tokens.drop()
         pbx.version = "20.0.10.51"
-        office.goes_on()
+        office.changes_unseen()
         await until(lambda: len(log.levels("connection refused")) >= 2)
         await link.heal()
-        note("right_after", await right(subscriber, pbx, RIGHT_WITHIN))
+        note("recovered_after", await until_correct(subscriber, pbx, RECOVERY_LIMIT))
         await subscriber.until(lambda: not subscriber.json("3cx/bridge/info")["sources"]["monitor_status"]["in_use"])
         await subscriber.until(lambda: subscriber.json("3cx/bridge/info")["pbx_version"] == "20.0.10.51")
-        await office.has_right_events(subscriber)
+        await office.has_expected_events(subscriber)
         asked = len(pbx.requests_to("GetMonitorStatus()"))
         await office.has_later_events(subscriber)
         assert len(pbx.requests_to("GetMonitorStatus()")) <= asked + 1
     assert log.levels("has no GetMonitorStatus()").count(logging.INFO) == 1
-    log.is_told_once("connection refused")
+    log.is_logged_once("connection refused")

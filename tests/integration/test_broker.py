@@ -1,4 +1,4 @@
-"""Brokers come late, go away, forget, refuse and speak other versions; the retained topics are true afterwards."""
+"""Brokers that start late, stop, lose all, refuse, or have other versions: retained topics end up correct."""
 
 import asyncio
 import signal
@@ -280,7 +280,7 @@ async def old_broker(port: int) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
-async def test_a_broker_without_mqtt_5_is_spoken_to_in_3_1_1(
+async def test_a_broker_that_refuses_mqtt_5_is_connected_to_with_3_1_1(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     async with old_broker(broker.port) as port, running(write_config(tmp_path, pbx, url, port)):
@@ -392,7 +392,7 @@ async def test_the_access_list_in_the_documentation_gives_every_login_the_rights
             }
 
 
-async def test_what_the_broker_forbids_is_told_where_it_tells_it(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:
+async def test_a_denied_topic_is_logged_where_the_broker_names_it(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:
     folder = tmp_path / "broker"
     folder.mkdir()
     options = with_rules(folder, "user bridge\ntopic readwrite 3cx/#\n")

@@ -125,11 +125,9 @@ async def test_a_bridge_that_left_online_retained_and_answers_nothing_does_not_p
     url: str,
     broker: Mosquitto,
     subscriber: Subscriber,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bridge.mqtt.oneshot_client.USUAL", MqttTiming(answer=0.2))
     await subscriber.leave_a_dead_bridge()
     path = write_config(tmp_path, pbx, url, broker.port)
-    found = await owned(read_config(path), Topics("3cx", "hq", "homeassistant"))
+    found = await owned(read_config(path), Topics("3cx", "hq", "homeassistant"), MqttTiming(answer=0.2))
     assert [message.topic for message in found] == ["3cx/bridge/info", "3cx/bridge/state"]
     assert "3cx/bridge/info" in subscriber.latest

@@ -1,4 +1,4 @@
-"""`diagnose`: an archive that helps, and names nobody."""
+"""`diagnose`: an archive for reports, without names of people."""
 
 import json
 import tarfile

@@ -10,7 +10,7 @@ from aiohttp import web
 from bridge.commands import check as check_command
 from bridge.commands.users import as_table, users
 from bridge.domain.finding import Finding, Verdict, most_severe
-from bridge.mqtt.timing import MqttTiming
+from bridge.mqtt.timing import USUAL, MqttTiming
 from bridge.simulator import SimulatedPbx
 from tests.support.bridges import read_config, running, started, write_config
 from tests.support.limits import limit
@@ -24,8 +24,12 @@ EVERY_SOURCE = {
 }
 
 
-async def check(path: Path, *, force: bool = False) -> list[Finding]:
-    return [finding async for finding in check_command.check(read_config(path), force=force)]
+HASTY = MqttTiming(answer=0.2)
+"""For a bridge that will never answer."""
+
+
+async def check(path: Path, *, force: bool = False, timing: MqttTiming = USUAL) -> list[Finding]:
+    return [finding async for finding in check_command.check(read_config(path), force=force, timing=timing)]
 
 
 def verdicts(findings: list[Finding]) -> list[tuple[str, str]]:
@@ -88,7 +92,7 @@ async def test_rows_without_presence_are_reported(
 ) -> None:
     pbx.rows = "official"
     findings = await check(write_config(tmp_path, pbx, url, broker.port))
-    assert "monitor status tells no presence" in the(findings, Verdict.WARN).message
+    assert "monitor status reports no presence" in the(findings, Verdict.WARN).message
 
 
 async def test_wrong_credentials_are_reported_once_with_77_whatever_else_is_wrong(
@@ -227,15 +231,13 @@ async def test_a_bridge_that_is_online_and_does_not_answer_keeps_the_command_fro
     url: str,
     broker: Mosquitto,
     subscriber: Subscriber,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bridge.mqtt.oneshot_client.USUAL", MqttTiming(answer=0.2))
     await subscriber.leave_a_dead_bridge()
     path = write_config(tmp_path, pbx, url, broker.port)
-    failed = the(await check(path), Verdict.FAIL)
+    failed = the(await check(path, timing=HASTY), Verdict.FAIL)
     assert (failed.about, failed.exit_code) == ("bridge", 69)
     assert "--force" in failed.message
-    found, findings = await users(read_config(path))
+    found, findings = await users(read_config(path), timing=HASTY)
     assert (found, findings) == ([], [failed])
     assert pbx.tokens.granted == 0
     found, _ = await users(read_config(path), force=True)
@@ -297,17 +299,14 @@ async def test_odd_findings_and_users_of_another_version_do_no_harm(
     assert list(as_table(found))[1].split() == ["101", "-", "7", "-", "-", "-", "-"]
 
 
-async def test_the_pbx_is_left_alone_where_a_bridge_may_run_unseen(
-    tmp_path: Path, pbx: SimulatedPbx, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bridge.mqtt.oneshot_client.USUAL", MqttTiming(echo=0.3))
+async def test_the_pbx_is_left_alone_where_a_bridge_may_run_unseen(tmp_path: Path, pbx: SimulatedPbx, url: str) -> None:
     folder = tmp_path / "broker"
     folder.mkdir()
     rules = "user bridge\ntopic write 3cx/#\ntopic readwrite homeassistant/#\n"
     async with Mosquitto(folder, options=with_rules(folder, rules)) as broker:
         path = write_config(tmp_path, pbx, url, broker.port, mqtt="username: bridge")
         async with running(path):
-            findings = await check(path)
+            findings = await check(path, timing=MqttTiming(echo=0.3))
             assert ("bridge", "FAIL") in verdicts(findings)
             assert "may be running, but this login may not read 3cx/bridge/#" in findings[1].message
             assert pbx.tokens.granted == 1

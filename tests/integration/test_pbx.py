@@ -26,8 +26,8 @@ async def test_a_wrong_key_is_tried_once_and_logged_once(
         assert "the PBX refused client_id 'busylights'" in reason
         await subscriber.publish("3cx/bridge/request/refresh", "")
         await subscriber.until(lambda: "3cx/bridge/response/refresh" in subscriber.latest)
-        told = [line for line in bridge.log().splitlines() if "The client credentials are invalid" in line]
-        assert len([line for line in told if " DEBUG " not in line]) == 1
+        logged = [line for line in bridge.log().splitlines() if "The client credentials are invalid" in line]
+        assert len([line for line in logged if " DEBUG " not in line]) == 1
         bridge.hang_up()
         await subscriber.until(lambda: subscriber.payloads("3cx/bridge/state") == ["online", "online"])
         assert pbx.tokens.refused == 1
@@ -69,7 +69,7 @@ async def test_a_bad_search_names_the_search(
         await subscriber.until_latest("3cx/bridge/state", "online")
         reason = subscriber.json("3cx/bridge/info")["sources"]["monitor_status"]["reason"]
         assert "sources.monitor_status.search: the PBX rejected the query: The query specified in" in reason
-        assert "There is an unterminated string literal at position 5 in '\"x\" \"'." in reason
+        assert 'There is an unterminated string literal at position 5 in \'"x" "\'.' in reason
 
 
 async def test_a_build_without_the_function_is_named(

@@ -196,7 +196,7 @@ async def test_it_ends_at_once_though_the_pbx_does_not_say_goodbye(
     forever.set()
 
 
-async def test_a_fault_of_the_bridge_itself_does_not_end_it(
+async def test_an_internal_error_does_not_end_the_server(
     tmp_path: Path,
     pbx: SimulatedPbx,
     url: str,

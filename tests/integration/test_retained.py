@@ -183,7 +183,6 @@ class Office:
 @pytest.mark.timeout(limit(300))
 @settings(
     max_examples=15,
-    deadline=None,
     phases=[Phase.reuse, Phase.generate],  # shrinking takes minutes, and the sequences are short
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -24,7 +24,7 @@ async def test_nothing_that_leaves_the_process_holds_a_secret(
     folder.mkdir()
     tokens: set[str] = set()
 
-    async def telltale(request: web.Request) -> web.StreamResponse | None:
+    async def quoting(request: web.Request) -> web.StreamResponse | None:
         """Every answer but those that are needed quotes what it was asked with."""
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         tokens.update({token} - {""})
@@ -33,7 +33,7 @@ async def test_nothing_that_leaves_the_process_holds_a_secret(
         message = f"refused: {pbx.client_secret} {token}"
         return web.json_response({"error": {"code": "", "message": message}}, status=400)
 
-    pbx.intercept = telltale
+    pbx.intercept = quoting
     accounts = with_passwords(folder, bridge=PASSWORD, reader="reader")
     async with (
         Mosquitto(folder, options=accounts) as broker,

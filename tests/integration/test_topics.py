@@ -94,7 +94,7 @@ async def test_official_rows_carry_no_presence(
         await subscriber.until_latest("3cx/bridge/state", "online")
         assert subscriber.latest["3cx/users/100/state"] == "unknown"
         assert subscriber.latest["3cx/users/100/busy"] == "None"
-        assert subscriber.json("3cx/users/100")["reason"] == "monitor status tells no presence"
+        assert subscriber.json("3cx/users/100")["reason"] == "monitor status reports no presence"
         assert subscriber.json("3cx/users/100/monitor") == {"DN": "100", "Expiration": 0}
 
 

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bridge.runtime.timing import Timing
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx.timing import ThreecxTiming
+from bridge.web.timing import WebTiming
 from tests.support.bridges import BridgeProcess, running, write_config
 from tests.support.limits import limit
 from tests.support.mosquitto import Mosquitto, free_port
@@ -27,7 +28,7 @@ class Pages:
         self.option = f"web: {{enabled: true, port: {self.port}}}"
 
     async def get(self, path: str) -> tuple[int, str]:
-        """Status and text; status 0 where nobody listens."""
+        """Status and text; status 0 where no server listens."""
         try:
             async with (
                 aiohttp.ClientSession() as session,
@@ -72,6 +73,19 @@ def pages() -> Pages:
     return Pages()
 
 
+async def test_a_connection_is_cut_off_after_the_time_that_the_bridge_was_given(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, pages: Pages
+) -> None:
+    timing = Timing(web=WebTiming(longest_connection=0.2))
+    async with running(write_config(tmp_path, pbx, url, broker.port, more=pages.option), timing=timing):
+        await pages.until("/healthz", lambda code, _: code == 200)
+        reader, writer = await asyncio.open_connection("127.0.0.1", pages.port)
+        async with asyncio.timeout(limit(5)):
+            assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_it_is_ready_once_the_broker_is_there_and_the_pbx_answers(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, pages: Pages
 ) -> None:
@@ -99,7 +113,7 @@ async def test_it_is_ready_once_the_broker_is_there_and_the_pbx_answers(
     assert await pages.get("/healthz") == (0, "")
 
 
-async def test_the_numbers_follow_what_happens(
+async def test_metrics_change_with_users_and_calls(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber, pages: Pages
 ) -> None:
     on = {"users_source": "interval: 500ms", "active_calls": "interval: 500ms", "call_control": ""}
@@ -147,7 +161,7 @@ async def test_a_source_that_the_pbx_forbids_is_shown_as_failing(
         await pages.until_missing()  # it did answer
 
 
-async def test_without_the_option_nobody_listens(
+async def test_without_the_option_no_port_is_open(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber, pages: Pages
 ) -> None:
     off = pages.option.replace("true", "false")

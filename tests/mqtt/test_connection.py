@@ -62,7 +62,7 @@ def connack_5(reason: int) -> Serve:
 @pytest.mark.parametrize(
     ("reason", "kind", "words"),
     [
-        (0x84, WrongProtocol, "does not speak this version"),
+        (0x84, WrongProtocol, "does not support this version"),
         (0x86, BrokerAuthError, "refused a connection without a login"),
         (0x87, BrokerAuthError, "check mqtt.username"),
         (0x88, BrokerUnavailable, "refused the connection"),
@@ -225,13 +225,13 @@ async def test_two_bridges_with_one_client_id_are_reported(
 
 
 async def test_a_broker_that_acknowledges_nothing_is_given_up() -> None:
-    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1024)
         writer.write(bytes([0x20, 6, 0, 0, 3, 0x21, 0, 1]))  # CONNACK with a Receive Maximum of 1
         while await reader.read(1024):
             pass
 
-    async with broker_that(mute) as port:
+    async with broker_that(silent) as port:
         opened = to(port, MqttTiming(acknowledgement=0.05))
         await opened.open()
         opened.publish(WILL, 1)

@@ -25,10 +25,10 @@ def test_the_most_urgent_goes_first_and_equals_in_order() -> None:
     outbox = filled(
         Message("d1", b"", Rank.DISCOVERY),
         Message("s1", b"", Rank.STATE),
-        Message("hello", b"", Rank.ONLINE),
+        Message("online", b"", Rank.ONLINE),
         Message("s2", b"", Rank.STATE),
     )
-    assert [topic for topic, _ in drained(outbox)] == ["s1", "s2", "d1", "hello"]
+    assert [topic for topic, _ in drained(outbox)] == ["s1", "s2", "d1", "online"]
 
 
 def test_only_the_last_value_of_a_retained_topic_goes_out() -> None:

@@ -35,9 +35,9 @@ def test_only_differences_are_published() -> None:
     }
 
 
-def test_the_hello_is_said_whatever_is_retained() -> None:
-    hello = Message("3cx/bridge/pbx", b"online", Rank.ONLINE)
-    assert next(of(OWNED | {"3cx/bridge/pbx": "online"}).difference([hello])) == hello
+def test_bridge_pbx_is_published_whatever_is_retained() -> None:
+    online = Message("3cx/bridge/pbx", b"online", Rank.ONLINE)
+    assert next(of(OWNED | {"3cx/bridge/pbx": "online"}).difference([online])) == online
 
 
 def test_the_bridge_s_own_state_is_never_cleared() -> None:
@@ -120,7 +120,7 @@ def test_another_base_topic_that_is_signed_as_ours_is_looked_into_and_so_is_its_
     assert published(of(retained), wanted) == {"phones/hq/bridge/info": ""}
 
 
-def test_departments_are_remembered_from_what_home_assistant_was_told() -> None:
+def test_departments_are_restored_from_retained_discovery() -> None:
     device = {"identifiers": ["3cx2mqtt_hq_user_1"], "serial_number": "1", "suggested_area": "Sales"}
     document = {"name": "Ada", "state": "away", "since": "2026-11-22T10:00:00Z"}
     retained = OWNED | {
@@ -132,12 +132,12 @@ def test_departments_are_remembered_from_what_home_assistant_was_told() -> None:
     assert {dn: past.department for dn, past in remembered.items()} == {"1": "Sales", "2": None}
 
 
-def test_a_base_topic_of_somebody_else_below_ours_is_theirs() -> None:
+def test_the_topics_of_another_bridge_below_our_base_topic_are_left_alone() -> None:
     other = {"3cx/branch/bridge/info": '{"pbx":{"name":"branch"}}', "3cx/branch/users/1/state": "away"}
     assert published(of(OWNED | other | {"3cx/groups/old": "{}"}), OWNED) == {"3cx/groups/old": ""}
 
 
-def test_where_another_bridge_of_our_name_is_running_nothing_is_looked_into() -> None:
+def test_where_another_bridge_of_our_name_is_running_nothing_is_synchronised() -> None:
     info = json.dumps({"pbx": {"name": "hq"}, "config": {"homeassistant": {"discovery_prefix": "ha"}}})
     running = {"phones/bridge/info": info, "phones/bridge/state": "online"}
     assert of(OWNED | running).elsewhere() == ()

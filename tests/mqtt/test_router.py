@@ -4,8 +4,9 @@ from collections.abc import Mapping
 import pytest
 
 from bridge.errors import BridgeError
-from bridge.mqtt.router import MAX_ANSWER, MAX_REQUEST, CommandTopic, Router
+from bridge.mqtt.router import LONGEST_ECHO, MAX_ANSWER, MAX_REQUEST, CommandTopic, Router
 from bridge.topics import Topics
+from tests.support.clock import FakeClock
 from tests.support.wire import Wire
 
 
@@ -57,7 +58,7 @@ def test_a_bad_request_is_answered_with_an_error(payload: bytes, retained: bool,
     assert (result["status"], result["error"]) == ("error", error)
 
 
-def test_what_clears_a_retained_request_is_none() -> None:
+def test_clearing_a_retained_request_is_no_request() -> None:
     wire = Wire()
     router = Router(Topics("3cx", "hq", "ha"), {"echo": dict}, {}, wire)
     router.receive("3cx/bridge/request/echo", b"", True)
@@ -70,7 +71,18 @@ def test_what_clears_a_retained_request_is_none() -> None:
     assert len(wire.sent) == 3
 
 
-def test_listeners_hear_their_topic_and_what_nobody_listens_to_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_request_without_payload_is_answered_although_the_echo_of_an_earlier_clearing_was_lost(
+    clock: FakeClock,
+) -> None:
+    wire = Wire()
+    router = Router(Topics("3cx", "hq", "ha"), {"echo": dict}, {}, wire, monotonic=clock.clock.monotonic)
+    router.receive("3cx/bridge/request/echo", b"{}", True)
+    clock.turn(LONGEST_ECHO + 1)
+    router.receive("3cx/bridge/request/echo", b"", False)
+    assert [message.topic for message in wire.sent[2:]] == ["3cx/bridge/response/echo"]
+
+
+def test_listeners_get_their_topic_and_other_topics_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     received: list[tuple[bytes, bool]] = []
     listeners = {"ha/status": lambda payload, retained: received.append((payload, retained))}
     router = Router(Topics("3cx", "hq", "ha"), {}, listeners, Wire())
@@ -92,7 +104,7 @@ def test_an_unknown_request_is_answered_with_those_that_there_are() -> None:
     assert json.loads(message.payload)["error"] == "there is no such request; known requests: refresh"
 
 
-def test_who_clears_a_command_asks_for_nothing() -> None:
+def test_clearing_a_command_topic_is_no_command() -> None:
     asked: list[str] = []
     topics = Topics("3cx", "hq", "ha")
     commands = [CommandTopic((topics.user_set("+"),), topics.user_of_set, lambda dn, _: asked.append(dn))]

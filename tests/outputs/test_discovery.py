@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 
@@ -92,7 +92,6 @@ def test_payloads_are_the_golden_ones_and_valid(name: str) -> None:
     assert ALL[name]()[1] == text
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30), st.text() | st.none())
 def test_any_number_and_name_gives_a_valid_payload(number: str, name: str | None) -> None:
     topic, text = user_payload(replace(USER, number=number.replace("/", "-"), name=name or None))

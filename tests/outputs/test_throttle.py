@@ -111,3 +111,21 @@ def test_what_waited_is_dropped_when_the_connection_is_lost(setup: Setup, clock:
     setup.wire.in_sync = True
     setup.throttle.tick()
     assert setup.count == 1
+
+
+def test_a_deletion_after_a_lost_echo_of_a_removal_is_seen(setup: Setup, clock: FakeClock) -> None:
+    setup.publish("Ada")
+    setup.publish("")  # the outbox keeps the last message of a topic: the broker may never get this one
+    clock.turn(INTERVAL)
+    setup.publish("Ada")
+    setup.throttle.received(DEVICE, b"Ada")
+    setup.throttle.received(DEVICE, b"")
+    assert setup.throttle.restore() == {DEVICE}
+
+
+def test_a_late_echo_from_before_a_removal_does_not_make_it_a_deletion_by_a_user(setup: Setup) -> None:
+    setup.publish("Ada")
+    setup.publish("")
+    setup.throttle.received(DEVICE, b"Ada")
+    setup.throttle.received(DEVICE, b"")
+    assert setup.throttle.restore() == frozenset()

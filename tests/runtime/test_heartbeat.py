@@ -21,7 +21,7 @@ from tests.support.limits import limit
 from tests.support.supervised import attended
 
 ROOT = Path(__file__).parents[2]
-NOBODY = 2**22 + 1
+NO_PROCESS = 2**22 + 1
 """A process id that Linux never gives."""
 QUICK = Timing(tick=0.01, heartbeat_interval=0.01)
 
@@ -84,7 +84,7 @@ def test_a_folder_of_another_user_is_not_used(tmp_path: Path) -> None:
         ("", "cannot read the heartbeat file "),
         ("[]", "cannot read the heartbeat file "),
         ('{"pid": 1}', "cannot read the heartbeat file "),
-        ({"pid": NOBODY, "monotonic": 0}, f"not running: the process {NOBODY} named in "),
+        ({"pid": NO_PROCESS, "monotonic": 0}, f"not running: the process {NO_PROCESS} named in "),
         ({"pid": 2**70, "monotonic": 0}, "not running: the process "),
         ({"pid": os.getpid(), "monotonic": -31}, "not responding: last heartbeat of process {pid} 31 s ago"),
         ({"pid": os.getpid(), "monotonic": 3600}, "not running: the process "),  # of an earlier boot
@@ -172,7 +172,7 @@ async def test_the_file_of_another_process_is_not_removed() -> None:
     with Supervision(os.environ) as supervision:
         async with attended(supervision, Pulse(Clock())) as passes:
             await passes.more(1)
-        file.path.write_text(json.dumps({"pid": NOBODY, "monotonic": 1}))
+        file.path.write_text(json.dumps({"pid": NO_PROCESS, "monotonic": 1}))
     assert file.path.exists()
 
 

@@ -149,7 +149,7 @@ async def test_after_a_sleep_of_the_machine_no_loop_counts_as_stuck(systemd: Lis
         for _ in range(5):
             clock.turn(3600)
             await systemd.until_line("WATCHDOG=1")
-    assert not [line for line in systemd.heard if "stuck" in line]
+    assert not [line for line in systemd.received if "stuck" in line]
 
 
 class Counted(Supervision):
@@ -203,7 +203,7 @@ async def test_a_pbx_that_refuses_the_login_is_named(
     async with supervised(config, Supervision(systemd.environ | QUICK)):
         named = "STATUS=0 users; no PBX: the PBX refused client_id"
         await systemd.until(lambda new: any(line.startswith(named) for line in new))
-        assert "wrong-and-long" not in str(systemd.heard)
+        assert "wrong-and-long" not in str(systemd.received)
 
 
 async def test_a_broker_that_accepts_the_login_and_denies_publishing_is_named(

@@ -186,4 +186,4 @@ class Overtaking(RuleBasedStateMachine):
 
 
 TestOvertaking = Overtaking.TestCase
-TestOvertaking.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestOvertaking.settings = settings(max_examples=300, stateful_step_count=40)

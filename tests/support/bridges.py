@@ -13,6 +13,7 @@ from bridge.config import Config, load
 from bridge.runtime.bridge import Bridge
 from bridge.runtime.timing import USUAL, Timing
 from bridge.simulator import SimulatedPbx
+from bridge.sources.table import TABLE
 from bridge.sources.threecx.client.login_backoff import LoginBackoff
 from tests.support.beside import beside
 from tests.support.limits import limit
@@ -20,10 +21,7 @@ from tests.support.limits import limit
 CONFIG = """\
 pbx: {{name: hq, url: "{url}", client_id: {client_id}, client_secret: {client_secret}, timeout: 2s}}
 sources:
-  monitor_status: {{{source}}}
-  users: {{{users_source}}}
-  active_calls: {{{active_calls}}}
-  call_control: {{{call_control}}}
+{sources}
 users: {{{users}}}
 {more}
 mqtt: {{host: 127.0.0.1, port: {port}, {mqtt}}}
@@ -59,6 +57,12 @@ def write_config(
     client_secret: str | None = None,
 ) -> Path:
     """A configuration file; by default monitor status is the only source."""
+    named = {
+        "monitor_status": source,
+        "users": users_source,
+        "active_calls": active_calls,
+        "call_control": call_control,
+    }
     path = folder / "config.yaml"
     path.write_text(
         CONFIG.format(
@@ -66,10 +70,7 @@ def write_config(
             client_id=pbx.client_id,
             client_secret=client_secret or pbx.client_secret,
             port=port,
-            source=source,
-            users_source=users_source,
-            active_calls=active_calls,
-            call_control=call_control,
+            sources="\n".join(f"  {name}: {{{named.get(name, 'enabled: false')}}}" for name in TABLE),
             users=users,
             more=more,
             mqtt=mqtt,

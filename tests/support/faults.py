@@ -338,12 +338,12 @@ _STATES = {"Connected": "on_call", "Hold": "on_hold", "Ringing": "ringing", "Dia
 _PROFILES = {"Away": "away", "Out of office": "do_not_disturb", "Custom 2": "do_not_disturb"}
 
 
-def truth(pbx: SimulatedPbx) -> dict[str, str]:
+def expected_states(pbx: SimulatedPbx) -> dict[str, str]:
     """The state of every user as the PBX knows it."""
-    return {dn: _truth(pbx, dn) for dn in pbx.users}
+    return {dn: _expected_state(pbx, dn) for dn in pbx.users}
 
 
-def _truth(pbx: SimulatedPbx, dn: str) -> str:
+def _expected_state(pbx: SimulatedPbx, dn: str) -> str:
     user, word = pbx.users[dn], pbx.exchange.word(dn)
     if word is not None:
         return _STATES[word]
@@ -355,14 +355,14 @@ def published(subscriber: Subscriber, pbx: SimulatedPbx) -> dict[str, str | None
     return {dn: subscriber.latest.get(f"3cx/users/{dn}/state") for dn in pbx.users}
 
 
-async def right(subscriber: Subscriber, pbx: SimulatedPbx, within: float) -> float:
+async def until_correct(subscriber: Subscriber, pbx: SimulatedPbx, within: float) -> float:
     """Wait until every user's state is true and bridge and PBX are online; gives the seconds that this took."""
 
-    def is_right() -> bool:
+    def is_correct() -> bool:
         online = (subscriber.latest.get(f"3cx/bridge/{topic}") for topic in ("state", "pbx"))
-        return published(subscriber, pbx) == truth(pbx) and set(online) == {"online"}
+        return published(subscriber, pbx) == expected_states(pbx) and set(online) == {"online"}
 
-    return await until(is_right, within, lambda: (truth(pbx), subscriber.latest))
+    return await until(is_correct, within, lambda: (expected_states(pbx), subscriber.latest))
 
 
 class Log:
@@ -378,17 +378,17 @@ class Log:
         """The level of each line with these words, in order."""
         return [level for level, message in self.records if words in message]
 
-    def loud(self) -> Counter[str]:
+    def warnings(self) -> Counter[str]:
         """Warnings and errors, and how often each was logged."""
         return Counter(message for level, message in self.records if level >= logging.WARNING)
 
-    def is_told_once(self, words: str) -> None:
+    def is_logged_once(self, words: str) -> None:
         """Several failures of this name were logged, the first as a warning or error and the others at debug."""
         levels = self.levels(words)
         assert len(levels) >= 2, (words, self.records)
         assert levels[0] >= logging.WARNING, (words, levels)
         assert set(levels[1:]) == {logging.DEBUG}, (words, levels)
-        assert not {message: times for message, times in self.loud().items() if times > 1}
+        assert not {message: times for message, times in self.warnings().items() if times > 1}
 
 
 @asynccontextmanager

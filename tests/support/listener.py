@@ -18,7 +18,7 @@ class Listener:
         self._address = str(address)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
-        self.heard: list[str] = []
+        self.received: list[str] = []
         """All lines that `listen` has taken in so far."""
 
     def __enter__(self) -> Self:
@@ -41,7 +41,7 @@ class Listener:
             try:
                 new += self._socket.recv(4096).decode().split("\n")
             except BlockingIOError:
-                self.heard += new
+                self.received += new
                 return new
 
     async def until(self, satisfied: Callable[[list[str]], bool], timeout: float = limit(10.0)) -> list[str]:

@@ -32,6 +32,9 @@ class Subscriber:
         self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
         self._client.on_message = lambda _, __, message: self._call(self._take, message)
         self._client.on_connect = self._subscribe
+        self._acknowledged: dict[int, asyncio.Future[None]] = {}
+        """By message id; what comes from paho's thread runs in the loop, so not before the future is there."""
+        self._client.on_publish = lambda _, __, number, *___: self._call(self._acknowledge, number)
         self._client.on_subscribe = lambda *_: self._call(self._changed.set)
         if login:
             self._client.username_pw_set(*login)
@@ -65,8 +68,10 @@ class Subscriber:
 
     async def publish(self, topic: str, payload: str, *, retain: bool = False) -> None:
         """Publish and wait until the broker has it."""
-        info = self._client.publish(topic, payload, qos=1, retain=retain)
-        await asyncio.to_thread(info.wait_for_publish, limit(10))
+        number = self._client.publish(topic, payload, qos=1, retain=retain).mid
+        # No thread that waits: where a test cancels this, the end of its event loop would wait for the thread.
+        acknowledged = self._acknowledged[number] = self._loop.create_future()
+        await asyncio.wait_for(acknowledged, limit(10))
 
     async def leave_a_dead_bridge(self) -> None:
         """What a bridge of the PBX `hq` leaves retained that ended without `offline`, and without a will."""
@@ -82,6 +87,11 @@ class Subscriber:
 
     def _subscribe(self, *_: object) -> None:
         self._client.subscribe([(each, 1) for each in self._filters])
+
+    def _acknowledge(self, number: int) -> None:
+        waiting = self._acknowledged.pop(number, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
 
     def _call(self, function: Callable[..., None], *arguments: object) -> None:
         if not self._loop.is_closed():

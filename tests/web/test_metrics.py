@@ -1,4 +1,4 @@
-"""The numbers that Prometheus is shown: true at the moment of asking, well formed, and about nobody in particular."""
+"""The metrics for Prometheus: current, well formed, and without labels that identify users."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -55,7 +55,7 @@ def test_users_by_state_and_who_is_busy(clock: FakeClock) -> None:
     assert shown.value("users_busy") == 1
 
 
-def test_pbx_and_broker(clock: FakeClock) -> None:
+def test_metrics_of_pbx_and_broker(clock: FakeClock) -> None:
     shown = Shown(clock)
     shown.world.engine.apply(Answered("20.0.8.1109"))
     assert (shown.value("pbx_online"), shown.value("broker_connected")) == (1, 1)

@@ -63,6 +63,7 @@ class DiscoveryOutput:
         """A device per user. Name, number and department are all that it depends on."""
         if after is None:
             if before is not None:
+                # Ahead of the empty states, about which Home Assistant logs an error while the entities exist.
                 yield Message(self._user_topic(before), b"", Rank.BRIDGE)
         elif before is None or (before.name, before.department) != (after.name, after.department):
             yield Message(self._user_topic(after), encode(self._user_payload(after)), Rank.DISCOVERY)
@@ -73,7 +74,7 @@ class DiscoveryOutput:
 
     def group(self, before: Group | None, after: Group) -> Iterator[Message]:
         """A device per group."""
-        if before is None:
+        if before is None:  # it depends on the name alone, so a change of members changes nothing
             topic = self._topics.discovery(object_id("group", after.name))
             yield Message(topic, encode(self._group_payload(after)), Rank.DISCOVERY)
 
@@ -101,7 +102,7 @@ class DiscoveryOutput:
         if user.department is not None:
             device["suggested_area"] = user.department
         slug = _slug(user.number)
-        # The removed ones stay in the payload for good: nothing tells when Home Assistant has read it.
+        # The removed ones stay in the payload for good: nothing shows when Home Assistant has read it.
         components = self._components(self._user_entities, prefix, user.number, slug) | self._removed
         return self._payload(device, components, self._bridge_and_pbx)
 

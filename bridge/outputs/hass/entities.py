@@ -94,7 +94,7 @@ MONITORED = Entity(
 
 
 def call_event(*, enabled: bool) -> Entity:
-    """Events of calls. Without `enabled` the entity is disabled until somebody enables it in Home Assistant."""
+    """Events of calls. Without `enabled` the entity is disabled until a user enables it in Home Assistant."""
     options: dict[str, object] = {
         "name": "Call",
         "icon": "mdi:phone-ring",

@@ -70,8 +70,11 @@ class DiscoveryThrottle:
     def received(self, topic: str, payload: bytes) -> None:
         """Take in a message of a discovery topic. Home Assistant deletes a device by clearing its topic."""
         if payload:
-            return
-        if topic in self._own_clears:
+            if topic in self._sent and self._sent[topic][1] == hash(payload):
+                # The echo of what was published after our own clearing, so that one's echo has come before, or never
+                # will: the outbox keeps only the last message of a topic, and a broker may deny one.
+                self._own_clears.discard(topic)
+        elif topic in self._own_clears:
             self._own_clears.discard(topic)
         elif topic not in self._deleted:
             self._deleted.add(topic)

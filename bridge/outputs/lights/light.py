@@ -83,6 +83,7 @@ class Light:
             self._states.pop(dn, None)
         else:
             self._states[dn] = state
+        # Only from a call to a state without one: `unknown` does not mean that the call has ended.
         if before in _CALLS and state in _NOT_CALLS and self.settings.after_call:
             self._held[dn] = (before, now + self.settings.after_call)
         elif dn in self._held and state not in _NOT_CALLS:

@@ -43,7 +43,8 @@ class LightsOutput:
         for light in lights:
             self._note_users(light.users, self._lights[light.name])
         self._followers: dict[str, tuple[Light, ...]] = {}
-        """The lights that follow a user, by DN; filled as users appear."""
+        """The lights that follow a user, by DN; filled as users appear, as matching every glob for every change of
+        10,000 users would cost more than all else."""
         self._published: dict[str, tuple[object, ...]] = {}
         """What was last published about each light, by its name."""
         self._changed = set(self._lights)
@@ -69,6 +70,8 @@ class LightsOutput:
             for light in self._followers_of(user.number):
                 light.follow(user.number, None if after is None else after.state, self._clock.monotonic())
                 self._mark_changed(light)
+            if after is None:
+                del self._followers[user.number]
         yield from ()
 
     def call(self, _user: User, _event: CallEvent) -> Iterator[Message]:
@@ -95,7 +98,7 @@ class LightsOutput:
         """Start over after a connect: every user is reported again, and lights may have missed commands."""
         for light in self._lights.values():
             light.forget_users()
-            light.online = None
+            light.online = None  # the retained availability comes again with the subscription
             light.send_again()
 
     def retained(self) -> Iterator[Message]:

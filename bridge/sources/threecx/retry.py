@@ -56,5 +56,5 @@ def least_pause(error: SourceError) -> float:
 
 
 def level_of(error: SourceError) -> int:
-    """The log level: a warning for what may pass by itself, an error for what somebody has to fix."""
+    """The log level: a warning for what may pass by itself, an error for what an administrator has to fix."""
     return logging.WARNING if isinstance(error, SourceUnavailable) else logging.ERROR

@@ -215,7 +215,7 @@ class ShellyGen2(_Light):
     channel: ClassVar[int] = 0
 
     def receive(self, topic: str, payload: str) -> None:
-        """JSON-RPC; without `src` nobody would be answered."""
+        """JSON-RPC; without `src` there is no answer."""
         assert topic == "shellyplusrgbwpm-1a2b3c/rpc"
         call = _document(payload)
         _keys(call, {"id", "src", "method", "params"})
@@ -301,7 +301,7 @@ class HomeAssistant(EspHome):
 
 
 class HomeAssistantWithoutEffects(HomeAssistant):
-    """One that has never heard of effects."""
+    """One without effects."""
 
     def __init__(self) -> None:
         super().__init__()

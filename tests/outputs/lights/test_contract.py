@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bridge.domain.light import OFF, Color, Look
@@ -62,7 +62,6 @@ def test_every_driver_has_a_model_of_its_lights_and_every_model_a_driver() -> No
 
 
 @every_driver
-@settings(deadline=None)
 @given(look=LOOKS, shows=SHOWS, transition=TRANSITIONS)
 def test_one_command_sets_the_whole_look(name: str, case: Case, look: Look, shows: str, transition: float) -> None:
     driver, firmware = made(name, case, transition), case.firmware()
@@ -71,7 +70,6 @@ def test_one_command_sets_the_whole_look(name: str, case: Case, look: Look, show
 
 
 @every_driver
-@settings(deadline=None)
 @given(steps=STEPS, transition=TRANSITIONS)
 def test_after_any_looks_the_last_one_is_shown(
     name: str, case: Case, steps: list[tuple[Look, str]], transition: float
@@ -83,7 +81,6 @@ def test_after_any_looks_the_last_one_is_shown(
 
 
 @every_driver
-@settings(deadline=None)
 @given(before=LIT, after=LOOKS)
 def test_after_a_blink_any_other_look_is_steady(name: str, case: Case, before: Look, after: Look) -> None:
     driver, firmware = made(name, case), case.firmware()
@@ -93,7 +90,6 @@ def test_after_a_blink_any_other_look_is_steady(name: str, case: Case, before: L
 
 
 @every_driver
-@settings(deadline=None)
 @given(look=LOOKS, shows=SHOWS, transition=TRANSITIONS)
 def test_commands_are_valid_and_the_same_every_time(
     name: str, case: Case, look: Look, shows: str, transition: float
@@ -119,7 +115,6 @@ def test_the_availability_of_each_make_is_read(name: str, case: Case) -> None:
 
 
 @every_driver
-@settings(deadline=None)
 @given(garbage=st.text() | st.sampled_from(["", "null", "[]", "{}", '{"state":1}', '{"state":null}', "[" * 100_000]))
 def test_any_other_availability_payload_is_ignored(name: str, case: Case, garbage: str) -> None:
     availability = made(name, case).availability

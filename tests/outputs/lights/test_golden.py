@@ -11,6 +11,7 @@ from bridge.outputs.lights.table import DRIVERS
 from tests.outputs.lights.firmware import CASES
 
 GOLDEN = Path(__file__).parent / "golden"
+PAGE = Path(__file__).parents[3] / "docs" / "lights.md"
 RED, AMBER, WHITE = Color(255, 0, 0), Color(255, 191, 0), Color(255, 255, 255)
 LOOKS: dict[str, tuple[Look, str, float]] = {
     "red at 60 %": (Look(RED, 60), "on_call", 0.0),
@@ -31,6 +32,11 @@ def test_messages_are_the_golden_ones(name: str) -> None:
         driver = DRIVERS[name](replace(case.options, transition=transition if case.transition else 0.0))
         sent[title] = [[command.topic, command.payload] for command in driver.commands(look, shows)]
     assert sent == json.loads((GOLDEN / f"{name}.json").read_text())
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+def test_the_page_on_lights_has_a_row_for_each_driver(name: str) -> None:
+    assert f"\n| `{name}` | " in PAGE.read_text()
 
 
 def test_every_golden_file_has_a_driver() -> None:

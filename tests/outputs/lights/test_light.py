@@ -7,7 +7,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.domain.light import OFF, Color, Look
@@ -361,7 +361,6 @@ def test_a_light_at_one_percent_is_off_in_the_dim_phase(clock: FakeClock) -> Non
     assert (first.brightness, second) == (1, OFF)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["101", "102", "103"]), st.sampled_from([None, *State])), max_size=30))
 def test_the_most_important_of_all_users_is_shown_after_any_changes(changes: list[tuple[str, State | None]]) -> None:
     bench = Bench(FakeClock())

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.domain.model import State
@@ -25,7 +25,7 @@ JSON = st.recursive(
 
 
 class Office:
-    """Two lights: `desk` for 101, `hall` for everybody from 1."""
+    """Two lights: `desk` for 101, `hall` for all users whose DN begins with 1."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
@@ -68,6 +68,13 @@ def test_each_light_follows_its_users_and_nothing_is_published_twice(office: Off
     assert len(office.wire.order) == published
     office.user("102", None)
     assert office.shows("hall")["why"] == "101 available"
+
+
+def test_removed_users_take_no_memory(office: Office) -> None:
+    for dn in range(1000, 1100):
+        office.user(str(dn), State.AVAILABLE)
+        office.user(str(dn), None)
+    assert office.output._followers == {}
 
 
 def test_commands_are_never_retained_and_of_qos_1(office: Office) -> None:
@@ -124,7 +131,6 @@ def test_an_override_can_be_dark_and_last_for_ever(office: Office) -> None:
     assert again.shows("desk")["override"] is None
 
 
-@settings(deadline=None)
 @given(JSON)
 def test_any_retained_document_is_adopted_without_an_error(override: object) -> None:
     office = Office(FakeClock())

@@ -380,7 +380,7 @@ async def test_a_token_that_was_replaced_while_in_use_says_nothing_about_a_right
         assert not access._denied
 
 
-async def test_a_pbx_that_refused_everything_while_it_started_is_forgiven_soon_and_later_each_time(
+async def test_after_refusals_while_the_pbx_starts_retries_come_soon_and_then_less_often(
     pbx: SimulatedPbx, url: str, clock: FakeClock
 ) -> None:
     async def starting(request: web.Request) -> web.StreamResponse | None:
@@ -433,7 +433,7 @@ async def test_a_token_that_fits_in_no_header_is_refused(
             await xapi.version()
 
 
-def test_times_beyond_all_measure_are_none() -> None:
+def test_times_out_of_range_are_none() -> None:
     assert lifetime("x", 10**400, 0) == 60
     claims = base64.urlsafe_b64encode(json.dumps({"iat": 0, "exp": 10**400}).encode()).decode().rstrip("=")
     assert lifetime(f"h.{claims}.s", 3600, 0) == 3600

@@ -156,7 +156,9 @@ def test_without_systemd_it_is_made_under_the_user_s_own(monkeypatch: pytest.Mon
     assert (tmp_path / "home" / ".local" / "state" / "3cx2mqtt").is_dir()
 
 
-def test_there_is_none_where_it_cannot_be_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_there_is_no_state_directory_where_it_cannot_be_created(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     assert state_directory() is None
