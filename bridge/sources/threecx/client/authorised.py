@@ -11,6 +11,7 @@ from bridge.domain.clock import Clock
 from bridge.errors import SourceUnavailable
 from bridge.sources.threecx.client.auth import TokenAuth
 from bridge.sources.threecx.client.http import Answer, Http, TokenRefused
+from bridge.sources.threecx.client.tap import TapPoint
 
 FIRST_RETRY, LONGEST_RETRY = 30.0, 600.0
 """Seconds for which a missing right is taken as certain, at first and at most. After that a new token is tried again:
@@ -48,6 +49,11 @@ class AuthorisedClient:
         other token is tried."""
         self.answered_at = float("-inf")
         """When a request was answered last (monotonic seconds)."""
+
+    @property
+    def point(self) -> TapPoint:
+        """Where a recording listens to the answers."""
+        return self._http.point
 
     async def login(self) -> None:
         """Log in now if necessary, ahead of requests that are cut off sooner than a login may be."""

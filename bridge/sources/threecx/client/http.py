@@ -15,7 +15,7 @@ from typing import Self
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from multidict import CIMultiDictProxy
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from bridge import __version__
@@ -27,6 +27,7 @@ from bridge.errors import (
     SourceProtocolError,
     SourceUnavailable,
 )
+from bridge.sources.threecx.client.tap import TappedSocket, TapPoint
 from bridge.sources.threecx.settings import PbxSettings
 
 MAX_BODY = 8 * 1024 * 1024
@@ -63,6 +64,8 @@ class Http:
 
     def __init__(self, settings: PbxSettings) -> None:
         self._settings = settings
+        self.point = TapPoint()
+        """Where a recording listens."""
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -70,6 +73,7 @@ class Http:
             connector=aiohttp.TCPConnector(ssl=_tls(self._settings), limit=8, resolver=_Resolver()),
             timeout=aiohttp.ClientTimeout(total=self._settings.timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
+            ws_response_class=TappedSocket,
             trace_configs=[self._watch_for_redirects()],
             headers={"User-Agent": f"3cx2mqtt/{__version__}", "Accept": "application/json"},
         )
@@ -102,6 +106,7 @@ class Http:
                 method, self._url(target), headers=headers, data=form, json=json, allow_redirects=False
             ) as response:
                 answer = Answer(response.status, response.headers, await self._body(response))
+        self._tap(method, target, answer)
         took = time.monotonic() - started
         _logger.debug("%s %s: HTTP %d, %d bytes in %.3f s", method, target, answer.status, len(answer.body), took)
         return self._checked(answer)
@@ -116,7 +121,7 @@ class Http:
         with self._translated():
             try:
                 async with asyncio.timeout(self._settings.timeout):
-                    return await self._open_session().ws_connect(
+                    socket = await self._open_session().ws_connect(
                         self._url(path),
                         headers=headers,
                         heartbeat=heartbeat,
@@ -124,7 +129,16 @@ class Http:
                         timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIMEOUT),
                     )
             except aiohttp.WSServerHandshakeError as error:
+                self._tap("GET", path, Answer(error.status, CIMultiDictProxy(CIMultiDict(error.headers or {})), b""))
                 raise _refused_upgrade(path, error.status) from None
+
+        if isinstance(socket, TappedSocket):
+            socket.listen_at(self.point)
+        return socket
+
+    def _tap(self, method: str, target: str, answer: Answer) -> None:
+        if self.point.current is not None:
+            self.point.current.answered(method, target, answer.status, answer.headers, answer.body)
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
