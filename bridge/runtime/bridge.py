@@ -22,6 +22,7 @@ from bridge.runtime.homeassistant import DiscoveryRepublisher, both
 from bridge.runtime.pbx import PbxReader
 from bridge.runtime.periodic import every_tick
 from bridge.runtime.policy import policy
+from bridge.runtime.recordings import Recordings
 from bridge.runtime.refresh import Refresh
 from bridge.runtime.requests import Requests
 from bridge.runtime.status import status_line
@@ -67,7 +68,16 @@ class Bridge:
         self._pbx = PbxReader(config, engine, clock, rng, self._statistics, self._pulse, refusals, timing.threecx)
         actions = (engine.refresh, self._republisher.restore, self._pbx.refresh)
         self._refresh = Refresh(clock.monotonic, timing.tick, actions)
-        self._requests = Requests(topics, outbox, engine, self._statistics, self._refresh.request, self._pbx.findings)
+        self._recordings = Recordings(config, self._pbx.recorder, clock)
+        self._requests = Requests(
+            topics,
+            outbox,
+            engine,
+            self._statistics,
+            self._refresh.request,
+            self._pbx.findings,
+            self._recordings.request,
+        )
         self._synchronisation = Synchronisation(config, engine, self._lights, self._throttle, self._requests)
         commands = tuple(self._command_topics())
         self._router = Router(
@@ -106,6 +116,8 @@ class Bridge:
             tasks.create_task(self._pbx.run(), name="pbx")
             tasks.create_task(every_tick(pulse, self._timing, each_tick), name="clock")
             tasks.create_task(self._requests.publish_health(self._timing.health_interval), name="health")
+            if config.commands.record:
+                tasks.create_task(self._recordings.run(), name="recordings")
             if config.homeassistant.enabled:
                 tasks.create_task(self._republisher.run(), name="homeassistant")
             if config.lights:

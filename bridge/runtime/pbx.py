@@ -22,6 +22,7 @@ from bridge.sources.threecx.client.http import Http
 from bridge.sources.threecx.client.login_backoff import LoginBackoff
 from bridge.sources.threecx.client.xapi import Xapi
 from bridge.sources.threecx.probe import Probe
+from bridge.sources.threecx.recording.recorder import Recorder
 from bridge.sources.threecx.timing import USUAL, ThreecxTiming
 from bridge.sources.threecx.tools import Tools
 from bridge.sources.threecx.writer import Writer
@@ -71,7 +72,11 @@ class PbxReader:
         self._relaxable = [source for source in self._sources if isinstance(source, Relaxable)]
         self._probe = Probe(tools, self._refresh_sources)
         self._writer = Writer(tools.xapi, engine.row, self._refresh_sources, timing)
+        pushes = any(each.on and each.pushes for each in config.source_descriptions)
+        self.recorder = Recorder(client, self.refresh, config.secrets(), clock, pushes=pushes)
         self._diagnosis = Diagnosis(config, engine, lambda: auth.granted)
+        self.opened = asyncio.Event()
+        """Set once requests can be sent."""
         self.settled = asyncio.Event()
         """Set once every source has reported: its first poll has finished, or it reported why it cannot."""
         self.reported = asyncio.Event()
@@ -80,6 +85,7 @@ class PbxReader:
     async def run(self) -> None:
         """Read until cancelled."""
         async with self._http, asyncio.TaskGroup() as tasks:
+            self.opened.set()
             if self._config.commands.any:
                 tasks.create_task(self._writer.run(), name="commands")
             for source in (self._probe, *self._sources):

@@ -131,7 +131,7 @@ async def test_what_is_refused_missing_or_broken_is_recorded_as_such(
 
     pbx.intercept = broken
     async with tools(settings(url), clock) as (_, access):
-        recorder = Recorder(access, lambda: None, ["simulated-key"], clock.clock)
+        recorder = Recorder(access, lambda: None, ["simulated-key"], clock.clock, pushes=True)
         await recorder.record(0.5, tmp_path / "out.jsonl.gz")
         assert not recorder.busy
     first, *answers, last = lines(tmp_path / "out.jsonl.gz")
@@ -145,7 +145,7 @@ async def test_what_is_refused_missing_or_broken_is_recorded_as_such(
 
 async def test_without_a_login_there_is_no_file(tmp_path: Path, url: str, clock: FakeClock) -> None:
     async with tools(settings(url, client_secret="wrong"), clock) as (_, access):
-        recorder = Recorder(access, lambda: None, [], clock.clock)
+        recorder = Recorder(access, lambda: None, [], clock.clock, pushes=False)
         with pytest.raises(SourceAuthError):
             await recorder.record(1.0, tmp_path / "out.jsonl.gz")
         assert not recorder.busy
@@ -156,6 +156,6 @@ async def test_it_ends_early_at_the_limit_of_bytes(
     tmp_path: Path, pbx: SimulatedPbx, url: str, clock: FakeClock
 ) -> None:
     async with tools(settings(url), clock) as (_, access):
-        recorder = Recorder(access, lambda: None, [], clock.clock)
+        recorder = Recorder(access, lambda: None, [], clock.clock, pushes=False)
         assert await recorder.record(600.0, tmp_path / "out.jsonl.gz", most_bytes=500) <= 2
     assert lines(tmp_path / "out.jsonl.gz")[-1]["end"] == "size"

@@ -13,6 +13,7 @@ from bridge.sources.threecx.recording.recording import MOST_BYTES, Recording
 from bridge.sources.threecx.recording.redaction import Redactor
 
 _FIRST_PAGE = "$top=100&$skip=0"
+_CALL_CONTROL = ("/callcontrol", "")
 _EXTRAS = (
     ("/xapi/v1/Defs", "$select=Id"),
     ("/xapi/v1/Defs/Pbx.GetSystemParameters()", ""),
@@ -34,9 +35,19 @@ class Recorder:
     """Records what the sources are told, one recording at a time."""
 
     def __init__(
-        self, client: AuthorisedClient, refresh: Callable[[], None], secret_texts: Iterable[str], clock: Clock
+        self,
+        client: AuthorisedClient,
+        refresh: Callable[[], None],
+        secret_texts: Iterable[str],
+        clock: Clock,
+        *,
+        pushes: bool,
     ) -> None:
-        """`refresh` has all sources read again at once, so that a recording begins with everything."""
+        """`refresh` has all sources read again soon, so that a recording begins with everything.
+
+        `pushes`: whether a source uses Call Control, so that what it begins with has to be recorded at once.
+        """
+        self._extras = (_CALL_CONTROL, *_EXTRAS) if pushes else _EXTRAS
         self._client = client
         self._refresh = refresh
         self._secrets = tuple(secret_texts)
@@ -65,7 +76,10 @@ class Recorder:
                 self._refresh()
             end = await self._until_the_end(recording, seconds)
         except asyncio.CancelledError:
-            recording.write(path, "interrupted")
+            try:
+                recording.write(path, "interrupted")
+            except BridgeError as error:  # must not take the place of the cancellation
+                _logger.warning("%s", error)
             raise
         finally:
             self._client.point.current = None
@@ -75,7 +89,7 @@ class Recorder:
     async def _until_the_end(self, recording: Recording, seconds: float) -> str:
         try:
             async with asyncio.timeout(seconds):
-                for path, query in _EXTRAS:
+                for path, query in self._extras:
                     await self._read(path, query)
                 await recording.full.wait()
         except TimeoutError:
