@@ -16,6 +16,9 @@ _MOST_BYTES = 64 * 1024 * 1024
 _GZIP = zlib.MAX_WBITS | 16
 _NOT_JSON = b"<html><body>This answer was not recorded.</body></html>"
 UNAUTHORIZED = 401
+_CLOSE_CODES = {*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)}
+"""Those that a server may send; others mean that the connection was lost."""
+_LOST = 1001
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,8 @@ def _add(line: int, entry: Mapping[str, object], found: Recorded, bodies: dict[o
         found.frames.append(replace(_frame(at, entry["body"]), line=line))
     elif entry.get("websocket") == "close":
         code = entry.get("code")
-        found.frames.append(RecordedFrame(at, closes=True, code=code if isinstance(code, int) else 1000))
+        sendable = isinstance(code, int) and code in _CLOSE_CODES
+        found.frames.append(RecordedFrame(at, closes=True, code=int(str(code)) if sendable else _LOST, line=line))
 
 
 def _answer(at: float, entry: Mapping[str, object], bodies: dict[object, RecordedAnswer]) -> RecordedAnswer:

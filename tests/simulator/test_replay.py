@@ -234,3 +234,12 @@ async def test_within_one_millisecond_the_order_of_lines_counts(clock: FakeClock
     async with replayed(clock, recording) as client:
         clock.turn(0.006)
         assert await client.get(ONE) == (200, talks)
+
+
+@pytest.mark.parametrize("code", [1006, 1005, None, 0, "x"])
+async def test_a_lost_connection_is_closed_with_a_code_that_may_be_sent(code: object) -> None:
+    recording = story(said(0, "/callcontrol", row()), {"t": 100, "websocket": "close", "code": code})
+    async with ReplayedPbx(recording, speed=100).serve() as url, aiohttp.ClientSession() as session:
+        async with asyncio.timeout(limit(5)), session.ws_connect(url + "/callcontrol/ws", headers=LOGIN) as socket:
+            assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+        assert socket.close_code == 1001

@@ -113,6 +113,7 @@ def test_texts_of_calls_keep_what_is_fixed(text: str, pattern: str) -> None:
         "pbx.example.com",
         "203.0.113.77",
         "fe80::21b:63ff:fe84:45e6",
+        "fd12::beef",
         "00:15:65:ab:cd:ef",
         "ada.lovelace@example.com",
         "write to Ada <ada.lovelace@example.com>",
@@ -158,6 +159,15 @@ def test_what_is_no_secret_is_kept() -> None:
         "party_did": "",
     }
     assert Redactor(KEY).value(row) == row
+
+
+@pytest.mark.parametrize("number", ["0301234567", 49301234567, "49301234567"])
+def test_a_telephone_number_is_no_id(number: object) -> None:
+    assert Redactor(KEY).value({"Id": number, "callid": number}) != {"Id": number, "callid": number}
+
+
+def test_an_expiry_is_kept_in_whatever_unit_it_is() -> None:
+    assert Redactor(KEY).value({"Expiration": 638000000000000000}) == {"Expiration": 638000000000000000}
 
 
 def test_a_number_is_the_same_wherever_it_stands() -> None:

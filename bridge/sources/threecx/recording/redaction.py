@@ -7,12 +7,11 @@ has ever seen is replaced too.
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Self
 from urllib.parse import parse_qsl, unquote
 
 from bridge.log import redacted
 from bridge.sources.threecx.recording import vocabulary
+from bridge.sources.threecx.recording.kinds import BUILD, ONE_WORD, Kind, is_id
 from bridge.sources.threecx.recording.pseudonyms import Pseudonyms
 
 HIDDEN = "***"
@@ -25,9 +24,6 @@ _PHONE = 7
 """Groups of digits, as in `030 12 34 56 7`, are a telephone number from so many digits on."""
 _CACHED = 50_000
 
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)?")
-_BUILD = re.compile(r"\d{1,3}(?:\.\d{1,6}){1,3}")
-_ONE_WORD = re.compile(r"[A-Za-z#._]{1,40}")
 _FIELD_NAME = re.compile(r"@?odata\.[A-Za-z.]{1,30}|[$A-Za-z_][A-Za-z0-9_$-]{0,63}(?:@odata\.[A-Za-z.]{1,30})?")
 _CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(?:; ?[\w.-]+=[\w.-]+)*")
 
@@ -38,7 +34,7 @@ _PIECE = re.compile(
     | (?P<email>[^\s@<>"',;:()]+@[^\s@<>"',;()]+)
     | (?P<ip4>(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]))
     | (?P<mac>(?<![\w:-])[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}(?![\w:-]))
-    | (?P<ip6>(?<![\w:])(?:[0-9A-Fa-f]{0,4}:){3,7}[0-9A-Fa-f]{0,4}(?![\w:]))
+    | (?P<ip6>(?<![\w:])(?:(?:[0-9A-Fa-f]{0,4}:){3,7}[0-9A-Fa-f]{0,4}|[0-9A-Fa-f]{1,4}::[0-9A-Fa-f]{0,4})(?![\w:]))
     | (?P<token>(?=[^\s]*\d)(?=[^\s]*[A-Za-z])(?<![\w+/=~.-])[\w+/=~.-]{24,}|[\w+/=~-]{40,})
     | (?P<digits>[0-9]+(?:[ ()/.-]{1,3}[0-9]+)*)
     | (?P<word>[^\W\d_]+)
@@ -50,46 +46,6 @@ _BARE = re.compile(r"[^\W\d][\w.]*|[0-9]+")
 _CALL = re.compile(r"([A-Za-z.]+)\((.*)\)")
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """What may stand under a key. Found out once for each key: a page has a thousand values under a dozen keys."""
-
-    shown: str
-    """The key as it is recorded."""
-    secret: bool
-    counter: bool
-    word: bool
-    person: bool
-    build: bool
-    sentence: bool
-    context: bool
-
-    @classmethod
-    def of(cls, key: str, shown: str) -> Self:
-        folded = key.casefold()
-        return cls(
-            shown=shown,
-            secret=bool(vocabulary.SECRET_KEY.search(key)),
-            counter=folded in vocabulary.COUNTERS,
-            word=bool(vocabulary.WORD_KEY.search(key)),
-            person=folded in vocabulary.NAME_KEYS,
-            build="version" in folded,
-            sentence=folded in {"message", "error_description"},
-            context=folded == "@odata.context",
-        )
-
-    def keeps(self, text: str) -> bool:
-        """Whether this text is a known word, an id or a build of 3CX."""
-        folded = text.strip().casefold()
-        return bool(
-            (not self.person and folded in vocabulary.VALUES)
-            or folded.strip("_") == "default"
-            or (self.word and _ONE_WORD.fullmatch(text))
-            or (self.counter and text.isdecimal())
-            or (self.build and _BUILD.fullmatch(text))
-        )
-
-
 class Redactor:
     """Redacts all that one recording holds. `secrets` are replaced wherever they stand."""
 
@@ -98,7 +54,7 @@ class Redactor:
         self._pseudonyms = Pseudonyms(key)
         self._secrets = tuple(secrets)
         self._texts: dict[str, str] = {}
-        self._kinds: dict[str, _Kind] = {}
+        self._kinds: dict[str, Kind] = {}
 
     def value(self, value: object, key: str = "") -> object:
         """A value of JSON that stands under `key`."""
@@ -138,7 +94,7 @@ class Redactor:
                 found[name] = match[0]
         return found
 
-    def _value(self, value: object, kind: "_Kind") -> object:
+    def _value(self, value: object, kind: Kind) -> object:
         match value:
             case None | bool() | "":
                 return value
@@ -150,20 +106,20 @@ class Redactor:
             case list() if not kind.secret:
                 return [self._value(inner, kind) for inner in value]
             case int() | float() if not kind.secret:
-                return value if kind.counter else self._number(value)
+                return value if kind.keeps_number(value) else self._number(value)
             case _:
                 return HIDDEN
 
-    def _kind(self, key: str) -> "_Kind":
+    def _kind(self, key: str) -> Kind:
         found = self._kinds.get(key)
         if found is None:
-            found = _Kind.of(key, self._key(key))
+            found = Kind.of(key, self._key(key))
             if len(self._kinds) < _CACHED:
                 self._kinds[key] = found
         return found
 
-    def _under(self, kind: "_Kind", text: str) -> str:
-        if kind.keeps(text) or _TIME.fullmatch(text):
+    def _under(self, kind: Kind, text: str) -> str:
+        if kind.keeps(text):
             return text
         if kind.sentence:
             return self._sentence(text)
@@ -246,11 +202,11 @@ class Redactor:
         return self.text(name)
 
     def _segment(self, part: str, above: str) -> str:
-        if part.casefold() in vocabulary.PATHS or (above == "participants" and part.isdecimal()) or not part:
+        if part.casefold() in vocabulary.PATHS or (above == "participants" and is_id(part)) or not part:
             return part
         if above != "callcontrol" and (call := _CALL.fullmatch(part)):
-            return f"{call[1]}({call[2] if call[2].isdecimal() else self._filter(call[2])})"
-        if above == "v1" and _ONE_WORD.fullmatch(part):
+            return f"{call[1]}({call[2] if is_id(call[2]) else self._filter(call[2])})"
+        if (above == "v1" or part.startswith("Pbx.")) and ONE_WORD.fullmatch(part):
             return part
         return self.text(part)
 
@@ -288,7 +244,7 @@ class Redactor:
 
 _HEADERS = {
     "Content-Type": _CONTENT_TYPE,
-    "X-3CX-Version": _BUILD,
+    "X-3CX-Version": BUILD,
     "Retry-After": re.compile(r"\d{1,9}$"),
     "WWW-Authenticate": re.compile(r"[A-Za-z]+"),
     "Date": re.compile(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$"),
