@@ -68,21 +68,12 @@ class Bridge:
         self._pbx = PbxReader(config, engine, clock, rng, self._statistics, self._pulse, refusals, timing.threecx)
         actions = (engine.refresh, self._republisher.restore, self._pbx.refresh)
         self._refresh = Refresh(clock.monotonic, timing.tick, actions)
-        self._recordings = Recordings(config, self._pbx.recorder, clock)
-        self._requests = Requests(
-            topics,
-            outbox,
-            engine,
-            self._statistics,
-            self._refresh.request,
-            self._pbx.findings,
-            self._recordings.request,
-        )
+        self._requests = Requests(topics, outbox, engine, self._statistics, self._refresh.request, self._pbx.findings)
         self._synchronisation = Synchronisation(config, engine, self._lights, self._throttle, self._requests)
         commands = tuple(self._command_topics())
-        self._router = Router(
-            topics, self._requests.operations, self._listeners(), outbox, commands, self._throttle.received
-        )
+        self._recordings = Recordings(config, self._pbx.recorder, clock)
+        operations = {**self._requests.operations, "record": self._recordings.request}
+        self._router = Router(topics, operations, self._listeners(), outbox, commands, self._throttle.received)
         self.session = Session(config.mqtt, self._application(), clock, rng, timing.mqtt)
 
     async def run(self) -> None:

@@ -23,7 +23,7 @@ MOST_USERS = 2000
 class Requests:
     """Answers requests and publishes `bridge/health`, `bridge/log` and `bridge/log_level`.
 
-    `refresh` reads the PBX again, `findings` says what `check` would say of PBX and sources, `record` is that request.
+    `refresh` reads the PBX again, `findings` says what `check` would say of PBX and sources.
     """
 
     def __init__(
@@ -34,7 +34,6 @@ class Requests:
         statistics: Statistics,
         refresh: Callable[[], None],
         findings: Callable[[], Iterable[Finding]],
-        record: Operation,
     ) -> None:
         self._topics = topics
         self._publisher = publisher
@@ -42,7 +41,6 @@ class Requests:
         self._statistics = statistics
         self._refresh = refresh
         self._findings = findings
-        self._record = record
 
     @property
     def operations(self) -> Mapping[str, Operation]:
@@ -52,7 +50,6 @@ class Requests:
             "users": self._request_users,
             "log_level": self._request_log_level,
             "check": self._request_check,
-            "record": self._record,
         }
 
     def retained(self) -> Iterator[Message]:
