@@ -85,11 +85,11 @@ class PbxReader:
     async def run(self) -> None:
         """Read until cancelled."""
         async with self._http, asyncio.TaskGroup() as tasks:
-            self.opened.set()
             if self._config.commands.any:
                 tasks.create_task(self._writer.run(), name="commands")
             for source in (self._probe, *self._sources):
                 tasks.create_task(self._keep_running(source), name=source.name)
+            self.opened.set()
 
     def refresh(self) -> None:
         """Read everything again now, the probe's answer included."""

@@ -11,7 +11,7 @@ from bridge.domain.clock import Clock
 from bridge.errors import SourceUnavailable
 from bridge.sources.threecx.client.auth import TokenAuth
 from bridge.sources.threecx.client.http import Answer, Http, TokenRefused
-from bridge.sources.threecx.client.tap import TapPoint
+from bridge.sources.threecx.client.tap import TappedSocket, TapPoint
 
 FIRST_RETRY, LONGEST_RETRY = 30.0, 600.0
 """Seconds for which a missing right is taken as certain, at first and at most. After that a new token is tried again:
@@ -80,6 +80,8 @@ class AuthorisedClient:
         """An open websocket, pinged every `heartbeat` seconds. It stays open after its token has expired."""
         socket = await self._authorised(path, lambda token: self._http.websocket(path, _bearer(token), heartbeat))
         self.answered_at = self._clock.monotonic()
+        if isinstance(socket, TappedSocket):
+            socket.listen_at(self.point)
         try:
             yield socket
         finally:

@@ -64,9 +64,9 @@ class Http:
 
     def __init__(self, settings: PbxSettings) -> None:
         self._settings = settings
+        self._session: aiohttp.ClientSession | None = None
         self.point = TapPoint()
         """Where a recording listens."""
-        self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -106,9 +106,9 @@ class Http:
                 method, self._url(target), headers=headers, data=form, json=json, allow_redirects=False
             ) as response:
                 answer = Answer(response.status, response.headers, await self._body(response))
-        self._tap(method, target, answer)
         took = time.monotonic() - started
         _logger.debug("%s %s: HTTP %d, %d bytes in %.3f s", method, target, answer.status, len(answer.body), took)
+        self._tap(method, target, answer)
         return self._checked(answer)
 
     async def websocket(
@@ -121,7 +121,7 @@ class Http:
         with self._translated():
             try:
                 async with asyncio.timeout(self._settings.timeout):
-                    socket = await self._open_session().ws_connect(
+                    return await self._open_session().ws_connect(
                         self._url(path),
                         headers=headers,
                         heartbeat=heartbeat,
@@ -131,14 +131,6 @@ class Http:
             except aiohttp.WSServerHandshakeError as error:
                 self._tap("GET", path, Answer(error.status, CIMultiDictProxy(CIMultiDict(error.headers or {})), b""))
                 raise _refused_upgrade(path, error.status) from None
-
-        if isinstance(socket, TappedSocket):
-            socket.listen_at(self.point)
-        return socket
-
-    def _tap(self, method: str, target: str, answer: Answer) -> None:
-        if self.point.current is not None:
-            self.point.current.answered(method, target, answer.status, answer.headers, answer.body)
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -178,6 +170,10 @@ class Http:
             if len(chunks) > MAX_BODY:
                 raise SourceProtocolError(f"the PBX's answer is over {MAX_BODY // 2**20} MiB")
         return bytes(chunks)
+
+    def _tap(self, method: str, target: str, answer: Answer) -> None:
+        if self.point.current is not None:
+            self.point.current.answered(method, target, answer.status, answer.headers, answer.body)
 
     def _checked(self, answer: Answer) -> Answer:
         if answer.status == HTTPStatus.NOT_IMPLEMENTED:
