@@ -32,6 +32,7 @@ COMMANDS = {
     "users": Row("users", "all users with state, profile, queue, phone and call"),
     "cleanup": Row("cleanup", "clear every retained topic of the bridge, discovery included"),
     "diagnose": Row("diagnose", "write one redacted archive for a bug report"),
+    "record": Row("record", "record what the PBX says, redacted, to replay or to attach to a bug report"),
     "light-test": Row("light_test", "show every look of one light's palette in turn"),
     "simulate": Row("simulate", "a simulated 3CX, for trying lights and dashboards"),
     "demo": Row("demo", "simulated 3CX, MQTT broker and bridge in one, to look at"),

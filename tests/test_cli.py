@@ -25,6 +25,9 @@ from tests.support.limits import limit
         ["simulate", "--port", "70000"],
         ["simulate", "--users", "0"],
         ["simulate", "x"],
+        ["simulate", "--speed", "0"],
+        ["record", "--for", "11m", "out.jsonl.gz"],
+        ["record"],
     ],
 )
 def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

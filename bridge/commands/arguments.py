@@ -6,6 +6,8 @@ import os
 import re
 from pathlib import Path
 
+from voluptuous import Invalid
+
 from bridge import config, log
 from bridge.config import Config
 from bridge.config.tree import read_secret_file
@@ -14,6 +16,8 @@ from bridge.domain.dn import why_unpublishable
 from bridge.domain.model import State
 from bridge.errors import ConfigError, Problem
 from bridge.log import LogLevel
+from bridge.options import Duration
+from bridge.sources.threecx.recording import LONGEST
 from bridge.sources.threecx.settings import PBX_NAME
 from bridge.topics import topic_problem
 
@@ -133,6 +137,25 @@ def percent(text: str) -> int:
 def user_count(text: str) -> int:
     """How many users a simulated PBX has."""
     return _within(text, 1, 20_000)
+
+
+def speed(text: str) -> float:
+    """How many times as fast: from 0.1 to 1000."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0.1 <= number <= 1000:  # noqa: PLR2004  # as above
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0.1 to 1000")
+    return number
+
+
+def recording_time(text: str) -> float:
+    """How long to record: a duration from 1 s to 10 min."""
+    try:
+        return Duration(1, LONGEST)(text)
+    except Invalid as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _within(text: str, least: int, most: int) -> int:

@@ -165,6 +165,14 @@ def _finding(answer: Mapping[str, object]) -> Finding:
 @asynccontextmanager
 async def own_reader(config: Config, *, force: bool) -> AsyncIterator[tuple[Engine, PbxReader]]:
     """Log in to the PBX and read everything once, as the daemon would; `force`: even if it refused that before."""
+    async with reading_pbx(config, force=force) as (engine, reader):
+        await wait_for(reader.reported, PATIENCE)
+        yield engine, reader
+
+
+@asynccontextmanager
+async def reading_pbx(config: Config, *, force: bool) -> AsyncIterator[tuple[Engine, PbxReader]]:
+    """The same, for as long as the block lasts; nothing has been read when it begins."""
     clock = Clock()
     engine = Engine(policy(config), (), _NoPublisher(), clock)
     refusals = LoginBackoff(config.pbx, None if force else state_directory())
@@ -172,12 +180,14 @@ async def own_reader(config: Config, *, force: bool) -> AsyncIterator[tuple[Engi
     instruments = Instruments(clock, rng, Statistics(clock), Pulse(clock))
     reader = PbxReader(config, engine, instruments, refusals, renews=False)
     reading = asyncio.create_task(reader.run(), name="pbx")
+    opened = asyncio.create_task(reader.opened.wait(), name="opened")
     try:
-        await wait_for(reader.reported, PATIENCE)
+        await asyncio.wait({reading, opened}, return_when=asyncio.FIRST_COMPLETED)
         yield engine, reader
     finally:
-        reading.cancel()
-        await asyncio.wait({reading})
+        for task in (reading, opened):
+            task.cancel()
+        await asyncio.wait({reading, opened})
 
 
 class _NoPublisher:

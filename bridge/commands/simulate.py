@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 
-from bridge.commands import arguments
+from bridge.commands import arguments, replay
 from bridge.commands.output import print_now
 from bridge.errors import BridgeError
 from bridge.simulator import Rows, SimulatedPbx
@@ -53,10 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="official",
         help="rows of GetMonitorStatus(): as documented, or with a state word; default: official",
     )
+    replay.add_arguments(parser)
 
 
 def main(options: argparse.Namespace) -> int:
     """Run until Ctrl-C."""
+    if options.replay is not None:
+        return replay.run(options)
     asyncio.run(_simulate(port=options.port, users=options.users, version=options.pbx_version, rows=options.rows))
     return 0
 

@@ -32,7 +32,9 @@ SCHEMA: dict[Marker, Any] = {
     Optional("lights", default=[], description="Lights that follow users"): LIGHTS,
     Optional("mqtt", default={}, description="The MQTT broker"): MQTT_SCHEMA,
     Optional("homeassistant", default={}, description="MQTT discovery for Home Assistant"): HASS_SCHEMA,
-    Optional("commands", default={}, description="Commands that write to the PBX; off by default"): COMMANDS_SCHEMA,
+    Optional(
+        "commands", default={}, description="Commands that change or record the PBX; off by default"
+    ): COMMANDS_SCHEMA,
     Optional("web", default={}, description="Metrics for Prometheus and health probes over HTTP"): WEB_SCHEMA,
     Optional("log", default={}, description="Level and format of the log"): LOG_SCHEMA,
 }

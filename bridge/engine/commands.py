@@ -12,14 +12,16 @@ _KEYS = ("profile", "queue")
 
 @dataclass(frozen=True, slots=True)
 class CommandsSettings:
-    """`commands:`: what may be changed. Both are off unless configured, as any MQTT client could write to the PBX."""
+    """`commands:`: what MQTT clients may ask for. All is off unless configured, as any client could do so."""
 
     profile: bool
     queue: bool
+    record: bool = False
+    """Whether a recording may be made: it changes nothing, but costs the PBX a few requests and this machine a file."""
 
     @property
     def any(self) -> bool:
-        """Whether anything may be changed, so that the topics are subscribed to."""
+        """Whether anything may be changed in the PBX, so that the topics are subscribed to."""
         return self.profile or self.queue
 
 

@@ -72,6 +72,9 @@ COMMANDS_SCHEMA = {
         "profile", default=False, description="Allow changing a user's profile (some builds of 3CX ignore it)"
     ): Boolean(),
     Optional("queue", default=False, description="Allow logging a user in to and out of the queues"): Boolean(),
+    Optional(
+        "record", default=False, description="Allow recording what the PBX says, redacted, into a file on this machine"
+    ): Boolean(),
 }
 
 PRIVACY_SCHEMA = {

@@ -23,6 +23,7 @@ from bridge.runtime.homeassistant import DiscoveryRepublisher, both
 from bridge.runtime.pbx import Instruments, PbxReader
 from bridge.runtime.periodic import every_tick
 from bridge.runtime.policy import policy
+from bridge.runtime.recordings import Recordings
 from bridge.runtime.refresh import Refresh
 from bridge.runtime.requests import Requests
 from bridge.runtime.status import status_line
@@ -87,15 +88,10 @@ class Bridge:
         )
         self._synchronisation = Synchronisation(config, engine, self._lights, self._throttle, self._requests)
         commands = tuple(self._command_topics())
-        self._router = Router(
-            topics,
-            self._requests.operations,
-            self._listeners(),
-            outbox,
-            commands,
-            self._throttle.received,
-            clock.monotonic,
-        )
+        self._recordings = Recordings(config, self._pbx.recorder, clock)
+        operations = {**self._requests.operations, "record": self._recordings.request}
+        received = self._throttle.received
+        self._router = Router(topics, operations, self._listeners(), outbox, commands, received, clock.monotonic)
         self.session = Session(config.mqtt, self._application(), clock, rng, timing.mqtt)
 
     async def run(self) -> None:
@@ -129,6 +125,8 @@ class Bridge:
             tasks.create_task(self._pbx.run(), name="pbx")
             tasks.create_task(every_tick(pulse, self._timing, each_tick), name="clock")
             tasks.create_task(self._requests.publish_health(self._timing.health_interval), name="health")
+            if config.commands.record:
+                tasks.create_task(self._recordings.run(), name="recordings")
             if config.homeassistant.enabled:
                 tasks.create_task(self._republisher.run(), name="homeassistant")
             if config.lights:

@@ -22,6 +22,7 @@ from bridge.sources.threecx.client.http import Http
 from bridge.sources.threecx.client.login_backoff import LoginBackoff
 from bridge.sources.threecx.client.xapi import Xapi
 from bridge.sources.threecx.probe import Probe
+from bridge.sources.threecx.recording.recorder import Recorder
 from bridge.sources.threecx.search_check import SearchCheck
 from bridge.sources.threecx.timing import USUAL, ThreecxTiming
 from bridge.sources.threecx.tools import Tools
@@ -73,6 +74,8 @@ class PbxReader:
         self._relaxable = [source for source in self._sources if isinstance(source, Relaxable)]
         self._probe = Probe(tools, self._refresh_sources)
         self._writer = Writer(tools.xapi, engine.row, self._refresh_sources, timing)
+        pushes = any(each.on and each.pushes for each in config.source_descriptions)
+        self.recorder = Recorder(tools.client, self.refresh, config.secrets(), clock, pushes=pushes)
         self._shapes = tools.shapes
         self._new_shapes = asyncio.Event()
         self._shapes.changed = self._new_shapes.set
@@ -82,6 +85,8 @@ class PbxReader:
         )
         self._searched = False
         """Whether the check of `search` was tried."""
+        self.opened = asyncio.Event()
+        """Set once requests can be sent."""
         self.settled = asyncio.Event()
         """Set once every source has reported: its first poll has finished, or it reported why it cannot."""
         self.reported = asyncio.Event()
@@ -96,6 +101,7 @@ class PbxReader:
             for source in (self._probe, *self._sources):
                 tasks.create_task(self._keep_running(source), name=source.name)
             tasks.create_task(self._report_shapes(), name="shapes")
+            self.opened.set()
             await self.settled.wait()
             while not await self._search_check.run():
                 self._note_reported(searched=True)

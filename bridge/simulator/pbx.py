@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from bridge.simulator.routes import Routes
+from bridge.simulator.serving import served
 from bridge.simulator.state import PbxState
 
 
@@ -26,12 +27,5 @@ class SimulatedPbx(PbxState):
         self, host: str = "127.0.0.1", port: int = 0, ssl_context: ssl.SSLContext | None = None
     ) -> AsyncIterator[str]:
         """Serve on `port`, or a free one; gives the URL."""
-        runner = web.AppRunner(self.application(), access_log=None, handle_signals=False, shutdown_timeout=0.1)
-        await runner.setup()
-        try:
-            site = web.TCPSite(runner, host, port, ssl_context=ssl_context, reuse_address=True)
-            await site.start()
-            bound = runner.addresses[0][1]
-            yield f"{'https' if ssl_context else 'http'}://{host}:{bound}"
-        finally:
-            await runner.cleanup()
+        async with served(self.application(), host, port, ssl_context) as url:
+            yield url

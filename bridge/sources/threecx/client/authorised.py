@@ -11,6 +11,7 @@ from bridge.domain.clock import Clock
 from bridge.errors import SourceUnavailable
 from bridge.sources.threecx.client.auth import TokenAuth
 from bridge.sources.threecx.client.http import Answer, Http, TokenRefused
+from bridge.sources.threecx.client.tap import TappedSocket, TapPoint
 
 FIRST_RETRY, LONGEST_RETRY = 30.0, 600.0
 """Seconds for which a missing right is taken as certain, at first and at most. After that a new token is tried again:
@@ -49,6 +50,11 @@ class AuthorisedClient:
         self.answered_at = float("-inf")
         """When a request was answered last (monotonic seconds)."""
 
+    @property
+    def point(self) -> TapPoint:
+        """Where a recording listens to the answers."""
+        return self._http.point
+
     async def login(self) -> None:
         """Log in now if necessary, ahead of requests that are cut off sooner than a login may be."""
         await self._auth.token()
@@ -74,6 +80,8 @@ class AuthorisedClient:
         """An open websocket, pinged every `heartbeat` seconds. It stays open after its token has expired."""
         socket = await self._authorised(path, lambda token: self._http.websocket(path, _bearer(token), heartbeat))
         self.answered_at = self._clock.monotonic()
+        if isinstance(socket, TappedSocket):
+            socket.listen_at(self.point)
         try:
             yield socket
         finally:

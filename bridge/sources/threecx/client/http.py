@@ -15,7 +15,7 @@ from typing import Self, TypeVar
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from multidict import CIMultiDictProxy
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from bridge import __version__
@@ -28,6 +28,7 @@ from bridge.errors import (
     SourceUnavailable,
 )
 from bridge.sources.threecx.client.intermediary import describe, media_type
+from bridge.sources.threecx.client.tap import TappedSocket, TapPoint
 from bridge.sources.threecx.client.trust import Trust
 from bridge.sources.threecx.settings import PbxSettings
 from bridge.tls import Mistrust, is_no_tls, mistrust
@@ -75,12 +76,15 @@ class Http:
         self._settings = settings
         self._trust = Trust(settings.verify_tls)
         self._session: aiohttp.ClientSession | None = None
+        self.point = TapPoint()
+        """Where a recording listens."""
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=8, resolver=_Resolver()),
             timeout=aiohttp.ClientTimeout(total=self._settings.timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
+            ws_response_class=TappedSocket,
             trace_configs=[self._watch_for_redirects()],
             headers={"User-Agent": f"3cx2mqtt/{__version__}", "Accept": "application/json"},
         )
@@ -119,6 +123,7 @@ class Http:
             answer = await self._with_trust(send)
         took = time.monotonic() - started
         _logger.debug("%s %s: HTTP %d, %d bytes in %.3f s", method, target, answer.status, len(answer.body), took)
+        self._tap(method, target, answer)
         return self._checked(answer)
 
     async def websocket(
@@ -144,6 +149,7 @@ class Http:
                 async with asyncio.timeout(self._settings.timeout):
                     return await self._with_trust(connect)
             except aiohttp.WSServerHandshakeError as error:
+                self._tap("GET", path, Answer(error.status, CIMultiDictProxy(CIMultiDict(error.headers or {})), b""))
                 if (stranger := describe(self._settings.url, error.status, error.headers or {})) is not None:
                     raise NotThePbx(stranger) from None
                 raise _refused_upgrade(path, error.status) from None
@@ -197,6 +203,10 @@ class Http:
             if len(chunks) > MAX_BODY:
                 raise SourceProtocolError(f"the PBX's answer is over {MAX_BODY // 2**20} MiB")
         return bytes(chunks)
+
+    def _tap(self, method: str, target: str, answer: Answer) -> None:
+        if self.point.current is not None:
+            self.point.current.answered(method, target, answer.status, answer.headers, answer.body)
 
     def _checked(self, answer: Answer) -> Answer:
         if answer.status == HTTPStatus.NOT_IMPLEMENTED:
