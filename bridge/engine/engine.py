@@ -180,9 +180,9 @@ class Engine:
         if update.now is not None:
             self._contact.set_clock(update.now)
         source = self._states.calls[update.source]
-        covered = source.covered
+        coverage = source.coverage
         changed = source.replace(update)
-        all_again = self._states.rank() or covered != source.covered
+        all_again = self._states.rank() or coverage != source.coverage
         if self._states.introduces(source):
             self._roster.introduce(self._states.introduced())
             self._clear_removed()
