@@ -55,7 +55,7 @@ class PbxReader:
         client = AuthorisedClient(self._http, auth, clock, renews=renews)
         tools = Tools(
             client=client,
-            xapi=Xapi(client),
+            xapi=Xapi(client, config.pbx.url),
             place=config.place,
             failures=RepeatedFailures(_logger, monotonic=clock.monotonic),
             clock=clock,

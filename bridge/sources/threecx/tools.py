@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridge.aio import wait_for
 from bridge.domain.clock import Clock
@@ -12,6 +12,7 @@ from bridge.log import RepeatedFailures
 from bridge.ports import Liveness
 from bridge.sources.threecx.client.authorised import AuthorisedClient
 from bridge.sources.threecx.client.xapi import Xapi
+from bridge.sources.threecx.directory import Directory
 from bridge.sources.threecx.timing import USUAL, ThreecxTiming
 from bridge.statistics import Statistics
 
@@ -33,6 +34,8 @@ class Tools:
     liveness: Liveness
     caller_id: CallerId = CallerId.MASKED
     timing: ThreecxTiming = USUAL
+    directory: Directory = field(default_factory=Directory)
+    """The PBX's own numbers, as far as its sources have read them."""
 
     async def rest(self, source: str, wake: asyncio.Event, seconds: float, least: float = 0.0) -> None:
         """Sleep for `seconds`, or until `wake` is set but for `least` seconds at any rate.

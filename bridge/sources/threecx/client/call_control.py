@@ -33,9 +33,9 @@ class CallControlApi:
         """The websocket of events, as an async context manager."""
         return self._client.websocket(f"{_ROOT}/ws", self._heartbeat)
 
-    async def everything(self) -> list[parse.Extension]:
-        """All extensions that the client may monitor, with their participants."""
-        return parse.extensions(_checked(await self._client.request("GET", _ROOT)).body)
+    async def everything(self) -> parse.Snapshot:
+        """All DNs that the client may monitor, and the participants of users."""
+        return parse.snapshot(_checked(await self._client.request("GET", _ROOT)).body)
 
     async def participant(self, dn: str, number: int) -> parse.Participant | None:
         """One participant; None when it is gone."""
