@@ -1,14 +1,15 @@
-"""The calls of one user over time: follows each across polls, pushed events and sources, and finds what changed."""
+"""The calls of one user as they are published, what several accounts say about one, and what happened to them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from bridge.domain.model import CallEvent, CallEventType, CallStatus, Direction, Leg, Legs, ShownCall
+from bridge.domain.certainty import Certainty
+from bridge.domain.model import CallEvent, CallEventType, CallStatus, Direction, Leg, ShownCall
 from bridge.domain.privacy import CallerId, shown_name, shown_number
 
 _IMPORTANCE = (CallStatus.ON_CALL, CallStatus.ON_HOLD, CallStatus.RINGING, CallStatus.DIALING)
 """Most important first."""
-_CONNECTED = frozenset({CallStatus.ON_CALL, CallStatus.ON_HOLD})
+CONNECTED = frozenset({CallStatus.ON_CALL, CallStatus.ON_HOLD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,11 @@ class Call:
     answered_at: int | None
     held: bool
     """Whether it is on hold, or was when last reported by a source that can tell."""
+    certainty: Certainty = Certainty.PARSED
+    """Of `party`."""
+    direction_certainty: Certainty = Certainty.PARSED
+    dialled: bool | None = None
+    """Whether it began as a call from here rather than to here; None: nobody saw it begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +47,30 @@ class CallChange:
     call: Call
 
 
-def follow(before: tuple[Call, ...], legs: Legs, now: int, *, other_source: bool) -> tuple[Call, ...]:
-    """The calls as they are now. `now` (Unix seconds) is used where the source gives no time.
+def joined(leg: Leg, other: Leg) -> Leg:
+    """Two accounts of one call of one user, such as two phones, as one: the status that is further on counts."""
+    if other.status is not None and (leg.status is None or importance(other.status) < importance(leg.status)):
+        leg, other = other, leg
+    return completed(leg, other)
 
-    With `other_source`, `legs` come from another source than `before`, which may use other ids. Calls whose id is new
-    are then matched by party and status, so that no end and new beginning is published for a call that goes on.
-    """
-    by_key = {call.key: call for call in before}
-    known = {leg.id: by_key.pop(leg.id) for leg in legs if leg.id in by_key}
-    if other_source:
-        unmatched = [leg for leg in legs if leg.id not in known]
-        alone = len(unmatched) == len(by_key) == 1  # sources may format the other party's number differently
-        for leg in unmatched:
-            if (same := _same(leg, by_key, any_party=alone)) is not None:
-                known[leg.id] = by_key.pop(same)
-    calls = (_followed(known.get(leg.id), leg, now) for leg in legs)
-    return tuple(call for call in calls if call is not None)
+
+def completed(leg: Leg, other: Leg) -> Leg:
+    """`leg` with what it leaves open about the other side, or knows less well, taken from another account."""
+    via = leg.via or other.via
+    if other.certainty > leg.certainty and (other.party is not None or other.direction is not None):
+        return replace(
+            leg,
+            direction=other.direction or leg.direction,
+            party=other.party,
+            internal=other.internal,
+            name=other.name,
+            via=via,
+            certainty=other.certainty,
+        )
+    fits = leg.internal is (other.direction is Direction.INTERNAL)
+    if leg.direction is None and fits and leg.certainty > Certainty.PLACEHOLDER:
+        return replace(leg, direction=other.direction, via=via)
+    return replace(leg, via=via)
 
 
 def changes(before: tuple[Call, ...], after: tuple[Call, ...]) -> Iterator[CallChange]:
@@ -107,64 +121,6 @@ def event(change: CallChange, now: int, mode: CallerId) -> CallEvent:
     )
 
 
-def _same(leg: Leg, candidates: dict[str, Call], *, any_party: bool) -> str | None:
-    """The key of the call that `leg` continues under another id.
-
-    The same party decides, unless the call would go back from connected to ringing. Where the party is not known, or
-    may be formatted differently (`any_party`), both must be connected or both not.
-    """
-    connected = leg.status in _CONNECTED
-    unclear = leg.status is None or leg.keeps
-    for key, call in candidates.items():
-        was_connected = call.status in _CONNECTED
-        if leg.party is not None and leg.party == call.party:
-            alike = unclear or connected or not was_connected
-        else:
-            alike = (unclear or connected is was_connected) and (any_party or None in {leg.party, call.party})
-        if alike:
-            return key
-    return None
-
-
-def _followed(call: Call | None, leg: Leg, now: int) -> Call | None:
-    if call is None:
-        if leg.status is None:
-            return None
-        since = now if leg.since is None else min(leg.since, now)
-        return Call(
-            id=leg.id,
-            key=leg.id,
-            status=leg.status,
-            direction=leg.direction,
-            party=leg.party,
-            internal=leg.internal,
-            name=leg.name,
-            via=leg.via,
-            since=since,
-            began=since,
-            answered_at=since if leg.status in _CONNECTED else None,
-            held=leg.status is CallStatus.ON_HOLD,
-        )
-    status = call.status if leg.keeps or leg.status is None else leg.status
-    named = leg.party is not None  # a source that does not know the party does not know its name either
-    updated = replace(
-        call,
-        key=leg.id,
-        status=status,
-        direction=call.direction or leg.direction,
-        party=leg.party if named else call.party,
-        internal=leg.internal if named else call.internal,
-        name=leg.name if named else call.name,
-        via=call.via or leg.via,
-        held=status is CallStatus.ON_HOLD or (call.held and leg.hold_unseen),
-    )
-    if status is call.status:
-        return updated
-    since = now if leg.since is None else max(call.began, min(leg.since, now))
-    answered_at = since if call.answered_at is None and status in _CONNECTED else call.answered_at
-    return replace(updated, since=since, answered_at=answered_at)
-
-
 _ON_REACHING = {
     CallStatus.RINGING: (CallEventType.RINGING,),
     CallStatus.DIALING: (CallEventType.DIALING,),
@@ -177,7 +133,7 @@ _ON_REACHING = {
 def _steps(before: Call | None, after: Call) -> tuple[CallEventType, ...]:
     if before is None:
         return _ON_REACHING[after.status]
-    if before.status in _CONNECTED and after.status in _CONNECTED:
+    if before.status in CONNECTED and after.status in CONNECTED:
         if before.held is after.held:
             return ()
         return (CallEventType.HELD,) if after.held else (CallEventType.RESUMED,)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from bridge.domain.certainty import Certainty
 from bridge.errors import SourceError
 
 
@@ -75,6 +76,8 @@ class UserRow:
     """The id of the primary department; `Departments` has the names."""
     special: bool
     """A non-person or unused extension: API client, fax server, AI agent, disabled user."""
+    no_profile: bool = False
+    """The PBX says that none is set, as it may of users who never changed it; else `profile` None is not known."""
 
 
 Row = MonitorRow | UserRow
@@ -88,7 +91,8 @@ class Leg:
     id: str
     status: CallStatus | None
     keeps: bool = False
-    """`status` is a guess for new calls only; a call that is known already keeps the status it had."""
+    """`status` is a guess for new calls only; a call that is known already keeps the status it had. With `status` None:
+    the user is in a call of which the source says nothing that the bridge understands."""
     hold_unseen: bool = False
     """The source reports calls on hold as connected."""
     direction: Direction | None = None
@@ -101,6 +105,8 @@ class Leg:
     """The queue or group that the call came through."""
     since: int | None = None
     """When `status` began by the PBX's clock, Unix seconds."""
+    certainty: Certainty = Certainty.PLACEHOLDER
+    """Of `direction` and `party`. Above a placeholder, no party is one outside that withholds its number."""
 
 
 Legs = tuple[Leg, ...]
@@ -288,6 +294,9 @@ class Calls:
     """Whether changes are pushed as they happen, as UserCalls."""
     now: int | None = None
     """The PBX's own clock at that time, Unix seconds."""
+    unread: frozenset[str] | None = frozenset()
+    """The DNs that may have calls besides these, as the PBX sent something that cannot be read; None: any DN. That
+    such a DN has no call, or no other call, is not proven."""
 
 
 @dataclass(frozen=True, slots=True)

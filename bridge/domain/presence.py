@@ -25,6 +25,8 @@ class Rules:
     profiles: Mapping[str, State]
     busy: frozenset[State]
     ignore_unregistered: bool
+    no_profile: State = State.AVAILABLE
+    """What a registered user without a profile is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Facts:
     profile_state: State | None
     """What the profile means; None where the rules do not name it."""
     registered: bool | None
+    without_profile: State | None = None
+    """What it means that no profile is set in the PBX; None: one is set, or it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class Presence:
     reason: str
 
 
+NO_PROFILE = "no profile set"
 NO_NEWS = "no news from the PBX"
 NO_CALL_NEWS = "no news about calls"
 NOT_REPORTED = "not reported by the PBX"
@@ -60,7 +65,8 @@ def _profile(facts: Facts) -> str:
 
 
 def _no_news(facts: Facts) -> str:
-    return NO_NEWS if facts.profile is None and facts.registered is None else NO_CALL_NEWS
+    known = facts.profile is not None or facts.registered is not None or facts.without_profile is not None
+    return NO_CALL_NEWS if known else NO_NEWS
 
 
 # The first row whose condition holds decides. A missing answer never counts as a good one: the rows below the calls
@@ -75,6 +81,8 @@ PRECEDENCE: tuple[tuple[State, Callable[[Facts], bool], Callable[[Facts], str]],
     (State.AWAY, lambda facts: facts.profile_state is State.AWAY, _profile),
     (State.OFFLINE, lambda facts: facts.registered is False, lambda _: "not registered"),
     (State.AVAILABLE, lambda facts: facts.profile_state is State.AVAILABLE, _profile),
+    (State.AVAILABLE, lambda facts: facts.without_profile is State.AVAILABLE, lambda _: NO_PROFILE),
+    (State.UNKNOWN, lambda facts: facts.without_profile is not None, lambda _: NO_PROFILE),
     (
         State.UNKNOWN,
         lambda facts: facts.profile is not None,

@@ -43,15 +43,16 @@ class CallEvents:
         """When the next waiting end has to be published, in monotonic seconds; None: none waits."""
         return min((each.until for each in self._waiting), default=None)
 
-    def note(self, numbers: Iterable[str] | None = None) -> None:
+    def note(self, numbers: Iterable[str] | None = None, *, interrupted: bool = False) -> None:
         """The calls of these numbers have changed, users or not; None: any may have, as another source is preferred.
 
-        Has to come before `happened` for any of them, as one phone's end depends on what the others do.
+        `interrupted`: the source has reported nothing for a while, and reports all calls again. Has to come before
+        `happened` for any of them, as one phone's end depends on what the others do.
         """
         now = self._clock.monotonic()
-        if numbers is None:
+        if numbers is None or interrupted:
             numbers = {*self._members, *(dn for each in self._states.preferred for dn in each.legs)}
-        self._members.note({dn: self._legs(dn) for dn in numbers}, now)
+        self._members.note({dn: self._legs(dn) for dn in numbers}, now, interrupted=interrupted)
 
     def completed(self, dn: str, calls: tuple[Call, ...]) -> tuple[Call, ...]:
         """The calls, with direction and caller where only other phones that they rang at know these.

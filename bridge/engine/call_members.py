@@ -1,6 +1,7 @@
 """Which numbers are, or were a moment ago, in which call: the phones of a ring group or queue share its id."""
 
 import itertools
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -68,9 +69,16 @@ class CallMembers:
         """How many calls are remembered."""
         return len(self._calls)
 
-    def note(self, legs: Mapping[str, Iterable[Leg]], now: float) -> None:
-        """One report: all calls of each of these numbers at `now` (monotonic seconds)."""
+    def note(self, legs: Mapping[str, Iterable[Leg]], now: float, *, interrupted: bool = False) -> None:
+        """One report: all calls of each of these numbers at `now` (monotonic seconds).
+
+        `interrupted`: nothing was reported for a while. A PBX that has restarted meanwhile counts its calls from the
+        start, so an id may stand for another call now.
+        """
         moment = now, next(self._reports)
+        legs = {dn: tuple(each) for dn, each in legs.items()}
+        if interrupted:
+            self._forget_replaced(leg for each in legs.values() for leg in each)
         for dn, each in legs.items():
             self._note(dn, {leg.id: leg for leg in each}, moment)
         self._forget(now)
@@ -128,6 +136,21 @@ class CallMembers:
         # Reported first as connected: another phone of the ring group, unless it has transferred the call.
         early = member.rang_at is not None and member.present and connected_at[0] >= rang_at[0] - self._slack
         return connected_at >= rang_at or early
+
+    def _forget_replaced(self, legs: Iterable[Leg]) -> None:
+        """Forget calls whose id another call has now: both have outside numbers, and not one in common."""
+        parties: defaultdict[str, set[str]] = defaultdict(set)
+        for leg in legs:
+            if leg.party is not None and not leg.internal:
+                parties[leg.id].add(leg.party)
+        for call, new in parties.items():
+            members = self._calls.get(call, {})
+            old = {member.leg.party for member in members.values() if not member.leg.internal} - {None}
+            if old and not old & new:
+                for dn in members:
+                    self._present[dn] = self._present.get(dn, frozenset()) - {call}
+                del self._calls[call]
+                self._ended.pop(call, None)
 
     def _note(self, dn: str, current: Mapping[str, Leg], now: Moment) -> None:
         for call in self._present.get(dn, frozenset()) - current.keys():

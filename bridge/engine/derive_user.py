@@ -3,8 +3,10 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 
-from bridge.domain.calls import Call, follow, most_important, shown
+from bridge.domain.calls import Call, completed, most_important, shown
+from bridge.domain.following import follow
 from bridge.domain.model import CallStatus, Leg, Legs, MonitorRow, State, User, UserRow
 from bridge.domain.presence import (
     NO_NEWS,
@@ -41,16 +43,30 @@ class UserDerivation:
 
     def follow_calls(self, dn: str, record: UserRecord, now: int) -> None:
         """Update `record.calls` from the source that is preferred for this user; `now` is in Unix seconds."""
-        source = next((each for each in self._states.preferred if each.covers(dn)), None)
-        if source is None:
-            record.calls, record.calls_from = None, None
+        sources = [each for each in self._states.preferred if each.covers(dn)]
+        if not sources:
+            record.lose_calls()
             return
-        legs = source.legs.get(dn, ())
-        if record.calls and not source.description.pushes and self._push_was_lost(dn):
-            legs = _with_unseen(legs, record.calls)
-        if legs or record.calls or record.calls is None:
-            record.calls = follow(record.calls or (), legs, now, other_source=record.calls_from is not source)
-        record.calls_from = source
+        sources.sort(key=lambda each: each.in_doubt(dn))
+        source = sources[0]
+        legs = _completed(source.legs.get(dn, ()), [each.legs.get(dn, ()) for each in sources[1:]])
+        before = record.calls if record.calls is not None else record.calls_before_silence
+        if before and not source.description.pushes and self._push_was_lost(dn):
+            legs = _with_unseen(legs, before)
+        if legs or before or record.calls is None:
+            after = follow(
+                before,
+                legs,
+                now,
+                other_source=record.calls_from is not source,
+                interrupted=record.calls is None or record.interruptions != source.interruptions,
+                open_ids=record.open_ids,
+            )
+            if not after and any(leg.status is None and leg.keeps for leg in legs):
+                record.lose_calls()  # there is a call, but nobody knows how far on it is
+            else:
+                record.know_calls(after)
+        record.calls_from, record.interruptions = source, source.interruptions
 
     def user(self, dn: str, record: UserRecord, now: int) -> User:
         """What is to be published. `since` is kept while the state is the same, also across a time without news."""
@@ -85,6 +101,7 @@ class UserDerivation:
         )
         if self._states.profiles_expected:
             name, registered = (profile.profile, profile.registered) if profile else (None, None)
+        no_profile = self._states.profiles_expected and profile is not None and profile.no_profile
         calls: frozenset[CallStatus] | None
         if self._states.calls_read:
             calls = None if record.calls is None else frozenset(call.status for call in record.calls)
@@ -96,7 +113,13 @@ class UserDerivation:
             profile=name,
             profile_state=None if name is None else self._profile_state(name),
             registered=None if self._rules.ignore_unregistered else registered,
+            without_profile=self._without_profile(registered) if no_profile else None,
         )
+
+    def _without_profile(self, registered: bool | None) -> State:  # noqa: FBT001  # a fact, not a switch
+        """What a user is whose profile is not set in the PBX."""
+        reachable = registered is True or self._rules.ignore_unregistered
+        return self._rules.no_profile if reachable else State.UNKNOWN
 
     def _profile_state(self, profile: str) -> State | None:
         if profile not in self._profiles:
@@ -143,6 +166,17 @@ def _with_unseen(legs: Legs, calls: tuple[Call, ...]) -> Legs:
     ringing = [call for call in lost if call.status is CallStatus.RINGING and call.via is not None]
     unseen = tuple(Leg(call.key, None) for call in ringing) if polled <= known.keys() else ()
     return tuple(_still_held(leg, [known[leg.id]] if leg.id in known else lost) for leg in legs) + unseen
+
+
+def _completed(legs: Legs, others: Sequence[Legs]) -> Legs:
+    """The calls of the preferred source; what it leaves open about the other side, other sources may know."""
+    if not any(others):
+        return legs
+    found = []
+    for leg in legs:
+        accounts = [each for other in others for each in other if each.id == leg.id]
+        found.append(reduce(completed, accounts, leg))
+    return tuple(found)
 
 
 def _still_held(leg: Leg, calls: Sequence[Call]) -> Leg:

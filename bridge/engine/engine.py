@@ -198,10 +198,10 @@ class Engine:
         if update.now is not None:
             self._contact.set_clock(update.now)
         source = self._states.calls[update.source]
-        covered = source.covered
+        coverage, interruptions = source.coverage, source.interruptions
         changed = source.replace(update)
-        all_again = self._states.rank() or covered != source.covered
-        self._call_events.note(None if all_again else changed)
+        all_again = self._states.rank() or coverage != source.coverage
+        self._call_events.note(None if all_again else changed, interrupted=source.interruptions != interruptions)
         if self._states.introduces(source):
             self._roster.introduce(self._states.introduced())
             self._clear_removed()

@@ -22,6 +22,13 @@ class ProfileState(StrEnum):
     DO_NOT_DISTURB = "do_not_disturb"
 
 
+class NoProfile(StrEnum):
+    """What a registered user without a profile counts as."""
+
+    AVAILABLE = "available"
+    UNKNOWN = "unknown"
+
+
 class Unregistered(StrEnum):
     """What a user without a registered phone counts as."""
 
@@ -65,6 +72,11 @@ PRESENCE_SCHEMA = {
         default="offline",
         description="Users without a registered phone: offline, or ignore (they may have the app)",
     ): Choice(Unregistered),
+    Optional(
+        "no_profile",
+        default="available",
+        description="Registered users of whom the PBX names no profile, as they never changed it: available or unknown",
+    ): Choice(NoProfile),
 }
 
 COMMANDS_SCHEMA = {
@@ -92,4 +104,5 @@ def presence_rules(options: Mapping[str, Any]) -> Rules:
         profiles=profiles,
         busy=frozenset(options["busy"]),
         ignore_unregistered=options["unregistered"] is Unregistered.IGNORE,
+        no_profile=State(options["no_profile"]),
     )

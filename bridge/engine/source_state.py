@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from bridge.domain.model import Calls, FactKind, Legs, Row, SourceDescription
+from bridge.engine.doubts import Doubts
 from bridge.errors import SourceError, SourceMissing, SourcePermissionError
 
 
@@ -76,7 +77,13 @@ class CallSourceState:
     """The source's name. A field, as is `on`: they are read for every user of every round."""
     on: bool = field(init=False)
     """Whether the configuration uses it."""
+    interruptions: int = 0
+    """How often it failed before it reported again: the PBX may have restarted meanwhile."""
+    _failing: bool = False
     _until: float = 0.0
+    _reported: dict[str, Legs] = field(default_factory=dict)
+    """What it reported last; `legs` may hold calls besides these that it may have failed to report."""
+    _doubts: Doubts = field(default_factory=Doubts)
 
     def __post_init__(self) -> None:
         self.name, self.on = self.description.name, self.description.on
@@ -88,16 +95,19 @@ class CallSourceState:
 
     def replace(self, update: Calls) -> set[str]:
         """Store all calls; returns the numbers whose calls changed."""
-        legs = dict(update.legs)
-        changed = {dn for dn in self.legs.keys() | legs.keys() if self.legs.get(dn) != legs.get(dn)}
-        self.legs, self.covered = legs, update.covered
+        before = self.legs
+        self._doubts.renew(update.unread, self._until if self.fresh else update.as_of - 1, update.as_of)
+        self._reported = dict(update.legs)
+        self.legs, self.covered = self._doubts.kept(before, update.legs), update.covered
         self.live, self.as_of, self._until = update.live, update.as_of, update.as_of + update.good_for
         self.fresh = self.reported = True
-        self.access_denied = False
-        return changed
+        self.interruptions += self._failing
+        self.access_denied = self._failing = False
+        return {dn for dn in before.keys() | self.legs.keys() if before.get(dn) != self.legs.get(dn)}
 
     def change(self, dn: str, legs: Legs) -> bool:
         """Store the calls of one user; says whether anything changed."""
+        self._reported[dn] = legs
         if self.legs.get(dn, ()) == legs:
             return False
         if legs:
@@ -109,6 +119,7 @@ class CallSourceState:
     def failed(self, *, access_denied: bool) -> None:
         """The round failed, or the connection was lost."""
         self.reported = True
+        self._failing = True
         self.access_denied = access_denied
 
     def lose_push(self, now: float, grace: float) -> None:
@@ -120,15 +131,28 @@ class CallSourceState:
         self._until = min(self._until, now + grace)
 
     def expired(self, now: float) -> bool:
-        """As for PeopleSourceState."""
+        """As for PeopleSourceState; also whether the calls of some users became too old."""
         if self.fresh and now > self._until:
             self.fresh = self.live = False
             return True
-        return False
+        if not self.fresh or not self._doubts.lapse(now):
+            return False
+        self.legs = self._doubts.kept(self.legs, {dn: legs for dn, legs in self._reported.items() if legs})
+        return True
 
     def covers(self, dn: str) -> bool:
-        """Whether it reports the calls of this DN."""
-        return self.covered is None or dn in self.covered
+        """Whether it reports the calls of this DN, and could be read."""
+        covered = self.covered is None or dn in self.covered
+        return covered and (dn in self.legs or not self._doubts.lapsed(dn))
+
+    def in_doubt(self, dn: str) -> bool:
+        """Whether it reports no call of this DN and cannot say that there is none."""
+        return self._doubts.about(dn) and not self._reported.get(dn)
+
+    @property
+    def coverage(self) -> object:
+        """What `covers` depends on besides `legs`, to be compared."""
+        return self.covered, self._doubts.state
 
 
 class SourceStates:

@@ -7,6 +7,9 @@ from bridge.domain.calls import Call
 from bridge.domain.model import MonitorRow, Row, State, User, UserRow
 from bridge.engine.source_state import CallSourceState, PeopleSourceState
 
+_MOST_OPEN_IDS = 100
+"""A bound for a PBX that is lost in the middle of calls again and again."""
+
 
 @dataclass(slots=True)
 class UserRecord:
@@ -21,8 +24,14 @@ class UserRecord:
     row can slip to a page that was read already."""
     calls: tuple[Call, ...] | None = None
     """None: not known. No call events are published for the step from None, as it is not known when they happened."""
+    calls_before_silence: tuple[Call, ...] = ()
+    """Those that were known before the sources stopped answering: they may go on when an answer comes."""
+    open_ids: frozenset[str] = frozenset()
+    """Ids of calls that nobody saw end: their end was never published."""
     calls_from: CallSourceState | None = None
     """The source that `calls` come from; another one may number the same calls differently."""
+    interruptions: int = 0
+    """Of that source, when `calls` were read."""
     user: User | None = None
     """As published last."""
     missing_since: float | None = None
@@ -48,6 +57,20 @@ class UserRecord:
                 self.name = known.name
                 break
         return True
+
+    def know_calls(self, calls: tuple[Call, ...]) -> None:
+        """The calls are these now."""
+        if self.calls is None:
+            lost = {call.id for call in self.calls_before_silence} - {call.id for call in calls}
+            self.open_ids = frozenset(sorted(self.open_ids | lost)[-_MOST_OPEN_IDS:])
+            self.calls_before_silence = ()
+        self.calls = calls
+
+    def lose_calls(self) -> None:
+        """The calls are not known any more."""
+        if self.calls is not None:
+            self.calls_before_silence = self.calls
+        self.calls = None
 
     def profile(self, sources: Iterable[PeopleSourceState]) -> UserRow | None:
         """The row with profile and registration, of the first of `sources` that has one."""

@@ -193,7 +193,7 @@ def _tools(config: Config, client: AuthorisedClient, instruments: Instruments, t
     """What all sources share."""
     return Tools(
         client=client,
-        xapi=Xapi(client),
+        xapi=Xapi(client, config.pbx.url),
         place=config.place,
         failures=RepeatedFailures(_logger, monotonic=instruments.clock.monotonic),
         clock=instruments.clock,

@@ -47,6 +47,10 @@ from tests.config.loading import MINIMAL, loaded, mistakes
             ],
         ),
         (
+            MINIMAL + "presence: {no_profile: away}\n",
+            ["config.yaml:5 presence.no_profile: 'away' is not one of available, unknown"],
+        ),
+        (
             MINIMAL + "privacy: {caller_id: some}\ncommands: {profile: perhaps}\ngroups: [sales]\n",
             [
                 "config.yaml:5 privacy.caller_id: 'some' is not one of none, masked, full",

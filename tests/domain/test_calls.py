@@ -1,6 +1,12 @@
 """Calls over time: a call stays one call whichever source reports it, and each of its events comes once."""
 
-from bridge.domain.calls import Call, changes, event, follow, most_important, shown
+from dataclasses import replace
+
+import pytest
+
+from bridge.domain.calls import Call, changes, completed, event, joined, most_important, shown
+from bridge.domain.certainty import Certainty
+from bridge.domain.following import follow
 from bridge.domain.model import CallEventType, CallStatus, Direction, Leg
 from bridge.domain.privacy import CallerId
 
@@ -8,7 +14,8 @@ ON_CALL, ON_HOLD, RINGING, DIALING = CallStatus.ON_CALL, CallStatus.ON_HOLD, Cal
 
 
 def leg(status: CallStatus | None, call: str = "1", party: str | None = "0301234567", **more: object) -> Leg:
-    return Leg(call, status, direction=Direction.INBOUND, party=party, **more)  # type: ignore[arg-type]
+    fields = {"direction": Direction.INBOUND, "party": party, "certainty": Certainty.PARSED} | more
+    return Leg(call, status, **fields)  # type: ignore[arg-type]
 
 
 def story(*steps: tuple[Leg, ...], other_source: bool = False) -> tuple[tuple[Call, ...], list[str]]:
@@ -138,3 +145,108 @@ def test_another_source_may_format_the_number_differently() -> None:
     two, _ = story((leg(ON_CALL, party="1"), leg(ON_CALL, "2", party="2")))
     switched = follow(two, (leg(ON_CALL, "8", party="2"), leg(ON_CALL, "9", party="3")), 2000, other_source=True)
     assert sorted(each.call.id for each in changes(two, switched)) == ["1", "9"]
+
+
+def other(status: CallStatus, call: str = "1", **more: object) -> Leg:
+    fields = {"direction": Direction.OUTBOUND, "party": "0409999999", "certainty": Certainty.PARSED} | more
+    return Leg(call, status, **fields)  # type: ignore[arg-type]
+
+
+OUTBOUND_LEG = other(DIALING)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (OUTBOUND_LEG, leg(RINGING, "2")),
+        (OUTBOUND_LEG, leg(RINGING, "2", party=None)),
+        (other(DIALING, direction=None, party=None), leg(RINGING, "2")),
+        (other(ON_CALL), leg(ON_CALL, "2", party=None)),
+        (other(ON_CALL, direction=Direction.INBOUND), leg(ON_CALL, "2")),
+        (
+            other(ON_CALL, party="102", internal=True, direction=Direction.INTERNAL),
+            other(ON_CALL, "2", party="103", internal=True, direction=Direction.INTERNAL),
+        ),
+        (OUTBOUND_LEG, leg(RINGING)),
+        (other(ON_CALL), leg(ON_CALL)),
+    ],
+)
+def test_another_source_does_not_continue_a_call_that_it_contradicts(before: Leg, after: Leg) -> None:
+    first, _ = story((before,))
+    now = follow(first, (after,), 2000, other_source=True)
+    events = [(each.event_type, each.call.id) for each in changes(first, now)]
+    new_id = "2" if after.id == "2" else "1-2"
+    assert events[0] == (CallEventType.ENDED, "1")
+    assert [call_id for _, call_id in events[1:]] == [new_id]
+    assert (now[0].direction, now[0].party) == (after.direction, after.party)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        (OUTBOUND_LEG, leg(RINGING), False),
+        (other(DIALING, direction=None, party=None), leg(RINGING), True),
+        (other(ON_CALL), leg(RINGING), False),
+        (other(ON_CALL), leg(ON_CALL), False),
+        (other(ON_CALL), other(ON_CALL, party="0401111111"), True),
+        (other(ON_CALL), other(RINGING, direction=None), True),
+        (OUTBOUND_LEG, leg(RINGING, keeps=True, party=None), True),
+    ],
+)
+def test_a_restarted_pbx_gives_an_id_to_another_call(before: Leg, after: Leg, same: bool) -> None:
+    calls, events = story((before,), (after,))
+    assert [call.id for call in calls] == (["1"] if same else ["1-2"])
+    assert ("ended 1" in events) is not same
+
+
+def test_no_new_call_takes_an_id_that_is_open() -> None:
+    taken = follow((), (leg(RINGING), leg(ON_CALL, "2")), 1000, other_source=False, open_ids={"1", "1-2"})
+    assert [call.id for call in taken] == ["1-3", "2"]
+    later = follow(taken, (leg(ON_CALL), leg(ON_CALL, "2")), 1000, other_source=False, open_ids={"1", "1-2"})
+    assert [call.id for call in later] == ["1-3", "2"]
+
+
+PLACEHOLDER, TYPED = Certainty.PLACEHOLDER, Certainty.TYPED
+
+
+def said(*steps: Leg) -> tuple[object, ...]:
+    (call,), _ = story(*((step,) for step in steps))
+    return call.direction, call.party, call.internal
+
+
+def test_a_placeholder_fixes_nothing() -> None:
+    nobody = Leg("1", DIALING, certainty=PLACEHOLDER)
+    outbound = other(DIALING, certainty=TYPED)
+    connected = other(ON_CALL, direction=None, certainty=TYPED)
+    assert said(nobody) == (None, None, False)
+    assert said(nobody, outbound) == (Direction.OUTBOUND, "0409999999", False)
+    assert said(nobody, outbound, connected) == (Direction.OUTBOUND, "0409999999", False)
+    assert said(nobody, connected) == (Direction.OUTBOUND, "0409999999", False)  # it was seen dialing
+    assert said(outbound, replace(nobody, status=ON_CALL)) == (Direction.OUTBOUND, "0409999999", False)
+    assert said(Leg("1", ON_CALL, certainty=PLACEHOLDER), connected) == (None, "0409999999", False)
+
+
+def test_better_knowledge_corrects_and_is_not_corrected_by_worse() -> None:
+    inside = other(ON_CALL, direction=Direction.INTERNAL, party="102", internal=True)
+    outside = leg(ON_CALL)
+    assert said(outside, inside) == (Direction.INTERNAL, "102", True)
+    assert said(inside, replace(outside, certainty=TYPED)) == (Direction.INBOUND, "0301234567", False)
+    assert said(replace(outside, certainty=TYPED), inside) == (Direction.INBOUND, "0301234567", False)
+
+
+def test_a_call_that_is_transferred_from_inside_to_outside_is_internal_no_more() -> None:
+    rung = Leg("1", RINGING, direction=Direction.INTERNAL, party="102", internal=True, certainty=TYPED)
+    outside = other(ON_CALL, direction=None, certainty=TYPED)
+    assert said(rung, outside) == (Direction.INBOUND, "0409999999", False)
+    assert said(replace(rung, status=DIALING), outside) == (Direction.OUTBOUND, "0409999999", False)
+    assert said(replace(rung, status=ON_CALL), outside) == (None, "0409999999", False)
+
+
+def test_two_accounts_of_a_call_complete_each_other() -> None:
+    nobody = Leg("1", ON_CALL, certainty=PLACEHOLDER)
+    number = other(ON_CALL, direction=None, certainty=TYPED)
+    assert joined(Leg("1", RINGING, certainty=PLACEHOLDER), number) == number
+    assert joined(number, Leg("1", None, keeps=True)).status is ON_CALL
+    assert completed(nobody, leg(RINGING, name="Bob", via="8000")) == leg(ON_CALL, name="Bob", via="8000")
+    assert completed(number, leg(RINGING)) == replace(number, direction=Direction.INBOUND)
+    assert completed(number, Leg("1", None, direction=Direction.INTERNAL, party="102", internal=True)) == number

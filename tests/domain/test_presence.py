@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -28,6 +29,10 @@ def facts(
     return Facts(frozenset(calls) if reported else None, True, profile, state, registered)
 
 
+def unset(*calls: CallStatus, means: State = State.AVAILABLE, **more: bool | None) -> Facts:
+    return replace(facts(*calls, profile=None, **more), without_profile=means)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("known", "state", "reason"),
     [
@@ -48,6 +53,11 @@ def facts(
         (facts(profile="Custom 2"), State.DO_NOT_DISTURB, "profile: Custom 2"),
         (facts(profile="Siesta"), State.UNKNOWN, "profile: Siesta is not in presence.profiles"),
         (facts(profile=None), State.UNKNOWN, "no news from the PBX"),
+        (unset(), State.AVAILABLE, "no profile set"),
+        (unset(means=State.UNKNOWN), State.UNKNOWN, "no profile set"),
+        (unset(registered=False), State.OFFLINE, "not registered"),
+        (unset(RINGING), State.RINGING, "ringing"),
+        (unset(registered=None, reported=False), State.UNKNOWN, "no news about calls"),
         (facts(reported=False), State.UNKNOWN, "no news about calls"),
         (facts(reported=False, profile="Away"), State.UNKNOWN, "no news about calls"),
         (facts(reported=False, profile=None, registered=None), State.UNKNOWN, "no news from the PBX"),

@@ -13,6 +13,7 @@ from bridge.domain.model import CallStatus, Direction, Leg
 from bridge.domain.privacy import CallerId
 from bridge.engine.call_members import CallMembers
 from bridge.engine.timing import USUAL
+from bridge.sources.threecx.directory import Directory
 from bridge.sources.threecx.parse import participant
 from bridge.sources.threecx.participants import Participants
 from tests.support.clock import FakeClock
@@ -102,7 +103,7 @@ def test_the_phones_may_stop_ringing_before_the_answer_is_reported(world: World)
 
 def test_the_participants_of_a_ring_group_as_call_control_reports_them(world: World) -> None:
     """They share `callid`, and nothing else says that they belong together."""
-    participants = Participants()
+    participants = Participants(Directory())
 
     def report(dn: str, number: int, status: str | None) -> None:
         raw = {

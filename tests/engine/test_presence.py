@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 
-from bridge.domain.model import CallStatus, Departments, Direction, Labels, Remembered, State
-from bridge.domain.presence import profile_key
+from bridge.domain.certainty import Certainty
+from bridge.domain.model import CallStatus, Departments, Direction, Labels, Leg, Remembered, State
+from bridge.domain.presence import Rules, profile_key
 from bridge.domain.privacy import CallerId
 from bridge.errors import SourceMissing, SourcePermissionError, SourceUnavailable
 from tests.support.clock import FakeClock
 from tests.support.world import ACTIVE_CALLS, ALL, CALL_CONTROL, MONITOR_STATUS, RULES, USERS, World, leg, user
 
+INBOUND = Direction.INBOUND
+BOUND = 20.0
 ON_CALL, ON_HOLD, RINGING = CallStatus.ON_CALL, CallStatus.ON_HOLD, CallStatus.RINGING
 
 
@@ -253,6 +256,37 @@ def test_no_call_event_is_invented_after_an_outage(world: World) -> None:
     assert kinds(world) == ["answered"]
 
 
+def test_a_call_goes_on_after_an_outage_under_its_id_and_no_other_call_does(world: World) -> None:
+    def inbound(status: CallStatus, call: str, party: str) -> Leg:
+        return leg(status, call, party=party, direction=INBOUND)
+
+    before = inbound(ON_CALL, "1001", "0301234567")
+    world.polled({"101": (before,)})
+    world.wait(BOUND + 1)
+    world.users(user("101"))
+    world.polled({"101": (before,)})
+    world.polled({"101": (before, inbound(RINGING, "1002", "0308888888"))})
+    assert [(event["event_type"], event["id"]) for event in events(world)] == [
+        ("answered", "1001"),
+        ("ringing", "1002"),
+    ]
+    world.wait(BOUND + 1)
+    world.polled({"101": (inbound(RINGING, "1001", "0409999999"),)})
+    world.polled()
+    assert (events(world)[-1]["event_type"], events(world)[-1]["id"]) == ("ended", "1001-2")
+    world.polled({"101": (inbound(RINGING, "1002", "0409999999"),)})
+    assert (events(world)[-1]["event_type"], events(world)[-1]["id"]) == ("ringing", "1002-2")
+
+
+def test_what_the_preferred_source_leaves_open_another_may_know(clock: FakeClock) -> None:
+    world = World(clock, sources=(USERS, ACTIVE_CALLS, CALL_CONTROL))
+    world.users(user("101"))
+    world.snapshot({"101"}, {"101": (leg(ON_CALL, party="0301234567", certainty=Certainty.TYPED),)})
+    assert world.user("101").call.direction is None  # type: ignore[union-attr]
+    world.polled({"101": (leg(ON_CALL, party="0301234567", direction=INBOUND),)})
+    assert world.user("101").call.direction is INBOUND  # type: ignore[union-attr]
+
+
 def test_no_call_event_is_published_while_the_broker_is_away(world: World) -> None:
     world.wire.in_sync = False
     world.polled({"101": (leg(ON_CALL),)})
@@ -305,6 +339,25 @@ def test_unregistered_users_may_be_taken_for_reachable(clock: FakeClock) -> None
     world.users(user("101", registered=False))
     assert world.user("101").state is State.AVAILABLE
     assert world.user("101").registered is False
+
+
+@pytest.mark.parametrize(
+    ("registered", "rules", "state", "reason"),
+    [
+        (True, RULES, State.AVAILABLE, "no profile set"),
+        (False, RULES, State.OFFLINE, "not registered"),
+        (None, RULES, State.UNKNOWN, "no profile set"),
+        (True, replace(RULES, no_profile=State.UNKNOWN), State.UNKNOWN, "no profile set"),
+        (False, replace(RULES, ignore_unregistered=True), State.AVAILABLE, "no profile set"),
+    ],
+)
+def test_a_user_without_a_profile_is_what_the_configuration_says(
+    clock: FakeClock, registered: bool | None, rules: Rules, state: State, reason: str
+) -> None:
+    world = World(clock, sources=(USERS,), rules=rules)
+    world.users(user("101", None, registered, no_profile=True))
+    assert (world.user("101").state, world.user("101").reason) == (state, reason)
+    assert world.user("101").profile is None
 
 
 def test_busy_is_what_the_configuration_says(clock: FakeClock) -> None:

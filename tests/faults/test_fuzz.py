@@ -21,6 +21,7 @@ from bridge.outputs.lights.payload import either, online_or_true, text_or_json_s
 from bridge.sources.threecx import parse
 from bridge.sources.threecx.client.auth import lifetime
 from bridge.sources.threecx.client.paging import Collection
+from bridge.sources.threecx.directory import Directory
 from bridge.sources.threecx.participants import Participants
 from bridge.sources.threecx.settings import QueryOptions
 from bridge.topics import Topics
@@ -119,7 +120,7 @@ def test_rows_of_active_calls(raw: object) -> None:
     call = read_or_refused(parse.active_call, raw)
     if call is not None:
         assert isinstance(call, parse.ActiveCall)
-        assert all(isinstance(leg, Leg) for _, leg in call.sides)
+        assert all(isinstance(leg, Leg) for _, leg in call.sides(Directory()))
 
 
 @FUZZ
@@ -131,7 +132,7 @@ def test_rows_of_departments(raw: object) -> None:
 @FUZZ
 @given((PAGE | ERROR | EXTENSION | values).map(as_json) | st.binary(max_size=40))
 def test_bodies_of_every_kind(body: bytes) -> None:
-    for read in (parse.page, parse.extensions, parse.participant, parse.profile_labels):
+    for read in (parse.page, parse.snapshot, parse.participant, parse.profile_labels):
         read_or_refused(read, body)
     said = parse.error_message(body)
     assert said is None or (0 < len(said) <= 500 and "\n" not in said)
@@ -140,10 +141,9 @@ def test_bodies_of_every_kind(body: bytes) -> None:
 @FUZZ
 @given(st.lists(EXTENSION | values, max_size=3).map(as_json))
 def test_any_answer_about_all_extensions(body: bytes) -> None:
-    extensions = parse.extensions(body)
-    participants = Participants()
+    participants = Participants(Directory())
     participants.requesting_all()
-    participants.all_received(extensions)
+    participants.all_received(parse.snapshot(body).extensions)
     participants.all_legs()
 
 
@@ -160,12 +160,13 @@ def test_events_of_call_control(text: str) -> None:
 
 
 @FUZZ
-@given(st.lists(USER | values, max_size=4), values)
-def test_a_page_with_any_rows_is_read_to_its_end(rows: list[object], total: object) -> None:
+@given(st.lists(USER | values, max_size=4), values, values | st.just("/xapi/v1/Users?$skip=4"))
+def test_a_page_with_any_rows_is_read_to_its_end(rows: list[object], total: object, link: object) -> None:
     async def get(_query: str) -> bytes:
-        return as_json({"value": rows, "@odata.count": total})
+        return as_json({"value": rows, "@odata.count": total, "@odata.nextLink": link})
 
-    collection = Collection("Users", get, parse.user_row, lambda row: row.dn)
+    url = "https://pbx.example.com/xapi/v1/Users"
+    collection = Collection("Users", get, parse.user_row, lambda row: row.dn, url)
     read_or_refused(lambda options: asyncio.run(collection.read(options)), QueryOptions())
 
 
@@ -271,7 +272,7 @@ def test_the_availability_payloads_of_lights(read: Callable[[str], bool | None],
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 100_000, b"9" * 1_000_000, b'"' + b"\\u0000" * 100_000])
 def test_bodies_that_are_meant_to_hurt(body: bytes) -> None:
-    for read in (parse.page, parse.extensions, parse.participant, parse.profile_labels):
+    for read in (parse.page, parse.snapshot, parse.participant, parse.profile_labels):
         read_or_refused(read, body)
     assert parse.error_message(body) is None
     with suppress(SourceProtocolError):

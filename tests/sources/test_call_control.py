@@ -16,6 +16,7 @@ from bridge.simulator import SimulatedPbx
 from bridge.sources.table import TABLE
 from bridge.sources.threecx import parse
 from bridge.sources.threecx.client.call_control import CallControlApi
+from bridge.sources.threecx.directory import Directory, Kind
 from bridge.sources.threecx.readers.call_control import CallControl
 from bridge.sources.threecx.settings import Enabled
 from bridge.sources.threecx.timing import USUAL, ThreecxTiming
@@ -322,6 +323,7 @@ async def test_a_failed_reading_of_everything_is_tried_again(pbx: SimulatedPbx, 
         ({"status": "Held", "party_dn_type": "Wextension"}, (ON_HOLD, "internal", "102", True, None)),
         ({"status": "Hold", "party_dn_type": "Wspecialmenu"}, (ON_HOLD, "internal", "102", True, None)),
         ({"status": "Terminated", "party_dn_type": "None"}, (None, "internal", "102", True, None)),
+        ({"status": "Gargling", "party_dn_type": "Wextension"}, (None, "internal", "102", True, None)),
         (
             {
                 "status": "Ringing",
@@ -344,7 +346,9 @@ async def test_a_failed_reading_of_everything_is_tried_again(pbx: SimulatedPbx, 
 )
 def test_a_participant_is_read(fields: dict[str, object], expected: tuple[object, ...]) -> None:
     raw = {"id": 7, "callid": 1, "party_caller_id": "0301", "party_dn": "102", "party_caller_name": "Bob"} | fields
-    found = parse.participant(json.dumps(raw).encode())
+    directory = Directory()
+    directory.learn("all users", dict.fromkeys(("101", "102"), Kind.USER))
+    found = parse.participant(json.dumps(raw).encode()).leg("101", directory)
     assert (found.status, found.direction, found.party, found.internal, found.via) == expected
 
 
@@ -397,8 +401,8 @@ class Brittle:
         self.opened.set()
         yield self
 
-    async def everything(self) -> list[parse.Extension]:
-        return []
+    async def everything(self) -> parse.Snapshot:
+        return parse.Snapshot([], {})
 
     def __aiter__(self) -> "Brittle":
         return self
@@ -469,3 +473,62 @@ async def test_a_participant_that_cannot_be_read_does_not_end_the_connection(
         await statuses(reports, "101", RINGING)
         await reports.next(Calls, lambda calls: {"100", "101"} <= calls.legs.keys())
         assert len(pbx.requests_to("/callcontrol/ws")) == 1
+
+
+async def test_whom_the_snapshot_says_nothing_about_is_not_covered(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
+) -> None:
+    connected = {"id": "500", "callid": "900", "status": "Connected", "party_dn_type": "Wexternalline"}
+    rows = [
+        {"dn": "101", "type": "Wextension", "participants": [connected]},
+        {"dn": "102", "type": "Wextension"},
+        {"dn": "103", "type": "Wextension", "participants": [connected, {"id": "x", "status": "Connected"}]},
+        {"dn": "800", "type": "Wqueue", "participants": []},
+        "odd",
+    ]
+
+    async def snapshot(request: web.Request) -> web.StreamResponse | None:
+        return web.json_response(rows) if request.path == "/callcontrol" else None
+
+    pbx.intercept = snapshot
+    async with following(url, clock) as reports:
+        found = await reports.next(Calls)
+        assert (found.covered, found.unread) == (frozenset({"101", "103"}), frozenset({"103"}))
+        assert [(leg.id, leg.status) for leg in found.legs["101"]] == [("900", ON_CALL)]
+
+
+async def test_a_participant_that_cannot_be_read_any_more_stays(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
+    connected = {"id": 500, "callid": 900, "status": "Connected", "party_dn_type": "Wexternalline"}
+
+    async def snapshot(request: web.Request) -> web.StreamResponse | None:
+        rows = [{"dn": "101", "type": "Wextension", "participants": [connected]}]
+        return web.json_response(rows) if request.path == "/callcontrol" else None
+
+    pbx.intercept = snapshot
+    async with following(url, clock, timing=QUICK) as reports:
+        await reports.next(Calls)
+        connected["id"] = "broken"
+        reports.source.refresh()
+        found = await reports.next(Calls)
+        assert ([leg.id for leg in found.legs["101"]], found.unread) == (["900"], frozenset({"101"}))
+
+
+async def test_one_who_picks_up_is_pushed_with_what_others_in_the_call_show(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
+) -> None:
+    trunk = {"party_dn": "10001", "party_caller_id": "0301234567", "party_dn_type": "Wexternalline"}
+    answers = {
+        "/callcontrol/101/participants/1": {"id": 1, "callid": 5, "status": "Connected", "party_dn_type": "None"},
+        "/callcontrol/102/participants/2": {"id": 2, "callid": 5, "status": "Ringing"} | trunk,
+    }
+
+    async def participants(request: web.Request) -> web.StreamResponse | None:
+        return web.json_response(answers[request.path]) if request.path in answers else None
+
+    async with following(url, clock) as reports:
+        await reports.next(Calls)
+        pbx.intercept = participants
+        for path in answers:
+            pbx.stream.raw(json.dumps({"event": {"event_type": 0, "entity": path}}))
+        found = await reports.next(UserCalls, lambda push: push.dn == "101" and push.legs[0].direction is not None)
+        assert (found.legs[0].direction, found.legs[0].party) == ("inbound", "0301234567")

@@ -1,25 +1,26 @@
 """Events and answers may overtake each other in every way; in the end the participants are as the PBX has them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from bridge.domain.model import CallStatus, Direction
+from bridge.sources.threecx.directory import Directory
 from bridge.sources.threecx.parse import Extension, Participant
+from bridge.sources.threecx.parse.party import Side
 from bridge.sources.threecx.participants import Key, Participants
 
 RINGING, ON_CALL = CallStatus.RINGING, CallStatus.ON_CALL
 
 
 def device(number: int, status: CallStatus | None, call: str = "1", party: str = "0301234567") -> Participant:
-    direction = Direction.INBOUND if status is RINGING else None
-    return Participant(number, call, status, direction, party, internal=False, name=None, via=None)
+    return Participant(number, call, status, Side(type="Wexternalline", dn="10001", caller_id=party))
 
 
 def known(*devices: Participant) -> Participants:
-    participants = Participants()
+    participants = Participants(Directory())
     for each in devices:
         participants.store(("101", each.id), each)
     return participants
@@ -30,7 +31,7 @@ def statuses(participants: Participants, dn: str = "101") -> list[tuple[str, Cal
 
 
 def test_an_answer_that_comes_after_the_end_does_not_bring_the_call_back() -> None:
-    participants = Participants()
+    participants = Participants(Directory())
     participants.changed(("101", 7))
     ticket = participants.requesting(("101", 7))
     assert ticket is not None
@@ -40,7 +41,7 @@ def test_an_answer_that_comes_after_the_end_does_not_bring_the_call_back() -> No
 
 
 def test_an_answer_to_an_older_event_is_asked_for_again() -> None:
-    participants = Participants()
+    participants = Participants(Directory())
     participants.changed(("101", 7))
     first = participants.requesting(("101", 7))
     participants.changed(("101", 7))
@@ -62,7 +63,7 @@ def test_an_end_newer_than_the_request_for_all_stays() -> None:
 
 
 def test_a_beginning_newer_than_the_request_for_all_stays() -> None:
-    participants = Participants()
+    participants = Participants(Directory())
     participants.requesting_all()
     participants.store(("101", 7), device(7, RINGING))
     participants.all_received([Extension("101", ())])
@@ -89,8 +90,14 @@ def test_two_phones_in_one_call_are_one_call_as_far_on_as_the_furthest() -> None
     assert participants.all_legs() == {}
 
 
-def test_an_unknown_status_is_no_call() -> None:
-    assert known(device(7, None)).legs("101") == ()
+def test_an_unknown_status_is_a_call_nonetheless() -> None:
+    (leg,) = known(device(7, None)).legs("101")
+    assert (leg.status, leg.keeps) == (None, True)
+    assert statuses(known(device(7, None), device(8, RINGING))) == [("1", RINGING)]
+
+
+def test_a_participant_on_its_way_out_is_no_call() -> None:
+    assert known(replace(device(7, None), over=True)).legs("101") == ()
 
 
 @dataclass
@@ -114,7 +121,7 @@ class Overtaking(RuleBasedStateMachine):
         self.truth: dict[Key, Participant] = {}
         self.events: list[tuple[Key, bool]] = []
         self.questions: list[Question] = []
-        self.participants = Participants()
+        self.participants = Participants(Directory())
 
     @rule(key=st.sampled_from(KEYS), status=st.sampled_from(CallStatus))
     def it_is_new_or_changes(self, key: Key, status: CallStatus) -> None:

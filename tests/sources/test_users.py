@@ -151,7 +151,7 @@ def test_tags_mark_non_person_extensions(fields: dict[str, object], special: boo
 def test_fields_that_are_missing_are_unknown() -> None:
     assert parse.user_row({"Number": 101}) == UserRow("101", *6 * (None,), special=False)
     odd = {"Number": "101", "IsRegistered": "yes", "QueueStatus": "Perhaps", "Id": True, "CurrentProfileName": " "}
-    assert parse.user_row(odd) == UserRow("101", *6 * (None,), special=False)
+    assert parse.user_row(odd) == UserRow("101", *6 * (None,), special=False, no_profile=True)
     assert parse.user_row({"Number": "1", "FirstName": "Ada", "LastName": "Example"}).name == "Ada Example"
 
 
@@ -259,3 +259,22 @@ def test_a_department_has_an_id_and_perhaps_a_name(raw: object, found: object) -
 def test_what_is_no_department_is_refused(raw: object) -> None:
     with pytest.raises(SourceProtocolError):
         parse.department(raw)
+
+
+@pytest.mark.parametrize(("profile", "unset"), [(None, True), ("", True), ("Away", False), (7, False)])
+def test_a_profile_that_is_not_set_is_something_else_than_one_that_is_not_told(profile: object, unset: bool) -> None:
+    assert parse.user_row({"Number": "101", "CurrentProfileName": profile}).no_profile is unset
+    assert not parse.user_row({"Number": "101"}).no_profile
+
+
+async def test_a_row_that_cannot_be_read_makes_the_round_incomplete(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
+) -> None:
+    async def odd(request: web.Request) -> web.StreamResponse | None:
+        rows = [{"Number": "101"}, {"Number": None}]
+        return web.json_response({"value": rows}) if request.path.endswith("/Users") else None
+
+    pbx.intercept = odd
+    async with polling(url, clock) as reports:
+        found = await reports.next(Round)
+        assert (set(found.rows), found.complete) == ({"101"}, False)

@@ -54,10 +54,17 @@ class Subscriber:
         await asyncio.to_thread(self._client.loop_stop)
 
     async def until(self, condition: Callable[[], bool], timeout: float = limit(10.0)) -> None:
-        """Wait until `condition` holds; it is checked after every message."""
+        """Wait until `condition` holds; it is checked after every message. A topic that is missing yet is waited for."""
+
+        def holds() -> bool:
+            try:
+                return condition()
+            except KeyError:
+                return False
+
         try:
             async with asyncio.timeout(timeout):
-                while not condition():
+                while not holds():
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:

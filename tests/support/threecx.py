@@ -54,7 +54,7 @@ async def tools(
         failures = RepeatedFailures(logging.getLogger("bridge.test"))
         found = Tools(
             client=access,
-            xapi=Xapi(access),
+            xapi=Xapi(access, pbx_settings.url),
             place=lambda key: f"file:{key}",
             failures=failures,
             clock=clock.clock,

@@ -13,6 +13,7 @@ from bridge.log import RepeatedFailure
 from bridge.ports import Report
 from bridge.sources.threecx import parse
 from bridge.sources.threecx.client.call_control import CallControlApi
+from bridge.sources.threecx.directory import Directory
 from bridge.sources.threecx.participants import Key, Participants
 from bridge.sources.threecx.retry import least_pause
 
@@ -31,6 +32,7 @@ class Follower:
         missed: asyncio.Event,
         odd: RepeatedFailure,
         good_for: float,
+        directory: Directory,
     ) -> None:
         """Participants are requested in `tasks`; `missed` is set when everything must be read again.
 
@@ -43,7 +45,8 @@ class Follower:
         self._missed = missed
         self._odd = odd
         self._good_for = good_for
-        self._participants = Participants()
+        self._directory = directory
+        self._participants = Participants(directory)
         self._fetching: set[Key] = set()
         self._sequence: int | None = None
         self._synchronised = False
@@ -67,10 +70,15 @@ class Follower:
         `now` is in monotonic seconds.
         """
         self._participants.requesting_all()
-        extensions = await self._api.everything()
-        self._participants.all_received(extensions)
-        covered = frozenset(extension.dn for extension in extensions)
-        self._report(Calls(self._source, self._participants.all_legs(), covered, now, self._good_for, live=True))
+        snapshot = await self._api.everything()
+        self._directory.learn(self._source, snapshot.numbers)
+        self._participants.all_received(snapshot.extensions)
+        covered = frozenset(extension.dn for extension in snapshot.extensions)
+        unread = frozenset(extension.dn for extension in snapshot.extensions if extension.unread)
+        if unread:
+            self._odd.failed(f"Call Control sent participants without an id, of {len(unread)} extensions")
+        legs = self._participants.all_legs()
+        self._report(Calls(self._source, legs, covered, now, self._good_for, live=True, unread=unread))
         self._synchronised = True
 
     def _count(self, sequence: int | None) -> None:
@@ -112,3 +120,5 @@ class Follower:
     def _report_user(self, dn: str) -> None:
         if self._synchronised:
             self._report(UserCalls(self._source, dn, self._participants.legs(dn)))
+            for other in sorted(self._participants.in_doubt(dn)):
+                self._report(UserCalls(self._source, other, self._participants.legs(other)))

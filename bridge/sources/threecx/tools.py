@@ -12,6 +12,7 @@ from bridge.log import RepeatedFailures
 from bridge.ports import Liveness
 from bridge.sources.threecx.client.authorised import AuthorisedClient
 from bridge.sources.threecx.client.xapi import Xapi
+from bridge.sources.threecx.directory import Directory
 from bridge.sources.threecx.shapes import Shapes
 from bridge.sources.threecx.timing import USUAL, ThreecxTiming
 from bridge.statistics import Statistics
@@ -35,6 +36,8 @@ class Tools:
     shapes: Shapes = field(default_factory=Shapes)
     caller_id: CallerId = CallerId.MASKED
     timing: ThreecxTiming = USUAL
+    directory: Directory = field(default_factory=Directory)
+    """The PBX's own numbers, as far as its sources have read them."""
 
     async def rest(self, source: str, wake: asyncio.Event, seconds: float, least: float = 0.0) -> None:
         """Sleep for `seconds`, or until `wake` is set but for `least` seconds at any rate.

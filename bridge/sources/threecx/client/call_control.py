@@ -42,14 +42,14 @@ class CallControlApi:
         """The websocket of events, as an async context manager."""
         return self._client.websocket(f"{_ROOT}/ws", self._heartbeat)
 
-    async def everything(self) -> list[parse.Extension]:
-        """All extensions that the client may monitor, with their participants."""
+    async def everything(self) -> parse.Snapshot:
+        """All DNs that the client may monitor, and the participants of users."""
         body = _checked(await self._client.request("GET", _ROOT)).body
         digest = hashlib.blake2b(body, digest_size=16).digest()
         if digest != self._digest:
             self._digest = digest
             self._shapes.note(extension_shapes(body))
-        return parse.extensions(body)
+        return parse.snapshot(body)
 
     async def participant(self, dn: str, number: int) -> parse.Participant | None:
         """One participant; None when it is gone."""

@@ -2,14 +2,14 @@
 
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from bridge.errors import SourceProtocolError
 from bridge.log import RepeatedFailure
 from bridge.sources.threecx import parse
-from bridge.sources.threecx.client.odata import MAX_PAGES, Walk
+from bridge.sources.threecx.client.odata import MAX_PAGES, Walk, continuation
 from bridge.sources.threecx.settings import QueryOptions
 
 T = TypeVar("T")
@@ -28,6 +28,13 @@ class Reading(Generic[T]):
     """`@odata.count`, where the PBX gave one."""
     pages: int
     """How many pages were read. If there were several, a row may have moved from one to another unseen."""
+    odd: Sequence[object] = ()
+    """Rows that make no sense, as the PBX sent them."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all rows were read and understood, so that what is missing does not exist."""
+        return self.ended and not self.odd
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +42,25 @@ class _Page(Generic[T]):
     digest: bytes
     """Of the page's text: the same text has the same items."""
     items: tuple[T, ...]
-    length: int
-    """How many rows the PBX sent, including those that make no sense."""
+    odd: tuple[object, ...]
+    """Rows that make no sense."""
     total: int | None
+    next_link: object
 
 
 class Collection(Generic[T]):
     """One collection of XAPI, such as Users. The items of unchanged pages are the same objects as in the last round."""
 
     def __init__(
-        self, name: str, get: Callable[[str], Awaitable[bytes]], item: Callable[[object], T], key: Callable[[T], object]
+        self,
+        name: str,
+        get: Callable[[str], Awaitable[bytes]],
+        item: Callable[[object], T],
+        key: Callable[[T], object],
+        url: str = "",
     ) -> None:
+        """`get` requests a page by its query; `url` is the collection's, to which a link to the next page refers."""
+        self._url = url
         self._name = name
         self._get = get
         self._item = item
@@ -60,6 +75,7 @@ class Collection(Generic[T]):
         """
         walk = Walk(options, select)
         found: dict[object, T] = {}
+        odd: list[object] = []
         total: int | None = None
         while (query := walk.next_query()) is not None:
             if walk.pages == MAX_PAGES:
@@ -68,24 +84,31 @@ class Collection(Generic[T]):
             total = page.total
             known = len(found)
             found.update((self._key(item), item) for item in page.items)
-            walk.took(page.length, total)
+            odd += page.odd
+            link = continuation(page.next_link, self._url)
+            walk.took(len(page.items) + len(page.odd), total, more=page.next_link is not None, link=link)
             if page.items and len(found) == known and not walk.ended:
                 raise SourceProtocolError(f"{self._name} sent the same page again: $skip is ignored")
         del self._pages[walk.pages :]
-        return Reading(tuple(found.values()), walk.ended, total, walk.pages)
+        return Reading(tuple(found.values()), walk.ended, total, walk.pages, tuple(odd))
+
+    def forget(self) -> None:
+        """Parse all pages again, even unchanged ones."""
+        self._pages.clear()
 
     def _page(self, number: int, body: bytes) -> _Page[T]:
         digest = hashlib.blake2b(body, digest_size=16).digest()
         if number < len(self._pages) and self._pages[number].digest == digest:
             return self._pages[number]
         parsed = parse.page(body)
-        page = _Page(digest, tuple(self._items(parsed.rows)), len(parsed.rows), parsed.total)
-        self._pages[number : number + 1] = [page]
-        return page
-
-    def _items(self, raw_rows: list[object]) -> Iterator[T]:
-        for raw in raw_rows:
+        items: list[T] = []
+        odd: list[object] = []
+        for raw in parsed.rows:
             try:
-                yield self._item(raw)
+                items.append(self._item(raw))
             except (SourceProtocolError, RecursionError, ValueError) as error:
                 self._odd.failed(f"{self._name} sent {error}; it is left out")
+                odd.append(raw)
+        page = _Page(digest, tuple(items), tuple(odd), parsed.total, parsed.next_link)
+        self._pages[number : number + 1] = [page]
+        return page

@@ -21,11 +21,17 @@ _AT_ONCE = 2
 class Xapi:
     """Authorised requests; every failure is a SourceError whose class says what to do."""
 
-    def __init__(self, client: AuthorisedClient) -> None:
+    def __init__(self, client: AuthorisedClient, pbx_url: str = "") -> None:
+        """`pbx_url` is the address that `client` sends requests to."""
         self._client = client
+        self._pbx_url = pbx_url
         self._turn = asyncio.Semaphore(_AT_ONCE)
         self.pbx_version: str | None = None
         """The build, from the header of the latest answer, such as `20.0.8.1109`."""
+
+    def url(self, collection: str) -> str:
+        """The address of a collection, such as `Users`."""
+        return f"{self._pbx_url}{_ROOT}/{collection}"
 
     async def monitor_status(self, query: str) -> bytes:
         """One page of GetMonitorStatus() (3CX 20.0.4 to 20.0.8) as JSON text."""
@@ -38,6 +44,10 @@ class Xapi:
     async def departments(self, query: str) -> bytes:
         """One page of Groups, as XAPI calls departments, as JSON text."""
         return (await self._get(f"{_ROOT}/Groups", query)).body
+
+    async def numbers(self, collection: str, query: str) -> bytes:
+        """One page of Trunks, Queues, RingGroups or Users as JSON text, for their numbers alone."""
+        return (await self._request("GET", f"{_ROOT}/{collection}", query, right=f"{_ROOT} numbers")).body
 
     async def active_calls(self, query: str) -> bytes:
         """One page of ActiveCalls as JSON text."""

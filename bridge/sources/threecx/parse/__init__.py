@@ -5,24 +5,27 @@ Sources: the official OpenAPI files of XAPI 20.0.4 to 20.0.10 (`Pbx.MonitoringSt
 a real GetMonitorStatus() answer is known, so any object with a DN-like key is accepted as a row and kept whole.
 """
 
-from bridge.sources.threecx.parse.active_calls import ActiveCall, active_call
+from bridge.sources.threecx.parse.active_calls import ActiveCall, active_call, numbers_in
 from bridge.sources.threecx.parse.call_control import (
     Event,
     EventType,
     Extension,
     Participant,
+    Snapshot,
     event,
-    extensions,
     participant,
+    snapshot,
 )
 from bridge.sources.threecx.parse.envelope import Page, error_message, page
 from bridge.sources.threecx.parse.monitor import MAX_ROW_BYTES, monitor_row
 from bridge.sources.threecx.parse.users import (
     CHANGEABLE,
     DEPARTMENT_FIELDS,
+    NUMBER_FIELD,
     USER_FIELDS,
     USER_KEY,
     department,
+    number,
     profile_labels,
     user_changes,
     user_row,
@@ -32,6 +35,7 @@ __all__ = [
     "CHANGEABLE",
     "DEPARTMENT_FIELDS",
     "MAX_ROW_BYTES",
+    "NUMBER_FIELD",
     "USER_FIELDS",
     "USER_KEY",
     "ActiveCall",
@@ -40,15 +44,18 @@ __all__ = [
     "Extension",
     "Page",
     "Participant",
+    "Snapshot",
     "active_call",
     "department",
     "error_message",
     "event",
-    "extensions",
     "monitor_row",
+    "number",
+    "numbers_in",
     "page",
     "participant",
     "profile_labels",
+    "snapshot",
     "user_changes",
     "user_row",
 ]

@@ -1,37 +1,72 @@
 """Rows of ActiveCalls: a display string for each side, and a status for both."""
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bridge.domain.model import CallStatus, Direction, Leg
-from bridge.domain.privacy import is_outside
+from bridge.domain.model import CallStatus, Leg
 from bridge.errors import SourceProtocolError
-from bridge.sources.threecx.parse.envelope import as_text
+from bridge.sources.threecx.directory import Directory
+from bridge.sources.threecx.parse.envelope import as_digits, as_text
+from bridge.sources.threecx.parse.party import number_in, party_of_side
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveCall:
-    """One row of ActiveCalls, as a call of each of its two sides, which need not be users."""
+    """One row of ActiveCalls: a call of each of its two sides, which need not be users.
+
+    Several rows may have one `id`, such as one for each phone of a ring group.
+    """
 
     id: str
-    sides: tuple[tuple[str, Leg], ...]
+    caller: str | None
+    callee: str | None
+    status: str
+    """Casefolded."""
+    established: int | None
+    changed: int | None
+    """When `status` began."""
     now: int | None
-    """The PBX's clock, Unix seconds."""
+    """The PBX's clock. All times are in Unix seconds."""
 
+    @property
+    def key(self) -> tuple[str, str | None, str | None]:
+        """What tells this row from all others."""
+        return self.id, self.caller, self.callee
 
-@dataclass(frozen=True, slots=True)
-class _Side:
-    number: str
-    name: str | None
-    outside: str | None
-    """The number in the public network, if the side is a trunk."""
+    def sides(self, directory: Directory) -> list[tuple[str, Leg]]:
+        """The call as the number of each side has it."""
+        statuses = _CALL_STATUS.get(self.status, _NOT_UNDERSTOOD)
+        found = []
+        for side, other, status, dialled in (
+            (self.caller, self.callee, statuses[0], True),
+            (self.callee, self.caller, statuses[1], False),
+        ):
+            if side is not None:
+                found.append((number_in(side), self._leg(status, other, directory, dialled=dialled, keeps=statuses[2])))
+        return found
+
+    def _leg(
+        self, status: CallStatus | None, other: str | None, directory: Directory, *, dialled: bool, keeps: bool
+    ) -> Leg:
+        party = party_of_side(other, directory)
+        connected_at = self.established if status is CallStatus.ON_CALL else None
+        return Leg(
+            id=self.id,
+            status=status,
+            keeps=keeps,
+            hold_unseen=True,
+            direction=party.direction(dialled=dialled),
+            party=party.number,
+            internal=party.outside is False,
+            name=party.name,
+            via=party.via,
+            since=self.changed if connected_at is None else connected_at,
+            certainty=party.certainty,
+        )
 
 
 _LONG_AGO = 946_684_800
 """The year 2000. Earlier times mean none: .NET writes 0001-01-01 for what has not happened."""
-
-_OUTSIDE = re.compile(r"\(([^()]*)\)[^()]*$")
 
 # The status of a call → (status for the caller, status for the callee, whether a known call keeps the status it had).
 # No status for calls on hold has been seen: 3CX lists them as connected.
@@ -48,58 +83,31 @@ _CALL_STATUS: dict[str, tuple[CallStatus | None, CallStatus | None, bool]] = {
 }
 
 
+_NOT_UNDERSTOOD = (None, None, True)
+
+
 def active_call(raw: object) -> ActiveCall:
     """One row of ActiveCalls; SourceProtocolError says why it is none."""
     if not isinstance(raw, dict):
         raise SourceProtocolError(f"a call that is no JSON object but {type(raw).__name__}")
-    call_id = raw.get("Id")
-    if not isinstance(call_id, int) or isinstance(call_id, bool):
+    call_id = as_digits(raw.get("Id"))
+    if call_id is None:
         raise SourceProtocolError("a call without an Id")
-    caller, callee = _side(raw.get("Caller")), _side(raw.get("Callee"))
-    statuses = _CALL_STATUS.get(str(raw.get("Status")).casefold(), (None, None, True))
-    established, changed = _unix(raw.get("EstablishedAt")), _unix(raw.get("LastChangeStatus"))
-    sides = []
-    for side, other, status, direction in (
-        (caller, callee, statuses[0], Direction.OUTBOUND),
-        (callee, caller, statuses[1], Direction.INBOUND),
-    ):
-        if side is not None:
-            since = established if status is CallStatus.ON_CALL and established is not None else changed
-            sides.append((side.number, _leg(str(call_id), status, direction, other, since, keeps=statuses[2])))
-    return ActiveCall(str(call_id), tuple(sides), _unix(raw.get("ServerNow")))
-
-
-def _leg(
-    call_id: str,
-    status: CallStatus | None,
-    direction: Direction,
-    other: _Side | None,
-    since: int | None,
-    *,
-    keeps: bool,
-) -> Leg:
-    outside = other is not None and (other.outside is not None or is_outside(other.number))
-    return Leg(
+    return ActiveCall(
         id=call_id,
-        status=status,
-        keeps=keeps,
-        hold_unseen=True,
-        direction=direction if outside or other is None else Direction.INTERNAL,
-        party=None if other is None else other.outside or other.number,
-        internal=not outside,
-        name=None if other is None or outside else other.name,
-        since=since,
+        caller=as_text(raw.get("Caller")),
+        callee=as_text(raw.get("Callee")),
+        status=str(raw.get("Status")).casefold(),
+        established=_unix(raw.get("EstablishedAt")),
+        changed=_unix(raw.get("LastChangeStatus")),
+        now=_unix(raw.get("ServerNow")),
     )
 
 
-def _side(value: object) -> _Side | None:
-    """From `101 Ada Example`, or for a trunk `10001 Trunk (0301234567)`; None for an empty side."""
-    text = as_text(value)
-    if text is None:
-        return None
-    number, _, name = text.partition(" ")
-    outside = _OUTSIDE.search(name)
-    return _Side(number, name.removeprefix("- ").strip() or None, (outside[1].strip() or None) if outside else None)
+def numbers_in(raw: object) -> tuple[str, ...] | None:
+    """Of a row that is no call: whose call it may be. None: anybody's, as a side is missing."""
+    sides = [as_text(raw.get(key)) for key in ("Caller", "Callee")] if isinstance(raw, dict) else [None]
+    return None if None in sides else tuple(number_in(side) for side in sides if side is not None)
 
 
 def _unix(value: object) -> int | None:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from urllib.parse import unquote
 
-from bridge.domain.model import CallStatus, Direction
+from bridge.domain.model import CallStatus, Leg
 from bridge.errors import SourceProtocolError
-from bridge.sources.threecx.parse.envelope import as_text, load
+from bridge.sources.threecx.directory import Directory, Kind
+from bridge.sources.threecx.parse.envelope import as_digits, as_text, load
+from bridge.sources.threecx.parse.party import Side, dialled, kind_of_type, party_of_participant, via_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,19 +20,47 @@ class Participant:
     id: int
     call: str
     status: CallStatus | None
-    direction: Direction | None
-    party: str | None
-    internal: bool
-    name: str | None
-    via: str | None
+    """None: a status that the bridge does not know."""
+    other: Side
+    over: bool = False
+    """It has left the call, and is still listed."""
+
+    def leg(self, own: str, directory: Directory) -> Leg:
+        """The call as the extension `own` has it."""
+        party = party_of_participant(self.other, own, directory)
+        started_here = dialled(self.status, self.other, own)
+        own_call_rings = started_here is True and self.status is CallStatus.RINGING
+        return Leg(
+            id=self.call,
+            status=CallStatus.DIALING if own_call_rings else self.status,
+            keeps=self.status is None,
+            direction=party.direction(dialled=started_here),
+            party=party.number,
+            internal=party.outside is False,
+            name=party.name,
+            via=party.via or via_of(self.other, directory),
+            certainty=party.certainty,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """What the API client sees of one DN; the client's own route point is not one."""
+    """What the API client sees of one user's extension."""
 
     dn: str
     participants: tuple[Participant, ...]
+    unread: bool = False
+    """There are participants besides these, which cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The answer to GET /callcontrol: what it lists are not only people."""
+
+    extensions: list[Extension]
+    """Of users, where it says something about their calls."""
+    numbers: Mapping[str, Kind]
+    """Every DN that has a type."""
 
 
 class EventType(IntEnum):
@@ -61,25 +91,34 @@ _PARTICIPANT_STATUS = {
     "held": CallStatus.ON_HOLD,
 }
 _PARTICIPANT_PATH = re.compile(r"/callcontrol/([^/]+)/participants/([0-9]{1,18})")
-_EXTERNAL = "wexternalline"
-_ROUTE_POINT = "wroutepoint"
-_NOT_VIA = {"", "none", "wexternalline", "wextension", _ROUTE_POINT}
+_OVER = frozenset({"terminated", "failed", "notified", "disconnected"})
+"""Participants that are on their way out; others' code expects such words."""
+_ROLES = ("on_behalf_of", "referred_by", "originated_by")
 
 
-def extensions(body: bytes) -> list[Extension]:
-    """The answer to GET /callcontrol: every DN that the API client may monitor."""
+def snapshot(body: bytes) -> Snapshot:
+    """The answer to GET /callcontrol: every DN that the API client may see."""
     rows = load(body)
     if not isinstance(rows, list):
         raise SourceProtocolError("/callcontrol sent no list")
-    found = []
+    found, numbers = [], {}
     for row in rows:
         dn = as_text(row.get("dn")) if isinstance(row, dict) else None
-        if dn is None or str(row.get("type")).casefold() == _ROUTE_POINT:
+        if dn is None:
             continue
+        kind = kind_of_type(row.get("type"))
+        if kind is not None:
+            numbers[dn] = kind
         inside = row.get("participants")
-        participants = [_participant(raw) for raw in inside] if isinstance(inside, list) else []
-        found.append(Extension(dn, tuple(each for each in participants if each is not None)))
-    return found
+        if kind is Kind.USER and isinstance(inside, list):
+            found.append(_extension(dn, inside))
+    return Snapshot(found, numbers)
+
+
+def _extension(dn: str, rows: list[object]) -> Extension:
+    read = [_participant(raw) for raw in rows]
+    participants = tuple(each for each in read if each is not None)
+    return Extension(dn, participants, unread=len(participants) < len(read))
 
 
 def participant(body: bytes) -> Participant:
@@ -113,35 +152,22 @@ def event(text: str) -> Event:
 def _participant(raw: object) -> Participant | None:
     if not isinstance(raw, dict):
         return None
-    number, call = raw.get("id"), raw.get("callid")
-    if not isinstance(number, int) or isinstance(number, bool):
+    number = as_digits(raw.get("id"))
+    if number is None:
         return None
-    status = _PARTICIPANT_STATUS.get(str(raw.get("status")).casefold())
-    external = str(raw.get("party_dn_type")).casefold() == _EXTERNAL
+    word = str(raw.get("status")).casefold()
+    roles = {role: (str(raw.get(f"{role}_type")), as_text(raw.get(f"{role}_dn"))) for role in _ROLES}
     return Participant(
-        id=number,
-        call=str(call) if isinstance(call, int) and not isinstance(call, bool) else f"p{number}",
-        status=status,
-        direction=_direction(status, external=external),
-        party=as_text(raw.get("party_caller_id" if external else "party_dn")),
-        internal=not external,
-        name=as_text(raw.get("party_caller_name")),
-        via=_via(raw),
+        id=int(number),
+        call=as_digits(raw.get("callid")) or f"p{number}",
+        status=_PARTICIPANT_STATUS.get(word),
+        over=word in _OVER,
+        other=Side(
+            type=str(raw.get("party_dn_type")),
+            dn=as_text(raw.get("party_dn")),
+            caller_id=as_text(raw.get("party_caller_id")),
+            name=as_text(raw.get("party_caller_name")),
+            roles=tuple(roles.values()),
+            originated_by=roles["originated_by"],
+        ),
     )
-
-
-def _direction(status: CallStatus | None, *, external: bool) -> Direction | None:
-    """A ringing extension is being called, a dialling one calls; a connected external call does not show which."""
-    if not external:
-        return Direction.INTERNAL
-    if status is CallStatus.RINGING:
-        return Direction.INBOUND
-    return Direction.OUTBOUND if status is CallStatus.DIALING else None
-
-
-def _via(raw: Mapping[str, object]) -> str | None:
-    """The queue or ring group that the call came through."""
-    for role in ("on_behalf_of", "referred_by", "originated_by"):
-        if str(raw.get(f"{role}_type")).casefold() not in _NOT_VIA:
-            return as_text(raw.get(f"{role}_dn"))
-    return None

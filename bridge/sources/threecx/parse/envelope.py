@@ -7,16 +7,20 @@ from dataclasses import dataclass
 
 from bridge.errors import SourceProtocolError
 
+_DIGITS = re.compile(r"[0-9]{1,18}")
+
 _TOKEN = re.compile(r"[\w.~+/=-]{40,}")
 """Anything that could be an access token."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a collection: its raw rows and `@odata.count`, if the PBX sent one."""
+    """One page of a collection: its raw rows, and `@odata.count` and `@odata.nextLink` if the PBX sent them."""
 
     rows: list[object]
     total: int | None
+    next_link: object = None
+    """Anything but None: there are more rows."""
 
 
 def page(body: bytes) -> Page:
@@ -28,7 +32,8 @@ def page(body: bytes) -> Page:
     if not isinstance(rows, list):
         raise SourceProtocolError("the PBX answered JSON without a list of rows under 'value'")
     total = envelope.get("@odata.count")
-    return Page(rows, total if isinstance(total, int) and not isinstance(total, bool) else None)
+    known = total if isinstance(total, int) and not isinstance(total, bool) else None
+    return Page(rows, known, envelope.get("@odata.nextLink"))
 
 
 def error_message(body: bytes) -> str | None:
@@ -69,3 +74,9 @@ def as_text(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value.strip() or None if isinstance(value, str) else None
+
+
+def as_digits(value: object) -> str | None:
+    """An id in one spelling, be it a number or a string of digits; None for anything else."""
+    text = as_text(value)
+    return str(int(text)) if text is not None and _DIGITS.fullmatch(text) else None

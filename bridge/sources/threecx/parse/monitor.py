@@ -1,11 +1,13 @@
 """Rows of GetMonitorStatus(). No capture of a real answer is known: any object with a DN-like key counts as a row."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from bridge.domain.model import MonitorRow, State
 from bridge.domain.privacy import CallerId, is_outside, shown_number
 from bridge.errors import SourceProtocolError
+from bridge.sources.threecx.directory import Directory
 from bridge.topics import to_json
 
 MAX_ROW_BYTES = 4096
@@ -17,7 +19,9 @@ _STATE_KEYS = ("State", "Status", "Presence")
 
 _SECRET_KEY = re.compile(r"(?i:pass|secret|token|auth|sipid|e-?mail|^pin)|(?i:pin)(?![a-z])")
 _PARTY = re.compile(r"(?i:caller|callee|party)")
-_PARTY_KEY = re.compile(r"(?i:caller|callee|party|phone|mobile)")
+_PARTY_KEY = re.compile(r"(?i:caller|callee|party|phone|mobile|remote|peer|contact|diall?ed|connectedto)")
+_CONTACT = re.compile(r"[^\s@<>\"',;]+@[^\s@<>\"',;]+|(?<![\w.])\+?\d{7,}(?![\w.])|(?<!\w)\+\d[\d ()/.-]*")
+"""E-mail and SIP addresses, and numbers of the public network, in a text."""
 
 # States that some builds and proxies add to a row; compared without case, blanks and underscores.
 _STATE_WORDS = {
@@ -36,8 +40,11 @@ _STATE_WORDS = {
 }
 
 
-def monitor_row(raw: object, caller_id: CallerId = CallerId.MASKED) -> MonitorRow:
-    """One row of GetMonitorStatus(); SourceProtocolError says why it is none."""
+def monitor_row(raw: object, caller_id: CallerId = CallerId.MASKED, directory: Directory | None = None) -> MonitorRow:
+    """One row of GetMonitorStatus(); SourceProtocolError says why it is none.
+
+    Of numbers of others, those in `directory` are the PBX's own.
+    """
     if not isinstance(raw, dict):
         raise SourceProtocolError(f"a row that is no JSON object but {type(raw).__name__}")
     dn = next(_texts(raw, _DN_KEYS), None)
@@ -45,11 +52,13 @@ def monitor_row(raw: object, caller_id: CallerId = CallerId.MASKED) -> MonitorRo
         keys = ", ".join(sorted(raw)[:10])
         raise SourceProtocolError(f"a row without DN, Number or Extension (it has: {keys or 'nothing'})")
     word = next(_texts(raw, _STATE_KEYS), None)
+    known = directory or Directory()
+    mask = _Mask(caller_id, lambda number: number == dn or known.kind(number) is not None)
     return MonitorRow(
         dn=dn,
         name=next(_texts(raw, _NAME_KEYS), None),
         state=None if word is None else _state(word),
-        json=_publishable(raw, caller_id),
+        json=mask.publishable(raw),
     )
 
 
@@ -72,38 +81,49 @@ def _in_other_case(raw: Mapping[str, object], key: str) -> object:
     return next((value for name, value in raw.items() if name.casefold() == folded), None)
 
 
-def _publishable(raw: Mapping[str, object], caller_id: CallerId) -> str:
-    text = to_json(_masked(raw, caller_id))
-    if len(text.encode("utf-8", "replace")) <= MAX_ROW_BYTES:
-        return text
-    return to_json(_shortened(raw, caller_id))
+@dataclass(frozen=True, slots=True)
+class _Mask:
+    """What of a row is published."""
 
+    caller_id: CallerId
+    own: Callable[[str], bool]
+    """Whether a number is the PBX's own."""
 
-def _shortened(raw: Mapping[str, object], caller_id: CallerId) -> dict[str, object]:
-    """As many fields as fit, in the PBX's order, and `truncated: true`."""
-    short: dict[str, object] = {"truncated": True}
-    for key, value in raw.items():
-        longer = short | {key: _masked(value, caller_id, key)}
-        if len(to_json(longer).encode("utf-8", "replace")) <= MAX_ROW_BYTES:
-            short = longer
-    return short
+    def publishable(self, raw: Mapping[str, object]) -> str:
+        text = to_json(self._masked(raw))
+        if len(text.encode("utf-8", "replace")) <= MAX_ROW_BYTES:
+            return text
+        return to_json(self._shortened(raw))
 
+    def _shortened(self, raw: Mapping[str, object]) -> dict[str, object]:
+        """As many fields as fit, in the PBX's order, and `truncated: true`."""
+        short: dict[str, object] = {"truncated": True}
+        for key, value in raw.items():
+            longer = short | {key: self._masked(value, key)}
+            if len(to_json(longer).encode("utf-8", "replace")) <= MAX_ROW_BYTES:
+                short = longer
+        return short
 
-def _masked(value: object, caller_id: CallerId, key: str = "") -> object:
-    if _SECRET_KEY.search(key) and value is not None:
-        return "***"
-    if isinstance(value, dict):
-        about_party = key if _PARTY.fullmatch(key) else ""
-        return {name: _masked(inner, caller_id, f"{about_party}{name}") for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_masked(inner, caller_id, key) for inner in value]
-    if isinstance(value, str | int) and not isinstance(value, bool) and _PARTY_KEY.search(key):
-        return value if caller_id is CallerId.FULL else _masked_party(str(value), caller_id)
-    return value
+    def _masked(self, value: object, key: str = "") -> object:
+        if _SECRET_KEY.search(key) and value is not None:
+            return "***"
+        if isinstance(value, dict):
+            about_party = key if _PARTY.fullmatch(key) else ""
+            return {name: self._masked(inner, f"{about_party}{name}") for name, inner in value.items()}
+        if isinstance(value, list):
+            return [self._masked(inner, key) for inner in value]
+        if self.caller_id is CallerId.FULL or isinstance(value, bool) or not isinstance(value, str | int):
+            return value
+        if _PARTY_KEY.search(key):
+            return self._party(str(value).strip())
+        return _CONTACT.sub(self._contact, value) if isinstance(value, str) else value
 
+    def _party(self, text: str) -> str | None:
+        """A number as `privacy.caller_id` allows, a name not at all."""
+        if self.own(text) or is_outside(text):
+            return shown_number(text, self.caller_id, internal=self.own(text))
+        return shown_number(text, self.caller_id, internal=False) if text[:1].isdecimal() else None
 
-def _masked_party(text: str, caller_id: CallerId) -> str | None:
-    """A number as `privacy.caller_id` allows, a name not at all; a short number in a row counts as an extension."""
-    if is_outside(text):
-        return shown_number(text, caller_id, internal=False)
-    return shown_number(text, caller_id, internal=True) if text.strip().isdecimal() else None
+    def _contact(self, found: re.Match[str]) -> str:
+        """In other texts: an address or number of the public network."""
+        return found[0] if self.own(found[0]) else shown_number(found[0], self.caller_id, internal=False) or "…"

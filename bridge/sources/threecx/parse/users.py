@@ -4,7 +4,8 @@ from bridge.domain.model import Queue, UserRow
 from bridge.errors import SourceProtocolError
 from bridge.sources.threecx.parse.envelope import as_text, load
 
-USER_KEY = "Number"
+_PROFILE = "CurrentProfileName"
+NUMBER_FIELD = USER_KEY = "Number"
 USER_FIELDS = (
     USER_KEY,
     "Id",
@@ -13,7 +14,7 @@ USER_FIELDS = (
     "LastName",
     "Enabled",
     "IsRegistered",
-    "CurrentProfileName",
+    _PROFILE,
     "QueueStatus",
     "PrimaryGroupId",
     "Tags",
@@ -21,7 +22,7 @@ USER_FIELDS = (
 )
 """The fields in $select: no others, since a whole User includes passwords. `AIAgent` is unknown to 20.0.8."""
 
-CHANGEABLE = (USER_KEY, "Id", "CurrentProfileName", "QueueStatus")
+CHANGEABLE = (USER_KEY, "Id", _PROFILE, "QueueStatus")
 """The fields to read back after a change."""
 
 DEPARTMENT_FIELDS = ("Id", "Name")
@@ -41,6 +42,7 @@ def user_row(raw: object) -> UserRow:
     dn = as_text(raw.get(USER_KEY))
     if dn is None:
         raise SourceProtocolError("a user without a Number")
+    profile = raw.get(_PROFILE)
     parts = (as_text(raw.get("FirstName")), as_text(raw.get("LastName")))
     tags = raw.get("Tags")
     words = tags if isinstance(tags, list) else str(tags or "").split(",")
@@ -50,7 +52,8 @@ def user_row(raw: object) -> UserRow:
         id=_integer(raw.get("Id")),
         name=as_text(raw.get("DisplayName")) or " ".join(part for part in parts if part) or None,
         registered=_boolean(raw.get("IsRegistered")),
-        profile=as_text(raw.get("CurrentProfileName")),
+        profile=as_text(profile),
+        no_profile=_PROFILE in raw and (profile is None or (isinstance(profile, str) and not profile.strip())),
         queue=_QUEUE.get(str(raw.get("QueueStatus")).casefold()),
         department=_integer(raw.get("PrimaryGroupId")),
         special=special or raw.get("AIAgent") is True or raw.get("Enabled") is False,
@@ -61,7 +64,7 @@ def user_changes(profile: str | None, queue: Queue | None) -> dict[str, object]:
     """The body of a PATCH of Users."""
     changes: dict[str, object] = {}
     if profile is not None:
-        changes["CurrentProfileName"] = profile
+        changes[_PROFILE] = profile
     if queue is not None:
         changes["QueueStatus"] = _QUEUE_WRITTEN[queue]
     return changes
@@ -86,6 +89,14 @@ def department(raw: object) -> tuple[int, str | None]:
         raise SourceProtocolError("a department without an Id")
     name = as_text(raw.get("Name"))
     return number, None if name is None or name.strip("_").casefold() == _DEFAULT_DEPARTMENT else name
+
+
+def number(raw: object) -> str:
+    """The Number of one row of Trunks, Queues, RingGroups or Users."""
+    found = as_text(raw.get(NUMBER_FIELD)) if isinstance(raw, dict) else None
+    if found is None:
+        raise SourceProtocolError("a row without a Number")
+    return found
 
 
 def _integer(value: object) -> int | None:

@@ -3,10 +3,13 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from bridge.domain.model import Calls, Legs
+from bridge.domain.calls import joined
+from bridge.domain.model import Calls, Leg, Legs
 from bridge.ports import Report
 from bridge.sources.threecx import parse
-from bridge.sources.threecx.client.paging import Collection
+from bridge.sources.threecx.client.paging import Collection, Reading
+from bridge.sources.threecx.directory import Directory
+from bridge.sources.threecx.numbers import read_numbers
 from bridge.sources.threecx.parse.shapes import active_call_shapes
 from bridge.sources.threecx.poll import Poll
 from bridge.sources.threecx.settings import QueryOptions, SourceSettings
@@ -29,9 +32,10 @@ class ActiveCalls:
             "ActiveCalls",
             tools.xapi.active_calls,
             tools.shapes.noting(parse.active_call, active_call_shapes),
-            lambda call: call.id,
+            lambda call: call.key,
+            tools.xapi.url("ActiveCalls"),
         )
-        self._last: dict[str, parse.ActiveCall] = {}
+        self._last: dict[object, parse.ActiveCall] = {}
         self._poll = Poll(NAME, settings.interval, tools, self._read)
 
     def refresh(self) -> None:
@@ -48,24 +52,37 @@ class ActiveCalls:
 
     async def run(self, report: Report) -> None:
         """Poll until cancelled and report every round, whether it succeeded or failed."""
+        self._tools.directory.follow(NAME, self._poll.wake)
         await self._poll.run(report)
 
     async def _read(self) -> Calls:
+        await read_numbers(self._tools)
         asked = self._tools.clock.monotonic()
         reading = await self._calls.read(_QUERY)
         now = max((call.now for call in reading.items if call.now is not None), default=None)
-        calls = {call.id: call for call in reading.items}
+        found: dict[object, parse.ActiveCall] = {call.key: call for call in reading.items}
+        last, self._last = self._last, found
         if reading.pages > 1:  # a call that ended between two pages may have hidden others: trust the last round once
-            calls |= {call_id: call for call_id, call in self._last.items() if call_id not in calls}
-        self._last = {call.id: call for call in reading.items}
+            ids = {call.id for call in reading.items}
+            found = found | {key: call for key, call in last.items() if call.id not in ids}
         good_for = self._tools.timing.good_for(self._poll.interval)
-        return Calls(NAME, _by_number(calls.values()), None, asked, good_for, now=now)
+        legs = _by_number(found.values(), self._tools.directory)
+        return Calls(NAME, legs, None, asked, good_for, now=now, unread=_unread(reading))
 
 
-def _by_number(calls: Iterable[parse.ActiveCall]) -> dict[str, Legs]:
-    """The calls of each number; a number on both sides of one call has that call once."""
-    found: defaultdict[str, Legs] = defaultdict(tuple)
+def _by_number(calls: Iterable[parse.ActiveCall], directory: Directory) -> dict[str, Legs]:
+    """The calls of each number; a number on both sides of one call, or in several rows of it, has that call once."""
+    found: defaultdict[str, dict[str, Leg]] = defaultdict(dict)
     for call in calls:
-        for number, leg in dict(call.sides).items():
-            found[number] += (leg,)
-    return found
+        for number, leg in call.sides(directory):
+            before = found[number].get(call.id)
+            found[number][call.id] = leg if before is None else joined(before, leg)
+    return {number: tuple(legs.values()) for number, legs in found.items()}
+
+
+def _unread(reading: Reading[parse.ActiveCall]) -> frozenset[str] | None:
+    """Who may have calls that this reading lacks; see Calls."""
+    numbers = [parse.numbers_in(raw) for raw in reading.odd]
+    if not reading.ended or None in numbers:
+        return None
+    return frozenset(number for pair in numbers if pair is not None for number in pair)

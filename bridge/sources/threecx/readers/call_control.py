@@ -50,6 +50,7 @@ class CallControl:
 
     async def run(self, report: Report) -> None:
         """Stay connected until cancelled."""
+        self._tools.directory.follow(NAME, self._wake.set)
         while True:
             self._wake.clear()
             self._tools.liveness.expect(NAME, self._tools.timing.step)
@@ -68,7 +69,9 @@ class CallControl:
             self._opened = self._tools.clock.monotonic()
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    follower = Follower(NAME, self._api, tasks, report, self._wake, self._odd, good_for)
+                    follower = Follower(
+                        NAME, self._api, tasks, report, self._wake, self._odd, good_for, self._tools.directory
+                    )
                     tasks.create_task(self._resync(follower), name="call-control-resync")
                     await follower.listen(_texts(socket, self._tools.shapes))
                     self._tools.shapes.note(close_shapes(socket.close_code))

@@ -9,6 +9,7 @@ from bridge.ports import Report
 from bridge.sources.threecx import parse
 from bridge.sources.threecx.client.odata import narrows
 from bridge.sources.threecx.client.paging import Collection
+from bridge.sources.threecx.directory import Kind
 from bridge.sources.threecx.parse.shapes import monitor_shapes
 from bridge.sources.threecx.poll import Poll, explain_query
 from bridge.sources.threecx.settings import Enabled, SourceSettings
@@ -32,9 +33,13 @@ class MonitorStatus:
         self._rows: Collection[MonitorRow] = Collection(
             "GetMonitorStatus()",
             tools.xapi.monitor_status,
-            tools.shapes.noting(partial(parse.monitor_row, caller_id=tools.caller_id), monitor_shapes),
+            tools.shapes.noting(
+                partial(parse.monitor_row, caller_id=tools.caller_id, directory=tools.directory), monitor_shapes
+            ),
             lambda row: row.dn,
+            tools.xapi.url("Users/Pbx.GetMonitorStatus()"),
         )
+        self._revision = 0
         required = settings.enabled is Enabled.TRUE
         self._poll = Poll(NAME, settings.interval, tools, self._read, self._explain, required=required, phase=_PHASE)
 
@@ -48,6 +53,9 @@ class MonitorStatus:
 
     async def _read(self) -> Round:
         query = self._settings.query
+        if self._revision != self._tools.directory.revision:  # other numbers may be shown in clear
+            self._revision = self._tools.directory.revision
+            self._rows.forget()
         try:
             reading = await self._rows.read(query)
         except SourceMissing:
@@ -55,7 +63,8 @@ class MonitorStatus:
                 await self._tools.xapi.version()  # so that the message can name the build
             raise
         rows = {row.dn: row for row in reading.items}
-        complete = reading.ended and bool(rows) and not narrows(query)
+        self._tools.directory.learn(NAME, dict.fromkeys(rows, Kind.USER), complete=reading.complete)
+        complete = reading.complete and bool(rows) and not narrows(query)
         return Round(NAME, rows, complete, reading.total, self._tools.timing.good_for(self._settings.interval))
 
     def _explain(self, error: SourceError) -> str:

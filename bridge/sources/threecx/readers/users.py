@@ -20,6 +20,8 @@ from bridge.ports import Report
 from bridge.sources.threecx import parse
 from bridge.sources.threecx.client.odata import narrows
 from bridge.sources.threecx.client.paging import Collection, Reading
+from bridge.sources.threecx.directory import Kind
+from bridge.sources.threecx.numbers import ALL_USERS, read_numbers
 from bridge.sources.threecx.parse.shapes import user_shapes
 from bridge.sources.threecx.poll import Poll, explain_query
 from bridge.sources.threecx.settings import QueryOptions, SourceSettings
@@ -57,7 +59,11 @@ class Users:
         self._tools = tools
         self._settings = settings
         self._rows: Collection[UserRow] = Collection(
-            "Users", tools.xapi.users, tools.shapes.noting(parse.user_row, user_shapes), lambda row: row.dn
+            "Users",
+            tools.xapi.users,
+            tools.shapes.noting(parse.user_row, user_shapes),
+            lambda row: row.dn,
+            tools.xapi.url("Users"),
         )
         self._poll = Poll(NAME, settings.interval, tools, self._read, self._explain)
         self._fields = list(parse.USER_FIELDS)
@@ -80,13 +86,15 @@ class Users:
             await self._another_build()
         for extra in self._extras:
             await self._read_extra(extra)
+        await read_numbers(self._tools)
         reading = await self._read_known_fields()
         rows = {row.dn: row for row in reading.items}
         if not rows and not narrows(query):
             raise SourceProtocolError(
                 "Users came back empty, which is taken for a fault: does the role of this API client see any user?"
             )
-        complete = reading.ended and not narrows(query)
+        complete = reading.complete and not narrows(query)
+        self._tools.directory.learn(ALL_USERS if complete else NAME, dict.fromkeys(rows, Kind.USER), complete=complete)
         return Round(NAME, rows, complete, reading.total, self._tools.timing.good_for(self._settings.interval))
 
     async def _read_extra(self, extra: "_Extra") -> None:
@@ -133,7 +141,8 @@ class Users:
         return Labels(parse.profile_labels(await self._tools.xapi.system_parameters()))
 
     async def _departments(self) -> Departments:
-        collection = Collection("Groups", self._tools.xapi.departments, parse.department, lambda row: row[0])
+        xapi = self._tools.xapi
+        collection = Collection("Groups", xapi.departments, parse.department, lambda row: row[0], xapi.url("Groups"))
         reading = await collection.read(_ALL_BY_ID, parse.DEPARTMENT_FIELDS)
         return Departments({number: name for number, name in reading.items if name is not None})
 
