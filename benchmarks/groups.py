@@ -5,9 +5,10 @@ from collections.abc import Iterable
 
 from bridge.domain.clock import Clock
 from bridge.domain.message import Message
-from bridge.domain.model import FactKind, MonitorRow, Round, SourceDescription, State
+from bridge.domain.model import FactKind, MonitorRow, SourceDescription, State
 from bridge.domain.presence import DEFAULT_BUSY, DEFAULT_PROFILES, Rules, profile_key
 from bridge.domain.privacy import CallerId
+from bridge.domain.updates import Round
 from bridge.engine.engine import Engine
 from bridge.engine.policy import Policy
 from bridge.engine.settings import UsersSettings

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
 from bridge.domain.message import Message
-from bridge.domain.model import Bridge, CallEvent, Group, SourceReport, Update, User
+from bridge.domain.model import Bridge, CallEvent, Group, SourceReport, User
+from bridge.domain.updates import Update
 
 Report = Callable[[Update], None]
 

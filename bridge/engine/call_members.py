@@ -73,12 +73,11 @@ class CallMembers:
         """One report: all calls of each of these numbers at `now` (monotonic seconds).
 
         `interrupted`: nothing was reported for a while. A PBX that has restarted meanwhile counts its calls from the
-        start, so an id may stand for another call now.
+        start, so an id may stand for another call now; that of a call that has ended may at any later time.
         """
         moment = now, next(self._reports)
         legs = {dn: tuple(each) for dn, each in legs.items()}
-        if interrupted:
-            self._forget_replaced(leg for each in legs.values() for leg in each)
+        self._forget_replaced(leg for each in legs.values() for leg in each if interrupted or leg.id in self._ended)
         for dn, each in legs.items():
             self._note(dn, {leg.id: leg for leg in each}, moment)
         self._forget(now)

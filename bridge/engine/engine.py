@@ -7,23 +7,8 @@ from typing import Any
 
 from bridge.domain.clock import Clock
 from bridge.domain.message import Message
-from bridge.domain.model import (
-    Answered,
-    Bridge,
-    CallEvent,
-    Calls,
-    Departments,
-    Failure,
-    Labels,
-    Remembered,
-    Round,
-    ShapesSeen,
-    SourceReport,
-    Update,
-    User,
-    UserCalls,
-    UserRow,
-)
+from bridge.domain.model import Bridge, CallEvent, Remembered, SourceReport, User, UserRow
+from bridge.domain.updates import Answered, Calls, Departments, Failure, Labels, Round, ShapesSeen, Update, UserCalls
 from bridge.engine.call_events import CallEvents
 from bridge.engine.derive_user import UserDerivation
 from bridge.engine.groups import Groups
@@ -268,8 +253,7 @@ class Engine:
         for user in users:
             self._emit(user.number, user, None)
         if users:
-            named = sorted(user.number for user in users)[:_MOST_NAMED]
-            _logger.info("no longer published: %s", ", ".join(named))
+            _logger.info("no longer published: %s", ", ".join(sorted(user.number for user in users)[:_MOST_NAMED]))
             self._show_roster()
 
     def _emit(self, dn: str, before: User | None, after: User | None) -> None:
@@ -293,8 +277,7 @@ class Engine:
 
     def _show(self, **changes: Any) -> None:
         """Publish what changed about the bridge itself."""
-        before = self._bridge
-        after = replace(before, pbx_online=self.pbx_online, sources=tuple(self._reports), busy=self._busy, **changes)
-        if before != after:
-            self._bridge = after
-            self._rendering.bridge(before, after)
+        shared = {"pbx_online": self.pbx_online, "sources": tuple(self._reports), "busy": self._busy}
+        before, self._bridge = self._bridge, replace(self._bridge, **shared, **changes)
+        if before != self._bridge:
+            self._rendering.bridge(before, self._bridge)

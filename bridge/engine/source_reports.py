@@ -4,7 +4,8 @@ import logging
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
-from bridge.domain.model import Round, SourceDescription, SourceReport
+from bridge.domain.model import SourceDescription, SourceReport
+from bridge.domain.updates import Round
 from bridge.engine.source_state import CallSourceState, SourceStates
 from bridge.log import RepeatedFailure
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from bridge.domain.model import Calls, FactKind, Legs, Row, SourceDescription
+from bridge.domain.model import FactKind, Legs, Row, SourceDescription
+from bridge.domain.updates import Calls
 from bridge.engine.doubts import Doubts
 from bridge.errors import SourceError, SourceMissing, SourcePermissionError
 

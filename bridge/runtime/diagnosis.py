@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 from bridge.config import Config
 from bridge.domain.finding import Finding, Verdict, fail, ok, warn
-from bridge.domain.model import Answered, Calls, FactKind, Failure, Round, SourceReport, Update
+from bridge.domain.model import FactKind, SourceReport
 from bridge.domain.presence import NO_PRESENCE
+from bridge.domain.updates import Answered, Calls, Failure, Round, Update
 from bridge.engine.engine import Engine
 from bridge.errors import EXIT_UNREACHABLE, SourceMissing, SourcePermissionError
 from bridge.sources.threecx import probe

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from bridge.config import Config
 from bridge.domain.clock import Clock
 from bridge.domain.finding import Finding
-from bridge.domain.model import Command, Failure, ShapesSeen, Update, UserCalls
+from bridge.domain.model import Command
+from bridge.domain.updates import Failure, ShapesSeen, Update, UserCalls
 from bridge.engine.engine import Engine
 from bridge.errors import SourceUnavailable
 from bridge.log import RepeatedFailures, redacted

@@ -2,7 +2,8 @@
 
 import pytest
 
-from bridge.domain.model import Calls, CallStatus, Legs, State
+from bridge.domain.model import CallStatus, Legs, State
+from bridge.domain.updates import Calls
 from tests.support.clock import FakeClock
 from tests.support.world import ACTIVE_CALLS, CALL_CONTROL, USERS, World, leg, user
 

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.domain.message import Message
-from bridge.domain.model import Bridge, CallEvent, Group, MonitorRow, Remembered, Round, State, User
+from bridge.domain.model import Bridge, CallEvent, Group, MonitorRow, Remembered, State, User
 from bridge.domain.presence import DEFAULT_BUSY, is_busy
 from bridge.domain.privacy import CallerId
+from bridge.domain.updates import Round
 from bridge.engine.engine import Engine
 from bridge.engine.groups import Groups
 from bridge.engine.policy import Policy

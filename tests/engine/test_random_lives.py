@@ -67,6 +67,8 @@ class Lives(RuleBasedStateMachine):
         self.world = World(self.clock, sources=sources)
         self.people = {dn: Truth() for dn in DNS}
         self.connected = False
+        self.calls_known = True
+        """False: the bridge has restarted, and has not read the calls since."""
         self.numbers = self.serials = 0
         self.directions: dict[int, Direction] = {}
         self.heard_users = self.heard_calls = float("-inf")
@@ -136,10 +138,11 @@ class Lives(RuleBasedStateMachine):
         self.clock.turn(0.1)
         self.world.polled({dn: self.legs(dn, self.shift, Certainty.PARSED) for dn in DNS if self.people[dn].calls})
         self.heard_calls = self.clock.now
+        self.calls_known = True
 
     @rule()
     def call_control_connects_or_reads_again(self) -> None:
-        self.connected = True
+        self.connected = self.calls_known = True
         self.world.snapshot(self.covered, {dn: self.legs(dn) for dn in self.covered if self.people[dn].calls})
 
     @precondition(lambda self: self.connected)
@@ -165,6 +168,9 @@ class Lives(RuleBasedStateMachine):
     @rule(dn=st.sampled_from(DNS), status=st.sampled_from(CallStatus), inbound=st.booleans(), silence=SILENCES)
     def the_pbx_restarts(self, dn: str, status: CallStatus, inbound: bool, silence: float) -> None:
         """All calls are over, and the next ones are counted from the start."""
+        if not self.calls_known:  # a new process of the bridge has not seen the calls that are over now
+            for key in list(self.published):
+                self.forget(key)
         for truth in self.people.values():
             truth.calls.clear()
         self.numbers = 0
@@ -211,7 +217,7 @@ class Lives(RuleBasedStateMachine):
     def the_bridge_restarts(self, really: int) -> None:
         if really != 0:
             return
-        self.connected = False
+        self.connected = self.calls_known = False
         self.heard_users = self.heard_calls = float("-inf")
         self.world.restart()
         for key in list(self.published):  # the new process does not know which ids are open

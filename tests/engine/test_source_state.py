@@ -2,7 +2,8 @@
 
 import pytest
 
-from bridge.domain.model import Calls, CallStatus, FactKind, MonitorRow, Round, SourceDescription, SourceReport, State
+from bridge.domain.model import CallStatus, FactKind, MonitorRow, SourceDescription, SourceReport, State
+from bridge.domain.updates import Calls, Round
 from bridge.errors import SourceMissing, SourcePermissionError, SourceUnavailable
 from bridge.sources.table import TABLE
 from tests.support.clock import FakeClock

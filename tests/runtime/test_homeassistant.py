@@ -7,8 +7,9 @@ import pytest
 import pytest_asyncio
 
 from bridge.domain.message import Message
-from bridge.domain.model import Round, User, UserRow
+from bridge.domain.model import User, UserRow
 from bridge.domain.privacy import CallerId
+from bridge.domain.updates import Round
 from bridge.engine.engine import Engine
 from bridge.engine.policy import Policy
 from bridge.engine.settings import UsersSettings

@@ -7,7 +7,8 @@ from typing import Any
 
 from voluptuous import Optional
 
-from bridge.domain.model import FactKind, Queue, Round, UserRow
+from bridge.domain.model import FactKind, Queue, UserRow
+from bridge.domain.updates import Round
 from bridge.options import Boolean, Duration, ListOf, Text
 from bridge.ports import Report, Source
 from bridge.sources.table import SourceType

@@ -3,7 +3,8 @@
 import pytest
 from aiohttp import web
 
-from bridge.domain.model import Calls, CallStatus, Direction, Leg
+from bridge.domain.model import CallStatus, Direction, Leg
+from bridge.domain.updates import Calls
 from bridge.errors import SourceProtocolError
 from bridge.simulator import SimulatedPbx
 from bridge.simulator.state import Intercept

@@ -10,7 +10,8 @@ from typing import cast
 import pytest
 from aiohttp import web
 
-from bridge.domain.model import Calls, CallStatus, Failure, UserCalls
+from bridge.domain.model import CallStatus
+from bridge.domain.updates import Calls, Failure, UserCalls
 from bridge.errors import SourcePermissionError, SourceUnavailable
 from bridge.simulator import SimulatedPbx
 from bridge.sources.table import TABLE

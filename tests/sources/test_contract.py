@@ -12,7 +12,8 @@ from aiohttp import web
 from voluptuous import Optional, Schema
 
 import bridge
-from bridge.domain.model import Calls, FactKind, Failure, MonitorRow, Round, UserCalls, UserRow
+from bridge.domain.model import FactKind, MonitorRow, UserRow
+from bridge.domain.updates import Calls, Failure, Round, UserCalls
 from bridge.errors import (
     SourceAuthError,
     SourceMissing,

@@ -4,7 +4,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-from bridge.domain.model import Calls, CallStatus, FactKind, SourceDescription, State, UserCalls
+from bridge.domain.model import CallStatus, FactKind, SourceDescription, State
+from bridge.domain.updates import Calls, UserCalls
 from bridge.errors import SourceUnavailable
 from bridge.simulator import SimulatedPbx
 from tests.support.bridges import BridgeProcess, write_config

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from bridge.domain.model import Failure, Round
+from bridge.domain.updates import Failure, Round
 from bridge.errors import SourceMissing, SourceProtocolError
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx.readers.monitor_status import MonitorStatus

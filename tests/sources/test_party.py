@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bridge.domain.certainty import Certainty
-from bridge.domain.model import Calls, CallStatus, Direction, Leg, MonitorRow, Round
+from bridge.domain.model import CallStatus, Direction, Leg, MonitorRow
 from bridge.domain.privacy import CallerId
+from bridge.domain.updates import Calls, Round
 from bridge.sources.threecx import parse
 from bridge.sources.threecx.directory import Directory, Kind
 from bridge.sources.threecx.participants import Participants

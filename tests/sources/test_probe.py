@@ -6,7 +6,7 @@ import logging
 import pytest
 from aiohttp import web
 
-from bridge.domain.model import Answered, Failure
+from bridge.domain.updates import Answered, Failure
 from bridge.errors import SourceAuthError, SourceUnavailable
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx.probe import NAME, Probe

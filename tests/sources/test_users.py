@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from bridge.domain.model import Departments, Failure, Labels, Queue, Round, UserRow
+from bridge.domain.model import Queue, UserRow
+from bridge.domain.updates import Departments, Failure, Labels, Round
 from bridge.errors import SourceProtocolError, SourceQueryError
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx import parse

@@ -54,7 +54,7 @@ class Subscriber:
         await asyncio.to_thread(self._client.loop_stop)
 
     async def until(self, condition: Callable[[], bool], timeout: float = limit(10.0)) -> None:
-        """Wait until `condition` holds; it is checked after every message. A topic that is missing yet is waited for."""
+        """Wait until `condition` holds; checked after every message. A topic that is missing yet is waited for."""
 
         def holds() -> bool:
             try:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from bridge.domain.model import Update
+from bridge.domain.updates import Update
 from bridge.log import RepeatedFailures
 from bridge.ports import Source
 from bridge.runtime.supervision import Pulse

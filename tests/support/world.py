@@ -4,23 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bridge.domain.message import Message
-from bridge.domain.model import (
-    Calls,
-    CallStatus,
-    Failure,
-    Leg,
-    Legs,
-    MonitorRow,
-    Queue,
-    Round,
-    SourceDescription,
-    State,
-    User,
-    UserCalls,
-    UserRow,
-)
+from bridge.domain.model import CallStatus, Leg, Legs, MonitorRow, Queue, SourceDescription, State, User, UserRow
 from bridge.domain.presence import DEFAULT_BUSY, DEFAULT_PROFILES, Rules, profile_key
 from bridge.domain.privacy import CallerId
+from bridge.domain.updates import Calls, Failure, Round, UserCalls
 from bridge.engine.engine import Engine
 from bridge.engine.policy import Policy
 from bridge.engine.settings import UsersSettings

@@ -6,7 +6,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bridge import __version__
 from bridge.domain.finding import Finding, fail, ok, warn
-from bridge.domain.model import Answered, State
+from bridge.domain.model import State
+from bridge.domain.updates import Answered
 from bridge.errors import SourceMissing
 from bridge.statistics import Queue, Statistics
 from bridge.web.metrics import Metrics

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 
-from bridge.domain.model import Calls, UserCalls
+from bridge.domain.updates import Calls, UserCalls
 from bridge.errors import SourcePermissionError, SourceProtocolError, SourceUnavailable
 from bridge.log import RepeatedFailure
 from bridge.ports import Report

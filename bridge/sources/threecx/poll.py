@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from bridge.domain.model import Failure, Update
+from bridge.domain.updates import Failure, Update
 from bridge.errors import SourceError, SourceMissing, SourceQueryError
 from bridge.ports import Report
 from bridge.sources.threecx.retry import Pauses, least_pause, level_of

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 
 from bridge.aio import wait_for
-from bridge.domain.model import Answered, Failure
+from bridge.domain.updates import Answered, Failure
 from bridge.errors import SourceAuthError, SourceError
 from bridge.ports import Report
 from bridge.sources.threecx.retry import least_pause, level_of

@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from bridge.domain.calls import joined
-from bridge.domain.model import Calls, Leg, Legs
+from bridge.domain.model import Leg, Legs
+from bridge.domain.updates import Calls
 from bridge.ports import Report
 from bridge.sources.threecx import parse
 from bridge.sources.threecx.client.paging import Collection, Reading

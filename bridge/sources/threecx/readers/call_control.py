@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 
-from bridge.domain.model import Failure
+from bridge.domain.updates import Failure
 from bridge.errors import SourceError, SourcePermissionError, SourceUnavailable
 from bridge.log import RepeatedFailure
 from bridge.ports import Report

@@ -3,7 +3,8 @@
 from contextlib import suppress
 from functools import partial
 
-from bridge.domain.model import MonitorRow, Round
+from bridge.domain.model import MonitorRow
+from bridge.domain.updates import Round
 from bridge.errors import SourceError, SourceMissing, SourceQueryError
 from bridge.ports import Report
 from bridge.sources.threecx import parse

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from bridge.domain.model import Departments, Labels, Round, UserRow
+from bridge.domain.model import UserRow
+from bridge.domain.updates import Departments, Labels, Round
 from bridge.errors import (
     SourceError,
     SourceMissing,
