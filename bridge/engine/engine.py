@@ -93,10 +93,9 @@ class Engine:
                 self._apply_failure(update)
             case Labels():
                 self._apply_labels(update)
-            case Departments():
-                if update.names != self._states.departments:
-                    self._states.departments = update.names
-                    self._publish(self._roster)
+            case Departments() if update.names != self._states.departments:
+                self._states.departments = update.names
+                self._publish(self._roster)
             case Answered():
                 self._contact.answered()
                 self._show(pbx_version=update.version or self._bridge.pbx_version)
@@ -202,9 +201,8 @@ class Engine:
                 self._show()
 
     def _apply_failure(self, update: Failure) -> None:
-        other_calls = self._states.note_failure(
-            update.source, update.error, self._clock.monotonic(), self._policy.grace
-        )
+        now, grace = self._clock.monotonic(), self._policy.grace
+        other_calls = self._states.note_failure(update.source, update.error, now, grace)
         if update.error.answered:
             self._contact.answered()
         if isinstance(update.error, SourceAuthError):
@@ -277,7 +275,8 @@ class Engine:
 
     def _show(self, **changes: Any) -> None:
         """Publish what changed about the bridge itself."""
-        shared = {"pbx_online": self.pbx_online, "sources": tuple(self._reports), "busy": self._busy}
-        before, self._bridge = self._bridge, replace(self._bridge, **shared, **changes)
-        if before != self._bridge:
-            self._rendering.bridge(before, self._bridge)
+        before = self._bridge
+        after = replace(before, pbx_online=self.pbx_online, sources=tuple(self._reports), busy=self._busy, **changes)
+        if before != after:
+            self._bridge = after
+            self._rendering.bridge(before, after)

@@ -57,7 +57,6 @@ class Bridge:
 
         `instance` names this process, in 8 hexadecimal digits; None: a new name.
         """
-        instance = instance or new_instance()
         self._config = config
         self._supervision = supervision
         self._timing = timing
@@ -65,7 +64,7 @@ class Bridge:
         self._rng = rng = rng or random.Random()  # noqa: S311  # jitter
         self._topics = topics = config.topics
         self._outbox = outbox = Outbox()
-        self._statistics = Statistics(clock, instance)
+        self._statistics = Statistics(clock, instance := instance or new_instance())
         self._pulse = Pulse(clock)
         # The engine publishes through the throttle, which passes all but discovery; lights go to the outbox directly.
         self._throttle = DiscoveryThrottle(outbox, topics, clock.monotonic, timing.discovery_interval)
