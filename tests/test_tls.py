@@ -2,7 +2,6 @@
 
 import os
 import pty
-import shutil
 import ssl
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import pytest
 import trustme
 
 from bridge.tls import UnusableKey, is_no_tls, load_client_certificate
+from tests.support.keys import encrypt_key
 
 
 @pytest.fixture
@@ -23,8 +23,7 @@ def files(tmp_path: Path) -> Path:
         certificate.private_key_pem.write_to_path(str(tmp_path / f"{name}.key"))
         certificate.cert_chain_pems[0].write_to_path(str(tmp_path / f"{name}.pem"))
     key, encrypted = tmp_path / "client.key", tmp_path / "encrypted.key"
-    command = ["openssl", "pkey", "-in", str(key), "-aes256", "-passout", "pass:hush", "-out", str(encrypted)]
-    subprocess.run(command, check=True)
+    encrypt_key(key, encrypted)
     (tmp_path / "both.pem").write_text((tmp_path / "client.pem").read_text() + key.read_text())
     (tmp_path / "none").write_text("no certificate")
     return tmp_path
@@ -39,7 +38,6 @@ def test_a_certificate_with_its_key_is_loaded(files: Path) -> None:
     load(files / "both.pem", None)
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 @pytest.mark.parametrize(
     ("cert", "key", "in_key", "message"),
     [
@@ -56,7 +54,6 @@ def test_what_cannot_be_used_is_named(files: Path, cert: str, key: str | None, i
     assert caught.value.in_key is in_key
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 def test_an_encrypted_key_does_not_ask_at_the_terminal(files: Path) -> None:
     program = (
         "import ssl, sys; from pathlib import Path; from bridge.tls import load_client_certificate as load\n"

@@ -1,6 +1,5 @@
 """Mistakes are reported all at once, each with its place and what to do."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from bridge.config import load
 from bridge.errors import ConfigError
 from bridge.sources.table import TABLE
 from tests.config.loading import MINIMAL, loaded, mistakes
+from tests.support.keys import encrypt_key
 
 
 @pytest.mark.parametrize(
@@ -182,8 +182,7 @@ def test_a_client_certificate_with_another_key_or_an_encrypted_one_is_a_mistake(
         certificate = authority.issue_cert(f"{name}.example.com")
         certificate.private_key_pem.write_to_path(str(tmp_path / f"{name}.key"))
         certificate.cert_chain_pems[0].write_to_path(str(tmp_path / f"{name}.pem"))
-    command = ("openssl", "pkey", "-in", tmp_path / "client.key", "-aes256", "-passout", "pass:hush")
-    subprocess.run([*command, "-out", tmp_path / "encrypted.key"], check=True)
+    encrypt_key(tmp_path / "client.key", tmp_path / "encrypted.key")
     text = MINIMAL + "mqtt: {tls: {enabled: true, cert: client.pem, key: KEY}}\n"
     assert mistakes(tmp_path, text.replace("KEY", "other.key")) == [
         "config.yaml:5 mqtt.tls.key: the key in other.key does not belong to client.pem"
