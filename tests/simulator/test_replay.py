@@ -239,7 +239,9 @@ async def test_within_one_millisecond_the_order_of_lines_counts(clock: FakeClock
 @pytest.mark.parametrize("code", [1006, 1005, None, 0, "x"])
 async def test_a_lost_connection_is_closed_with_a_code_that_may_be_sent(code: object) -> None:
     recording = story(said(0, "/callcontrol", row()), {"t": 100, "websocket": "close", "code": code})
-    async with ReplayedPbx(recording, speed=100).serve() as url, aiohttp.ClientSession() as session:
+    pbx = ReplayedPbx(recording, waits=True)
+    async with pbx.serve() as url, aiohttp.ClientSession() as session:
         async with asyncio.timeout(limit(5)), session.ws_connect(url + "/callcontrol/ws", headers=LOGIN) as socket:
+            pbx.begin()
             assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
         assert socket.close_code == 1001
