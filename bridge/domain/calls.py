@@ -12,6 +12,10 @@ _IMPORTANCE = (CallStatus.ON_CALL, CallStatus.ON_HOLD, CallStatus.RINGING, CallS
 CONNECTED = frozenset({CallStatus.ON_CALL, CallStatus.ON_HOLD})
 
 
+_COMPARED_DIGITS = 7
+"""The last digits of an outside number by which it is recognised."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call of one user, from the first report of it to its end."""
@@ -56,6 +60,8 @@ def joined(leg: Leg, other: Leg) -> Leg:
 
 def completed(leg: Leg, other: Leg) -> Leg:
     """`leg` with what it leaves open about the other side, or knows less well, taken from another account."""
+    if other_party(leg, other):
+        return leg  # one source still has a call that is over: after a restart the PBX uses its id again
     via = leg.via or other.via
     if other.certainty > leg.certainty and (other.party is not None or other.direction is not None):
         return replace(
@@ -71,6 +77,17 @@ def completed(leg: Leg, other: Leg) -> Leg:
     if leg.direction is None and fits and leg.certainty > Certainty.PLACEHOLDER:
         return replace(leg, direction=other.direction, via=via)
     return replace(leg, via=via)
+
+
+def other_party(one: Call | Leg, other: Call | Leg) -> bool:
+    """Whether both parties are known and differ. Sources may write a number with or without its country's code."""
+    if one.party is None or other.party is None or one.internal is not other.internal:
+        return False  # the direction tells what is internal and what is not
+    if one.internal:
+        return one.party != other.party
+    digits, others = ("".join(filter(str.isdecimal, number)) for number in (one.party, other.party))
+    shared = min(len(digits), len(others), _COMPARED_DIGITS)
+    return digits[-shared:] != others[-shared:] if shared else one.party != other.party
 
 
 def changes(before: tuple[Call, ...], after: tuple[Call, ...]) -> Iterator[CallChange]:

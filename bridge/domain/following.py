@@ -4,12 +4,9 @@ import itertools
 from collections.abc import Collection
 from dataclasses import replace
 
-from bridge.domain.calls import CONNECTED, Call
+from bridge.domain.calls import CONNECTED, Call, other_party
 from bridge.domain.certainty import Certainty
 from bridge.domain.model import CallStatus, Direction, Leg, Legs
-
-_COMPARED_DIGITS = 7
-"""The last digits of an outside number by which it is recognised."""
 
 
 def follow(
@@ -86,12 +83,12 @@ def _replaced(call: Call, leg: Leg, *, strict: bool) -> bool:
     if _turned(call, leg):
         return None not in {call.direction, leg.direction}
     rings_again = not leg.keeps and leg.status not in CONNECTED and call.status in CONNECTED
-    return (rings_again or _other_way(call, leg)) and _other_party(call, leg)
+    return (rings_again or _other_way(call, leg)) and other_party(call, leg)
 
 
 def _contradicts(call: Call, leg: Leg) -> bool:
     """Whether both cannot be the same call: by direction, by ringing against dialing, or by the other side."""
-    return _other_way(call, leg) or _turned(call, leg) or _other_party(call, leg)
+    return _other_way(call, leg) or _turned(call, leg) or other_party(call, leg)
 
 
 def _other_way(call: Call, leg: Leg) -> bool:
@@ -100,17 +97,6 @@ def _other_way(call: Call, leg: Leg) -> bool:
 
 def _turned(call: Call, leg: Leg) -> bool:
     return not leg.keeps and {call.status, leg.status} == {CallStatus.RINGING, CallStatus.DIALING}
-
-
-def _other_party(call: Call, leg: Leg) -> bool:
-    """Whether both parties are known and differ. Sources may write a number with or without its country's code."""
-    if call.party is None or leg.party is None or call.internal is not leg.internal:
-        return False  # the direction tells what is internal and what is not
-    if leg.internal:
-        return call.party != leg.party
-    one, other = ("".join(filter(str.isdecimal, number)) for number in (call.party, leg.party))
-    shared = min(len(one), len(other), _COMPARED_DIGITS)
-    return one[-shared:] != other[-shared:] if shared else call.party != leg.party
 
 
 def _begun(leg: Leg, now: int, taken: Collection[str]) -> Call | None:

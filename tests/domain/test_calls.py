@@ -248,5 +248,12 @@ def test_two_accounts_of_a_call_complete_each_other() -> None:
     assert joined(Leg("1", RINGING, certainty=PLACEHOLDER), number) == number
     assert joined(number, Leg("1", None, keeps=True)).status is ON_CALL
     assert completed(nobody, leg(RINGING, name="Bob", via="8000")) == leg(ON_CALL, name="Bob", via="8000")
-    assert completed(number, leg(RINGING)) == replace(number, direction=Direction.INBOUND)
+    same = leg(RINGING, party=number.party)
+    assert completed(number, same) == replace(number, direction=Direction.INBOUND)
     assert completed(number, Leg("1", None, direction=Direction.INTERNAL, party="102", internal=True)) == number
+
+
+def test_another_call_under_the_same_id_completes_nothing() -> None:
+    """A PBX that has restarted uses ids again, while a source may still have the calls from before."""
+    number = other(ON_CALL, direction=None, certainty=Certainty.TYPED)
+    assert completed(number, leg(RINGING, via="8000")) == number
