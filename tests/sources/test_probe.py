@@ -10,6 +10,7 @@ from bridge.domain.updates import Answered, Failure
 from bridge.errors import SourceAuthError, SourceUnavailable
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx.probe import NAME, Probe
+from bridge.sources.threecx.timing import ThreecxTiming
 from tests.support.clock import FakeClock
 from tests.support.threecx import at_work, settings, tools
 
@@ -32,7 +33,7 @@ async def test_when_the_pbx_is_back_all_sources_are_read_again(pbx: SimulatedPbx
     async def down(_: web.Request) -> web.Response:
         return web.Response(status=502)
 
-    async with tools(settings(url), clock) as (found, _):
+    async with tools(settings(url), clock, timing=ThreecxTiming(probe_after=0.02)) as (found, _):
         async with at_work(Probe(found, changed.set)) as reports:
             await reports.next(Answered)
             pbx.intercept = down
