@@ -1,5 +1,6 @@
 """Two programs with one API client: each login ends the other's token."""
 
+import asyncio
 import logging
 
 import pytest
@@ -88,6 +89,30 @@ async def test_a_pbx_that_restarts_now_and_then_is_no_other_program(
             await client.request("GET", "/xapi/v1/Defs")
             clock.turn(660)
             pbx.tokens.drop()
+        assert client._auth.shared is None
+
+
+async def test_a_token_with_which_many_requests_were_under_way_is_lost_once(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
+) -> None:
+    """Each of them notices: a PBX that drops its tokens once must not be taken for another program."""
+    refused = asyncio.Barrier(6)
+
+    async def together(request: web.Request) -> web.Response | None:
+        if request.path == "/connect/token" or pbx.tokens.granted > 1:
+            return None
+        await refused.wait()
+        return web.Response(status=401)
+
+    async with tools(settings(url), clock) as (_, client):
+        await client.login()
+        pbx.intercept = together
+        answers = await asyncio.gather(*(client.request("GET", "/xapi/v1/Defs") for _ in range(refused.parties)))
+        assert [answer.status for answer in answers] == [200] * refused.parties
+        assert pbx.tokens.granted == 2
+        assert client._auth.shared is None
+        pbx.tokens.drop()
+        await client.request("GET", "/xapi/v1/Defs")
         assert client._auth.shared is None
 
 

@@ -68,6 +68,8 @@ class TokenAuth:
         self._sleep = sleep
         self._losses = TokenLosses(settings.client_id, clock)
         self._token: Token | None = None
+        self._lost: Token | None = None
+        """The last one that the PBX refused before its time."""
         self._lock = asyncio.Lock()
         self._attempts = 0
         self._last_error: SourceError | None = None
@@ -84,20 +86,18 @@ class TokenAuth:
         """What to do, where another program logs in with the same API client; None where no sign of that was seen."""
         return self._losses.problem
 
-    def age(self, token: str) -> float:
-        """Seconds since this token was granted; infinite unless it is the current one."""
-        current = self._token
-        if current is None or current.value != token:
-            return float("inf")
-        return self._clock.monotonic() - current.granted_at
+    def current(self, token: str) -> Token | None:
+        """More about this token, where it is the one that was granted last; else None."""
+        return self._token if self._token is not None and self._token.value == token else None
 
-    def was_lost(self, age: float) -> None:
-        """The PBX refused a token that was granted `age` seconds ago, and accepted the next one for that request."""
-        self._losses.lost(age)
+    def was_lost(self, token: Token) -> None:
+        """The PBX refused this token, and accepted the next one for the same request.
 
-    def is_current(self, token: str) -> bool:
-        """Whether this is the token that was granted last."""
-        return self._token is not None and self._token.value == token
+        Every request that was under way with the token reports this, but a token is lost only once.
+        """
+        if token is not self._lost:
+            self._lost = token
+            self._losses.lost(self._clock.monotonic() - token.granted_at)
 
     async def token(self) -> str:
         """The current token; logs in only if there is none or it is about to expire."""

@@ -9,7 +9,7 @@ import aiohttp
 
 from bridge.domain.clock import Clock
 from bridge.errors import SourceUnavailable
-from bridge.sources.threecx.client.auth import TokenAuth
+from bridge.sources.threecx.client.auth import Token, TokenAuth
 from bridge.sources.threecx.client.http import Answer, Http, TokenRefused
 from bridge.sources.threecx.client.tap import TappedSocket, TapPoint
 
@@ -93,25 +93,25 @@ class AuthorisedClient:
         Other requests renew the token too: if it was replaced meanwhile, its refusal says nothing about the right.
         """
         token = await self._auth.token()
-        lost_at_age: float | None = None
+        lost: Token | None = None
         for _ in range(_MOST_TOKENS):
             try:
                 result = await send(token)
             except TokenRefused:
-                if self._auth.is_current(token):
-                    renewed = lost_at_age is not None
+                if (current := self._auth.current(token)) is not None:
+                    renewed = lost is not None
                     if renewed and (problem := self._auth.shared) is not None:
                         raise SourceUnavailable(problem, answered=True) from None
                     if renewed:
                         self._deny(right)
                     if renewed or not self._may_renew(right):
                         raise
-                    lost_at_age = self._auth.age(token)
+                    lost = current
                 token = await self._auth.renew(token)
             else:
                 self._denied.pop(right, None)
-                if lost_at_age is not None:
-                    self._auth.was_lost(lost_at_age)
+                if lost is not None:
+                    self._auth.was_lost(lost)
                 return result
         raise SourceUnavailable(f"{right}: the access token was replaced {_MOST_TOKENS} times while it was in use")
 
