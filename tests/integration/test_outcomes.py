@@ -108,6 +108,7 @@ async def test_a_pick_up(pbx: SimulatedPbx, subscriber: Subscriber) -> None:
     await subscriber.until(lambda: len(events(subscriber, "100")) == 1)
     (event,) = events(subscriber, "100")
     assert (event["event_type"], event["direction"], event["party"]) == ("answered", "inbound", "…567")
+    await subscriber.until(lambda: subscriber.json("3cx/users/100")["call"] is not None)  # published after the event
     assert subscriber.json("3cx/users/100")["call"]["direction"] == "inbound"
 
 
