@@ -8,6 +8,7 @@ from typing import Any
 
 from voluptuous import Optional
 
+from bridge.mqtt.host import BrokerHost
 from bridge.options import Boolean, Choice, Duration, File, Integer, Nullable, Text
 from bridge.topics import TOPIC
 
@@ -49,7 +50,7 @@ class MqttSettings:
 
 
 MQTT_SCHEMA = {
-    Optional("host", default="localhost", description="Name or address of the broker"): Text(),
+    Optional("host", default="localhost", description="Name or address of the broker"): BrokerHost(),
     Optional("port", default=None, description="TCP port; null: 1883, with TLS 8883"): Nullable(Integer(1, 65535)),
     Optional("username", default=None, description="For brokers that ask for a login"): Nullable(Text()),
     Optional("password", default=None, description="Password of that username"): Nullable(Text(secret=True)),
