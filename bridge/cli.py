@@ -1,6 +1,7 @@
 """The command line: picks the command, runs it, and turns errors into exit codes."""
 
 import argparse
+import errno
 import importlib
 import io
 import os
@@ -14,7 +15,11 @@ from bridge.errors import BridgeError, ConfigError
 from bridge.log import harmless
 
 EXIT_OK = 0
+EXIT_FAILURE = 1
 EXIT_INTERRUPTED = 130
+
+_CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""A full disk and the like, where output goes to a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +58,14 @@ class CommandModule(Protocol):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Wrong usage raises SystemExit(2), as argparse does."""
+    _open_closed_streams()
     options = _parse(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # the terminal's encoding may lack letters that names have
             stream.reconfigure(errors="backslashreplace")
     try:
-        return int(options.main(options))
+        code = int(options.main(options))
+        sys.stdout.flush()  # here, where it can still be told that what was printed has not arrived
     except ConfigError as error:
         print(*(harmless(str(problem)) for problem in error.problems), sep="\n", file=sys.stderr)
         return error.exit_code
@@ -68,9 +75,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return int(options.interrupted)
     except BrokenPipeError:  # the reader, such as `head`, has ended
-        # Python flushes stdout once more at exit, which would fail again, with a traceback.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return EXIT_OK
+    except OSError as error:
+        if error.errno not in _CANNOT_WRITE:
+            raise
+        _discard_output()
+        print(f"3cx2mqtt: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return EXIT_FAILURE
+    return code
+
+
+def _open_closed_streams() -> None:
+    """Let standard streams that the caller has closed (`2>&-`) lead nowhere.
+
+    Otherwise the next file or socket that is opened gets the stream's descriptor, and receives what is meant for it.
+    """
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest free one, so usually that of the stream
+            if opened != descriptor:
+                os.dup2(opened, descriptor)
+                os.close(opened)
+            setattr(sys, name, os.fdopen(descriptor, mode))
+
+
+def _discard_output() -> None:
+    """Python flushes stdout once more at exit, which would fail again, with a traceback."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -1,4 +1,5 @@
 import asyncio
+import os
 import re
 import signal
 import subprocess
@@ -82,6 +83,63 @@ def test_a_missing_configuration_ends_with_78(
     monkeypatch.delenv("THREECX2MQTT_CONFIG")
     assert main(["run"]) == 78
     assert "config.yaml:1 pbx.url: is required" in capsys.readouterr().err
+
+
+CONFIG = """\
+pbx: {url: "http://127.0.0.1:9", client_id: busylights, client_secret: abc}
+mqtt: {host: 127.0.0.1, port: 9}
+"""
+
+
+def with_streams(tmp_path: Path, command: str, redirection: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command that a shell runs with this redirection."""
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    line = f"exec {sys.executable} -m bridge {command} -c {tmp_path / 'config.yaml'} {redirection}"
+    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, check=False, timeout=limit(30))
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_output_that_cannot_be_written_is_an_error_in_one_line(tmp_path: Path) -> None:
+    code, _, complaint = with_streams(tmp_path, "check --offline", ">/dev/full")
+    assert (code, complaint) == (1, "3cx2mqtt: the output cannot be written: No space left on device\n")
+
+
+@pytest.mark.parametrize("redirection", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_a_closed_standard_stream_changes_no_exit_code(tmp_path: Path, redirection: str) -> None:
+    code, _, complaint = with_streams(tmp_path, "check --offline", redirection)
+    assert (code, complaint) == (0, "")
+
+
+async def test_the_daemon_runs_with_stderr_closed_and_nothing_else_gets_its_descriptor(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    line = f"exec {sys.executable} -m bridge run -c {tmp_path / 'config.yaml'} 2>&-"
+    process = await asyncio.create_subprocess_exec("/bin/sh", "-c", line)
+    try:
+        await until_handled(process)
+        assert _leads_to(process.pid, 2) == os.devnull
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), limit(10)) == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def until_handled(process: asyncio.subprocess.Process) -> None:
+    """Wait until the process has a handler for SIGTERM, which would kill it before."""
+    async with asyncio.timeout(limit(20)):
+        while not _catches(process.pid, signal.SIGTERM):
+            await asyncio.sleep(0.02)
+
+
+def _leads_to(pid: int, descriptor: int) -> str:
+    return str(Path(f"/proc/{pid}/fd/{descriptor}").readlink())
+
+
+def _catches(pid: int, number: signal.Signals) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    (caught,) = re.findall(r"^SigCgt:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return bool(int(caught, 16) >> (number - 1) & 1)
 
 
 async def line_of(process: asyncio.subprocess.Process) -> str:
