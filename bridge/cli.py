@@ -5,8 +5,10 @@ import errno
 import importlib
 import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -28,10 +30,13 @@ class Row:
 
     module: str
     help: str
+    defers: tuple[str, ...] = ()
+    """Signals that wait until the command handles them and has unblocked them; they would end it before. By name, as
+    Windows, where usb-light runs, lacks some."""
 
 
 COMMANDS = {
-    "run": Row("run", "the daemon"),
+    "run": Row("run", "the daemon", defers=("SIGHUP",)),
     "health": Row("health", "whether the daemon on this machine works; for containers"),
     "check": Row("check", "try configuration, broker and PBX; say what to fix"),
     "users": Row("users", "all users with state, profile, queue, phone and call"),
@@ -58,8 +63,28 @@ class CommandModule(Protocol):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Wrong usage raises SystemExit(2), as argparse does."""
+    words = sys.argv[1:] if arguments is None else arguments
+    # No option of the program itself takes a value, so the first word that is no option names the command.
+    chosen = next((word for word in words if not word.startswith("-")), "")
     _open_closed_streams()
-    options = _parse(sys.argv[1:] if arguments is None else arguments)
+    with _deferred(COMMANDS[chosen].defers if chosen in COMMANDS else ()):
+        return _run(_parse(words, chosen))
+
+
+@contextmanager
+def _deferred(signals: Sequence[str]) -> Iterator[None]:
+    if not signals:
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.Signals[name] for name in signals])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Run the command that was parsed; its errors become exit codes and a line on stderr each."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # the terminal's encoding may lack letters that names have
             stream.reconfigure(errors="backslashreplace")
@@ -105,7 +130,7 @@ def _discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+def _parse(arguments: Sequence[str], chosen: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="3cx2mqtt",
         description="Publishes the state of every 3CX user to retained MQTT topics, with Home Assistant discovery.",
@@ -113,8 +138,6 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.set_defaults(interrupted=EXIT_INTERRUPTED)
     parser.add_argument("--version", action="version", version=f"3cx2mqtt {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    # No option of the program itself takes a value, so the first word that is no option names the command.
-    chosen = next((word for word in arguments if not word.startswith("-")), None)
     for name, row in COMMANDS.items():
         subparser = commands.add_parser(name, help=row.help)
         if name == chosen:  # the others are not imported, so that `--help` and `--version` answer at once

@@ -125,10 +125,31 @@ async def test_the_daemon_runs_with_stderr_closed_and_nothing_else_gets_its_desc
             await process.wait()
 
 
+async def test_a_reload_that_is_asked_for_while_the_daemon_starts_is_done(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bridge", "run", "-c", str(tmp_path / "config.yaml")), stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stderr is not None
+    try:
+        async with asyncio.timeout(limit(20)):
+            while not _has(process.pid, "SigBlk", signal.SIGHUP):
+                await asyncio.sleep(0)
+            process.send_signal(signal.SIGHUP)
+            while b"configuration read again" not in await process.stderr.readline():
+                assert process.returncode is None
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
 async def until_handled(process: asyncio.subprocess.Process) -> None:
     """Wait until the process has a handler for SIGTERM, which would kill it before."""
     async with asyncio.timeout(limit(20)):
-        while not _catches(process.pid, signal.SIGTERM):
+        while not _has(process.pid, "SigCgt", signal.SIGTERM):
             await asyncio.sleep(0.02)
 
 
@@ -136,10 +157,11 @@ def _leads_to(pid: int, descriptor: int) -> str:
     return str(Path(f"/proc/{pid}/fd/{descriptor}").readlink())
 
 
-def _catches(pid: int, number: signal.Signals) -> bool:
+def _has(pid: int, signals: str, number: signal.Signals) -> bool:
+    """Whether a set of signals of the process has `number`: SigCgt those that it handles, SigBlk the blocked ones."""
     status = Path(f"/proc/{pid}/status").read_text()
-    (caught,) = re.findall(r"^SigCgt:\s*([0-9a-f]+)$", status, re.MULTILINE)
-    return bool(int(caught, 16) >> (number - 1) & 1)
+    (found,) = re.findall(rf"^{signals}:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return bool(int(found, 16) >> (number - 1) & 1)
 
 
 async def line_of(process: asyncio.subprocess.Process) -> str:

@@ -27,6 +27,7 @@ async def run(path: Path, config: Config, read: Callable[[], Config], supervisio
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.stop.set)
     loop.add_signal_handler(signal.SIGHUP, daemon.reload.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # blocked since the start: one that came then comes now
     await daemon.run(config)
 
 
