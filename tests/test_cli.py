@@ -133,7 +133,8 @@ async def test_a_reload_that_is_asked_for_while_the_daemon_starts_is_done(tmp_pa
     assert process.stderr is not None
     try:
         async with asyncio.timeout(limit(20)):
-            while not _has(process.pid, "SigBlk", signal.SIGHUP):
+            # All signals are blocked for a moment whenever the system starts a process or a thread.
+            while _signals(process.pid, "SigBlk") != {signal.SIGHUP}:
                 await asyncio.sleep(0)
             process.send_signal(signal.SIGHUP)
             while b"configuration read again" not in await process.stderr.readline():
@@ -149,7 +150,7 @@ async def test_a_reload_that_is_asked_for_while_the_daemon_starts_is_done(tmp_pa
 async def until_handled(process: asyncio.subprocess.Process) -> None:
     """Wait until the process has a handler for SIGTERM, which would kill it before."""
     async with asyncio.timeout(limit(20)):
-        while not _has(process.pid, "SigCgt", signal.SIGTERM):
+        while signal.SIGTERM not in _signals(process.pid, "SigCgt"):
             await asyncio.sleep(0.02)
 
 
@@ -157,11 +158,11 @@ def _leads_to(pid: int, descriptor: int) -> str:
     return str(Path(f"/proc/{pid}/fd/{descriptor}").readlink())
 
 
-def _has(pid: int, signals: str, number: signal.Signals) -> bool:
-    """Whether a set of signals of the process has `number`: SigCgt those that it handles, SigBlk the blocked ones."""
+def _signals(pid: int, kind: str) -> set[int]:
+    """Signals of the process: SigCgt those that it handles, SigBlk the blocked ones."""
     status = Path(f"/proc/{pid}/status").read_text()
-    (found,) = re.findall(rf"^{signals}:\s*([0-9a-f]+)$", status, re.MULTILINE)
-    return bool(int(found, 16) >> (number - 1) & 1)
+    (found,) = re.findall(rf"^{kind}:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return {number for number in range(1, 65) if int(found, 16) >> (number - 1) & 1}
 
 
 async def line_of(process: asyncio.subprocess.Process) -> str:
