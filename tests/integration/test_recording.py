@@ -68,6 +68,7 @@ async def recording_bridge(
         await subscriber.until_latest("3cx/bridge/state", "online")
         await subscriber.until_latest("3cx/users/102/state", "available")
         yield config
+    await subscriber.until_latest("3cx/bridge/state", "offline")  # so that the next `online` is not this bridge's
 
 
 async def ask(subscriber: Subscriber, request: str) -> dict[str, Any]:
