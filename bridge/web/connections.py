@@ -3,12 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from aiohttp import web
 
 MOST_CONNECTIONS = 50
-"""Further connections are closed at once."""
+"""Each further connection closes the oldest one: who keeps connections open and idle keeps nobody out."""
 
 _LONGEST_LINE = 2048
 _MOST_HEADERS = 50
@@ -33,12 +33,14 @@ class Connections:
         self._server = server
         self._longest = longest
         self._closed = False
+        self._open: dict[_Connection, None] = {}  # the oldest first
 
     def __call__(self) -> asyncio.Protocol:
         """As `create_server` wants it."""
         return _Connection(
             self._server,
-            self._welcomes,
+            self._opened,
+            self._ended,
             self._longest,
             loop=asyncio.get_running_loop(),
             max_line_size=_LONGEST_LINE,
@@ -65,9 +67,19 @@ class Connections:
             listener.close()
             await self._server.shutdown(seconds)
 
-    def _welcomes(self) -> bool:
-        """Whether the connection that has just been attached may stay; none may once the server is closing."""
-        return not self._closed and len(self._server.connections) <= MOST_CONNECTIONS
+    def _opened(self, connection: "_Connection") -> None:
+        """Make room for the connection that has just been attached; none may stay once the server is closing."""
+        if self._closed:
+            connection.abort()
+            return
+        self._open[connection] = None
+        if len(self._open) > MOST_CONNECTIONS:
+            oldest = next(iter(self._open))
+            del self._open[oldest]  # now, for `connection_lost` comes a step of the event loop later
+            oldest.abort()
+
+    def _ended(self, connection: "_Connection") -> None:
+        self._open.pop(connection, None)
 
 
 class _Connection(web.RequestHandler):
@@ -75,24 +87,35 @@ class _Connection(web.RequestHandler):
 
     _end: asyncio.TimerHandle
 
-    def __init__(self, server: web.Server, welcomes: Callable[[], bool], longest: float, **options: Any) -> None:
+    def __init__(
+        self,
+        server: web.Server,
+        opened: Callable[["_Connection"], None],
+        ended: Callable[["_Connection"], None],
+        longest: float,
+        **options: Any,
+    ) -> None:
         super().__init__(server, **options)
-        self._welcomes = welcomes
+        self._opened = opened
+        self._ended = ended
         self._longest = longest
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Close it where it may not stay; limit its life otherwise."""
+        """Limit how long it lives, and let it in."""
         super().connection_made(transport)
-        # abort and not close, which waits until the client has read everything
-        abort = cast("asyncio.Transport", transport).abort
-        self._end = asyncio.get_running_loop().call_later(self._longest, abort)
-        if not self._welcomes():
-            abort()
+        self._end = asyncio.get_running_loop().call_later(self._longest, self.abort)
+        self._opened(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Stop the clock."""
         super().connection_lost(exc)
         self._end.cancel()
+        self._ended(self)
+
+    def abort(self) -> None:
+        """End it now; `close` waits until the client has read everything."""
+        if self.transport is not None:
+            self.transport.abort()
 
     def handle_error(
         self,
