@@ -17,7 +17,6 @@ from bridge.runtime.sd_notify import Notify
 from bridge.runtime.supervision import Pulse, Supervision
 from bridge.runtime.timing import USUAL, Timing
 from bridge.simulator import SimulatedPbx
-from bridge.sources.threecx.client.xapi import Xapi
 from bridge.sources.threecx.timing import ThreecxTiming
 from tests.support.beside import beside
 from tests.support.bridges import Hasty, read_config, write_config
@@ -221,30 +220,16 @@ async def test_a_broker_that_accepts_the_login_and_denies_publishing_is_named(
             )
 
 
-async def test_a_source_that_waits_for_ever_stops_the_watchdog_notifications(
-    tmp_path: Path,
-    pbx: SimulatedPbx,
-    url: str,
-    broker: Mosquitto,
-    systemd: Listener,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async def for_ever(*_: object) -> bytes:
-        await asyncio.Event().wait()
-        return b""
-
-    monkeypatch.setattr(Xapi, "users", for_ever)
-    timing = Timing(threecx=ThreecxTiming(longest_round=0.5))
-    config = write_config(tmp_path, pbx, url, broker.port, users_source="enabled: true")
-    supervision = Counted(systemd.environ | QUICK)
-    async with supervised(config, supervision, timing):
-        await systemd.until_line("WATCHDOG=1")
-        await systemd.until(lambda new: any(line.startswith("STATUS=stuck: users; ") for line in new))
-        await supervision.passes.more(10)
-        assert "WATCHDOG=1" not in systemd.listen()
-
-
-async def test_messages_that_wait_although_the_broker_has_room_stop_the_watchdog_notifications(
+@pytest.mark.parametrize(
+    ("waits", "stuck"),
+    [
+        pytest.param("bridge.sources.threecx.client.xapi.Xapi.users", "users", id="a request to the PBX"),
+        pytest.param("bridge.mqtt.pump.Pump.run", "mqtt", id="messages although the broker has room"),
+    ],
+)
+async def test_what_waits_for_ever_stops_the_watchdog_notifications(
+    waits: str,
+    stuck: str,
     tmp_path: Path,
     pbx: SimulatedPbx,
     url: str,
@@ -255,10 +240,12 @@ async def test_messages_that_wait_although_the_broker_has_room_stop_the_watchdog
     async def for_ever(*_: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("bridge.mqtt.pump.Pump.run", for_ever)
-    timing = Timing(mqtt=MqttTiming(step=0.5, progress_check=0.1))
-    config = write_config(tmp_path, pbx, url, broker.port)
-    supervision = Supervision(systemd.environ | QUICK)
-    async with beside(Bridge(read_config(config), rng=Hasty(), supervision=supervision, timing=timing).run()):
+    monkeypatch.setattr(waits, for_ever)
+    timing = Timing(threecx=ThreecxTiming(longest_round=0.5), mqtt=MqttTiming(step=0.5, progress_check=0.1))
+    config = write_config(tmp_path, pbx, url, broker.port, users_source="enabled: true")
+    supervision = Counted(systemd.environ | QUICK)
+    async with supervised(config, supervision, timing):
         await systemd.until_line("WATCHDOG=1")
-        await systemd.until(lambda new: any(line.startswith("STATUS=stuck: mqtt; ") for line in new))
+        await systemd.until(lambda new: any(line.startswith(f"STATUS=stuck: {stuck}; ") for line in new))
+        await supervision.passes.more(10)
+        assert "WATCHDOG=1" not in systemd.listen()
