@@ -67,13 +67,15 @@ class Lives(RuleBasedStateMachine):
         self.world = World(self.clock, sources=sources)
         self.people = {dn: Truth() for dn in DNS}
         self.connected = False
-        self.calls_known = True
-        """False: the bridge has restarted, and has not read the calls since."""
+        self.known = set(DNS)
+        """Whose calls the bridge has read since it restarted."""
         self.numbers = self.serials = 0
         self.directions: dict[int, Direction] = {}
         self.heard_users = self.heard_calls = float("-inf")
         self.published: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         self.serial_of: dict[tuple[str, str], int] = {}
+        self.earlier: set[tuple[str, str]] = set()
+        """What only an earlier process has published; the new one may know the same call by another source's id."""
         self.read = 0
         self.users_are_polled()
         if polling:
@@ -138,12 +140,13 @@ class Lives(RuleBasedStateMachine):
         self.clock.turn(0.1)
         self.world.polled({dn: self.legs(dn, self.shift, Certainty.PARSED) for dn in DNS if self.people[dn].calls})
         self.heard_calls = self.clock.now
-        self.calls_known = True
+        self.calls_are_read(set(DNS))
 
     @rule()
     def call_control_connects_or_reads_again(self) -> None:
-        self.connected = self.calls_known = True
+        self.connected = True
         self.world.snapshot(self.covered, {dn: self.legs(dn) for dn in self.covered if self.people[dn].calls})
+        self.calls_are_read(self.covered)
 
     @precondition(lambda self: self.connected)
     @rule()
@@ -168,9 +171,6 @@ class Lives(RuleBasedStateMachine):
     @rule(dn=st.sampled_from(DNS), status=st.sampled_from(CallStatus), inbound=st.booleans(), silence=SILENCES)
     def the_pbx_restarts(self, dn: str, status: CallStatus, inbound: bool, silence: float) -> None:
         """All calls are over, and the next ones are counted from the start."""
-        if not self.calls_known:  # a new process of the bridge has not seen the calls that are over now
-            for key in list(self.published):
-                self.forget(key)
         for truth in self.people.values():
             truth.calls.clear()
         self.numbers = 0
@@ -179,6 +179,8 @@ class Lives(RuleBasedStateMachine):
         if self.polling:
             self.world.fail(SourceUnavailable("the PBX restarts"), ACTIVE_CALLS)
         self.world.wait(silence)
+        for key in self.earlier & self.published.keys():
+            self.forget(key)
         self.forget_ended()
         self.a_call_begins(dn, status, inbound)
         if self.polling:
@@ -190,8 +192,10 @@ class Lives(RuleBasedStateMachine):
 
     def forget_ended(self) -> None:
         """Their ids may be used again, and those of calls whose end is not published while the broker is away."""
+        if not self.world.wire.in_sync:
+            self.forget_over(set(DNS))
         for key, events in list(self.published.items()):
-            if "ended" in events or not self.world.wire.in_sync:
+            if "ended" in events:
                 self.forget(key)
 
     def forget(self, key: tuple[str, str]) -> None:
@@ -211,17 +215,30 @@ class Lives(RuleBasedStateMachine):
     @precondition(lambda self: not self.world.wire.in_sync)
     @rule()
     def the_broker_comes_back(self) -> None:
+        self.forget_over(set(DNS))
         self.world.synchronise()
 
     @rule(really=RARELY)
     def the_bridge_restarts(self, really: int) -> None:
         if really != 0:
             return
-        self.connected = self.calls_known = False
+        self.connected = False
+        self.known.clear()
         self.heard_users = self.heard_calls = float("-inf")
         self.world.restart()
-        for key in list(self.published):  # the new process does not know which ids are open
-            if self.serial_of.get(key) not in self.people[key[0].split("/")[2]].calls:
+        self.forget_over(set(DNS))
+        self.earlier = set(self.published)
+
+    def calls_are_read(self, dns: set[str]) -> None:
+        """A new process of the bridge does not know of the calls that were over before it first read the calls."""
+        self.forget_over(dns - self.known)
+        self.known |= dns
+
+    def forget_over(self, dns: set[str]) -> None:
+        """The ids of calls of `dns` that are over may be used again, although no end was published."""
+        for key in list(self.published):
+            dn = key[0].split("/")[2]
+            if dn in dns and self.serial_of.get(key) not in self.people[dn].calls:
                 self.forget(key)
 
     @invariant()
@@ -232,6 +249,7 @@ class Lives(RuleBasedStateMachine):
             if "ended" in self.published[topic, event["id"]] and self.serial_of.get((topic, event["id"])) != serial:
                 # The end of a call that rang waits for an answer elsewhere, also while the PBX restarts.
                 self.forget((topic, event["id"]))
+            self.earlier.discard((topic, event["id"]))
             seen = self.published[topic, event["id"]]
             assert self.serial_of.setdefault((topic, event["id"]), serial) == serial, (topic, event)
             assert event["direction"] in {None, self.directions[serial]}, (topic, event)
