@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from voluptuous import Invalid, Marker, MultipleInvalid, Optional, Required
 
@@ -294,3 +295,20 @@ def _shown(value: object) -> str:
 def _kind(value: object) -> str:
     names = {type(None): "null", bool: "true or false", list: "a list", dict: "a mapping"}
     return names.get(type(value), "a number" if isinstance(value, int | float) else "text")
+
+
+def _zone_problem(name: str) -> str | None:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return "is no time zone that this machine knows: write one such as Europe/Berlin"
+    return None
+
+
+TIME_ZONE = Nullable(Text(check=_zone_problem))
+"""The name of a time zone, or null: the machine's."""
+
+
+def zone(name: str | None) -> ZoneInfo | None:
+    """The time zone that TIME_ZONE has checked."""
+    return None if name is None else ZoneInfo(name)

@@ -1,10 +1,11 @@
 """Interfaces between the engine and the edges: sources, outputs, the broker, and readers of the bridge's status."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from bridge.domain.message import Message
 from bridge.domain.model import Bridge, CallEvent, Group, SourceReport, User
+from bridge.domain.today import Today
 from bridge.domain.updates import Update
 
 Report = Callable[[Update], None]
@@ -62,6 +63,9 @@ class Output(Protocol):
     def call(self, user: User, event: CallEvent) -> Iterable[Message]:
         """Messages that publish an event of a call."""
 
+    def today(self, dn: str, before: Today | None, after: Today) -> Iterable[Message]:
+        """The same as `user` for what a user's calls of the day add up to; it goes when the user goes."""
+
     def group(self, before: Group | None, after: Group) -> Iterable[Message]:
         """The same as `user` for a group; groups stay as long as the configuration does."""
 
@@ -82,6 +86,9 @@ class BridgeStatus(Protocol):
 
     def users(self) -> Sequence[User]:
         """All users as published."""
+
+    def calls_today(self) -> Mapping[str, int]:
+        """Sums of all users' calls of this day, by `missed`, `answered` and `made`."""
 
     def sources(self) -> Sequence[SourceReport]:
         """All sources, including those that are switched off."""

@@ -106,6 +106,15 @@ class Topics:
         """Events of the user's calls. Never retained."""
         return f"{self.base}/users/{dn}/call"
 
+    def user_today(self, dn: str) -> str:
+        """What the user's calls of the day add up to, as JSON."""
+        return f"{self.base}/users/{dn}/today"
+
+    def today_of(self, topic: str) -> str | None:
+        """The DN whose calls of the day are counted under `topic`, or None when it is another topic."""
+        dn = topic.removeprefix(f"{self.base}/users/").removesuffix("/today")
+        return dn if self.user_today(dn) == topic and "/" not in dn else None
+
     def user_set(self, dn: str) -> str:
         """Where clients publish commands that change the user in the PBX."""
         return f"{self.base}/users/{dn}/set"
@@ -171,7 +180,7 @@ class Topics:
         """
         return (
             f"{self.base}/bridge/+",
-            *(each("+") for each in (self.user, self.user_state, self.user_busy, self.user_monitor)),
+            *(each("+") for each in (self.user, self.user_state, self.user_busy, self.user_monitor, self.user_today)),
             *(each("+") for each in (self.group, self.group_busy, self.light_state, self.discovery)),
         )
 

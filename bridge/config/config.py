@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from bridge.config.schema import OPTIONS, is_secret
 from bridge.config.tree import Key, Tree
@@ -39,6 +40,8 @@ class Config:
     commands: CommandsSettings
     mqtt: MqttSettings
     homeassistant: HassSettings
+    zone: ZoneInfo | None
+    """Of the calls of a day; None: this machine's."""
     lights: tuple[LightSettings, ...]
     web: WebSettings
     log: LogSettings

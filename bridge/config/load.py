@@ -15,6 +15,7 @@ from bridge.engine.settings import UsersSettings, presence_rules
 from bridge.errors import ConfigError, Problem
 from bridge.log import LogSettings
 from bridge.mqtt.settings import contradictions, mqtt_settings
+from bridge.options import zone
 from bridge.outputs.hass.settings import HassSettings
 from bridge.outputs.lights import settings as lights
 from bridge.sources.table import TABLE
@@ -51,6 +52,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
         commands=CommandsSettings(**options["commands"]),
         mqtt=mqtt_settings(options["mqtt"], pbx.name),
         homeassistant=HassSettings(**options["homeassistant"]),
+        zone=zone(options["time_zone"]),
         lights=lights.light_settings(options["lights"], options["palette"], groups, rules.busy),
         web=WebSettings(**options["web"]),
         log=LogSettings(**options["log"]),

@@ -12,7 +12,7 @@ from bridge.config.tree import Key
 from bridge.engine.settings import COMMANDS_SCHEMA, GROUPS, PRESENCE_SCHEMA, PRIVACY_SCHEMA, USERS_SCHEMA
 from bridge.log import LOG_SCHEMA
 from bridge.mqtt.settings import MQTT_SCHEMA
-from bridge.options import JsonSchema, ListOf, MapOf, Nullable, Text
+from bridge.options import TIME_ZONE, JsonSchema, ListOf, MapOf, Nullable, Text
 from bridge.outputs.hass.settings import HASS_SCHEMA
 from bridge.outputs.lights.settings import LIGHTS, PALETTE_OPTION
 from bridge.sources.table import TABLE
@@ -28,6 +28,7 @@ SCHEMA: dict[Marker, Any] = {
     Optional("groups", default={}, description="Groups of users: name → DNs or globs"): GROUPS,
     Optional("presence", default={}, description="How the state of a user is derived"): PRESENCE_SCHEMA,
     Optional("privacy", default={}, description="What is published about callers"): PRIVACY_SCHEMA,
+    Optional("time_zone", default=None, description="By whose clocks a day begins; null: the machine's"): TIME_ZONE,
     Optional("palette", default={}, description="The look of each state on all lights: state → look"): PALETTE_OPTION,
     Optional("lights", default=[], description="Lights that follow users"): LIGHTS,
     Optional("mqtt", default={}, description="The MQTT broker"): MQTT_SCHEMA,

@@ -135,6 +135,7 @@ def event(change: CallChange, now: int, mode: CallerId) -> CallEvent:
         name=shown_name(call.name, mode),
         via=None if mode is CallerId.NONE else call.via,
         duration=max(0, now - start),
+        dialled=call.dialled,
     )
 
 

@@ -164,6 +164,8 @@ class CallEvent:
     """None: the call has not ended."""
     answered_by: str | None = None
     """Where it was answered, if elsewhere and known: an extension, which need not be a published user."""
+    dialled: bool | None = None
+    """Whether the call began here rather than with others; None: nobody saw it begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,16 +262,6 @@ class Bridge:
     """The total the PBX reported for $count; None while unknown or not asked for."""
     shapes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The shapes of what the PBX sends, by kind; see ShapesSeen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """What is retained on the broker about a user, published by an earlier process."""
-
-    name: str | None
-    state: State
-    since: int
-    department: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,11 @@ def shown_name(name: str | None, mode: CallerId) -> str | None:
     return name if mode is CallerId.FULL else None
 
 
+def is_masked(number: str) -> bool:
+    """Whether `masked` has made `number` what it is."""
+    return number.startswith("…")
+
+
 def is_outside(number: str) -> bool:
     """Whether `number` is long enough to be of the public network rather than one of the PBX's own."""
     return sum(map(str.isdecimal, number)) >= _OUTSIDE_DIGITS

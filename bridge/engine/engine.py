@@ -7,7 +7,8 @@ from typing import Any
 
 from bridge.domain.clock import Clock
 from bridge.domain.message import Message
-from bridge.domain.model import Bridge, CallEvent, Remembered, SourceReport, User, UserRow
+from bridge.domain.model import Bridge, CallEvent, SourceReport, User, UserRow
+from bridge.domain.remembered import Remembered
 from bridge.domain.updates import Answered, Calls, Departments, Failure, Labels, Round, ShapesSeen, Update, UserCalls
 from bridge.engine.call_events import CallEvents
 from bridge.engine.derive_user import UserDerivation
@@ -18,6 +19,7 @@ from bridge.engine.rendering import Rendering
 from bridge.engine.roster import Roster
 from bridge.engine.source_reports import SourceReports
 from bridge.engine.source_state import SourceStates
+from bridge.engine.tallies import Tallies
 from bridge.errors import SourceAuthError, SourceMissing, SourcePermissionError, SourceQueryError
 from bridge.ports import Output, Publisher
 
@@ -43,6 +45,7 @@ class Engine:
         self._roster = Roster(policy.users, self._states, clock)
         self._derivation = UserDerivation(policy.rules, policy.caller_id, self._states)
         self._call_events = CallEvents(self._states, policy.caller_id, policy.timing, clock)
+        self._tallies = Tallies(self._roster.known, self._rendering, policy.caller_id, policy.zone, clock)
         self._groups = Groups(policy.groups)
         self._reports = SourceReports(policy.sources, self._states, self._roster.known)
         self._bridge = Bridge(
@@ -115,6 +118,7 @@ class Engine:
             self._call_events.note()
             self._publish(self._roster)
         self.publish_due()
+        self._tallies.tick()
         self._contact.expire()
         self._show()
         self._publish_groups()
@@ -129,6 +133,7 @@ class Engine:
         Where the options differ from that run's, users that no source reports are removed as soon as all have reported.
         """
         self._roster.adopt(remembered, same_options=same_options, now=self._contact.now())
+        self._tallies.adopt(remembered)
         self._clear_removed()
         self._publish(self._roster)
         self._show()
@@ -149,10 +154,15 @@ class Engine:
             if known is not None and known.user is not None:
                 for output in chosen:
                     yield from output.user(None, known.user)
+                    yield from output.today(dn, None, self._tallies.of(dn))
 
     def users(self) -> list[User]:
         """All users as published, by number."""
         return [known.user for _, known in sorted(self._roster.known.items()) if known.user is not None]
+
+    def calls_today(self) -> Mapping[str, int]:
+        """Sums of all users' calls of this day, by `missed`, `answered` and `made`."""
+        return self._tallies.sums()
 
     def sources(self) -> tuple[SourceReport, ...]:
         """Which sources are in use, and which are not and why."""
@@ -257,6 +267,8 @@ class Engine:
     def _emit(self, dn: str, before: User | None, after: User | None) -> None:
         self._busy += (after is not None and after.busy is True) - (before is not None and before.busy is True)
         self._rendering.user(before, after)
+        if before is None:
+            self._rendering.today(dn, None, self._tallies.of(dn))
         self._groups.note(dn, after)
 
     def _publish_groups(self) -> None:
@@ -268,6 +280,7 @@ class Engine:
         for user, event in events:
             if user.number in self._roster.known:
                 self._rendering.call(user, event)
+                self._tallies.note(user, event)
 
     def _show_roster(self) -> None:
         self._reports.users_changed()

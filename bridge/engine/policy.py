@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from bridge.domain.model import SourceDescription
 from bridge.domain.presence import Rules
@@ -25,3 +26,5 @@ class Policy:
     grace: float = 20.0
     """After a source that pushes has lost its connection, the calls it reported are used for so long."""
     timing: EngineTiming = USUAL
+    zone: ZoneInfo | None = None
+    """By whose clocks a day begins; None: this machine's."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 from bridge.domain.message import Message
 from bridge.domain.model import Bridge, CallEvent, Group, User
+from bridge.domain.today import Today
 from bridge.ports import Output, Publisher
 
 
@@ -32,6 +33,10 @@ class Rendering:
     def call(self, user: User, event: CallEvent) -> None:
         """Something happened to a call."""
         self._publish(lambda output: output.call(user, event))
+
+    def today(self, dn: str, before: Today | None, after: Today) -> None:
+        """Another call of the user counts, or a day has begun."""
+        self._publish(lambda output: output.today(dn, before, after))
 
     def _publish(self, render: Callable[[Output], Iterable[Message]]) -> None:
         if self._publisher.in_sync:

@@ -4,7 +4,8 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 
 from bridge.domain.clock import Clock
-from bridge.domain.model import Remembered, Row, State, UserRow
+from bridge.domain.model import Row, State, UserRow
+from bridge.domain.remembered import Remembered
 from bridge.engine.admission import Admission
 from bridge.engine.settings import UsersSettings
 from bridge.engine.source_state import PeopleSourceState, SourceStates

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TypeGuard
 
-from bridge.domain.clock import unix_seconds
 from bridge.domain.message import Message, Rank
-from bridge.domain.model import Remembered, State
+from bridge.domain.remembered import Remembered
+from bridge.domain.today import Today
+from bridge.mqtt.remembered import counted_today, remembered_user
 from bridge.topics import ORIGIN, Topics, filters_under, json_object, topic_problem
 
 _INFO = "/bridge/info"
@@ -30,6 +31,7 @@ class RetainedTopics:
         self._digests: dict[str, int] = {}
         self._documents: dict[str, bytes] = {}
         self._lights: dict[str, bytes] = {}
+        self._todays: dict[str, Today | None] = {}
         self._infos: dict[str, dict[str, object]] = {}
         """Contents of `bridge/info`, by base topic."""
         self._running: set[str] = set()
@@ -55,6 +57,8 @@ class RetainedTopics:
             self._documents[topic] = payload
         elif (light := self._topics.light_of_state(topic)) is not None:
             self._lights[light] = payload
+        elif (dn := self._topics.today_of(topic)) is not None:
+            self._todays[dn] = counted_today(json_object(payload) or {})
 
     @property
     def owner(self) -> str | None:
@@ -87,9 +91,9 @@ class RetainedTopics:
             return {}
         found = {}
         for topic, payload in self._documents.items():
-            dn, past = self._topics.document_of(topic), _remembered(json_object(payload))
+            dn, past = self._topics.document_of(topic), remembered_user(json_object(payload))
             if dn is not None and past is not None:
-                found[dn] = replace(past, department=self._areas.get(dn))
+                found[dn] = replace(past, department=self._areas.get(dn), today=self._todays.get(dn))
         return found
 
     def lights(self) -> dict[str, dict[str, object]]:
@@ -197,15 +201,3 @@ def _is_object(value: object) -> TypeGuard[dict[str, object]]:
 
 def _is_topic(value: object) -> bool:
     return isinstance(value, str) and bool(value) and topic_problem(value) is None
-
-
-def _remembered(document: dict[str, object] | None) -> Remembered | None:
-    if document is None:
-        return None
-    name = document.get("name")
-    try:
-        since = int(unix_seconds(str(document.get("since"))))
-        state = State(str(document.get("state")))
-    except ValueError:
-        return None
-    return Remembered(name if isinstance(name, str) else None, state, since)

@@ -8,6 +8,7 @@ from bridge import __version__
 from bridge.domain.clock import utc_text
 from bridge.domain.message import Message, Rank
 from bridge.domain.model import Bridge, CallEvent, Group, ShownCall, State, User
+from bridge.domain.today import Today
 from bridge.topics import Topics, to_json
 
 _BUSY = {True: b"ON", False: b"OFF", None: b"None"}
@@ -55,6 +56,11 @@ class StateOutput:
         topic = self._topics.user_call(user.number)
         yield Message(topic, encode(to_json(content)), Rank.STATE, retain=False, least_qos=1)
 
+    def today(self, dn: str, before: Today | None, after: Today) -> Iterator[Message]:
+        """What the user's calls of the day add up to."""
+        if before != after:
+            yield Message(self._topics.user_today(dn), encode(to_json(_today(after))), Rank.DETAIL)
+
     def group(self, before: Group | None, after: Group) -> Iterator[Message]:
         """Whether a member is busy, and which members are in which state."""
         if before is None or before.busy is not after.busy:
@@ -89,7 +95,8 @@ class StateOutput:
             return
         topics, dn = self._topics, gone.number
         # Behind the removal of the device: Home Assistant logs an error for an empty state of an existing entity.
-        for topic in (topics.user_state(dn), topics.user_busy(dn), topics.user(dn), topics.user_monitor(dn)):
+        of_user = topics.user_state, topics.user_busy, topics.user, topics.user_monitor, topics.user_today
+        for topic in (each(dn) for each in of_user):
             yield Message(topic, b"", Rank.DISCOVERY)
 
     def _info(self, bridge: Bridge) -> dict[str, object]:
@@ -133,6 +140,18 @@ def document(user: User) -> str:
     )
     row = "null" if user.monitor in {None, "{}"} else user.monitor
     return f'{known[:-1]},"monitor":{row}}}'
+
+
+def _today(today: Today) -> dict[str, object]:
+    last = today.last_missed
+    return {
+        "date": today.date.isoformat(),
+        "missed": today.missed,
+        "answered": today.answered,
+        "made": today.made,
+        "talk_time": today.talk_time,
+        "last_missed": None if last is None else {"at": utc_text(last.at), "party": last.party},
+    }
 
 
 def documents(users: Iterable[User]) -> list[dict[str, Any]]:

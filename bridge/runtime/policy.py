@@ -22,6 +22,7 @@ def policy(
         bound=timing.good_for(min(polled or pushed)),
         grace=timing.shortest_trust,
         timing=engine,
+        zone=config.zone,
     )
 
 

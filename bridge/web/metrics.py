@@ -74,6 +74,12 @@ class Metrics:
             by_state.add_metric([state.value], states[state])
         yield by_state
         yield _gauge("users_busy", "Users that are busy.", sum(user.busy is True for user in users))
+        calls = GaugeMetricFamily(
+            _name("calls_today"), "Calls of all users that ended today, by `time_zone`.", labels=["outcome"]
+        )
+        for outcome, count in self._status.calls_today().items():
+            calls.add_metric([outcome], count)
+        yield calls
 
     def _sources(self) -> Iterator[Metric]:
         failing = {finding.about for finding in self._findings() if finding.verdict is Verdict.FAIL}

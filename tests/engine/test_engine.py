@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from bridge.domain.model import MonitorRow, Remembered, State
+from bridge.domain.model import MonitorRow, State
+from bridge.domain.remembered import Remembered
 from bridge.domain.updates import Answered, Failure, Round, Update
 from bridge.errors import SourceAuthError, SourceMissing, SourceUnavailable
 from tests.support.clock import FakeClock

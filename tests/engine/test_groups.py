@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.domain.message import Message
-from bridge.domain.model import Bridge, CallEvent, Group, MonitorRow, Remembered, State, User
+from bridge.domain.model import Bridge, CallEvent, Group, MonitorRow, State, User
 from bridge.domain.presence import DEFAULT_BUSY, is_busy
 from bridge.domain.privacy import CallerId
+from bridge.domain.remembered import Remembered
+from bridge.domain.today import Today
 from bridge.domain.updates import Round
 from bridge.engine.engine import Engine
 from bridge.engine.groups import Groups
@@ -115,6 +117,9 @@ class Rendered:
         yield from ()
 
     def bridge(self, _before: Bridge | None, _after: Bridge) -> Iterator[Message]:
+        yield from ()
+
+    def today(self, _dn: str, _before: Today | None, _after: Today) -> Iterator[Message]:
         yield from ()
 
     def group(self, _before: Group | None, after: Group) -> Iterator[Message]:

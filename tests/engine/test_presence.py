@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from bridge.domain.certainty import Certainty
-from bridge.domain.model import CallStatus, Direction, Leg, Remembered, State
+from bridge.domain.model import CallStatus, Direction, Leg, State
 from bridge.domain.presence import Rules, profile_key
 from bridge.domain.privacy import CallerId
+from bridge.domain.remembered import Remembered
 from bridge.domain.updates import Departments, Labels
 from bridge.errors import SourceMissing, SourcePermissionError, SourceUnavailable
 from tests.support.clock import FakeClock

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from bridge.domain.model import Remembered, State
+from bridge.domain.model import State
+from bridge.domain.remembered import Remembered
 from bridge.errors import SourceError, SourceMissing, SourcePermissionError, SourceUnavailable
 from tests.support.clock import FakeClock
 from tests.support.world import CALL_CONTROL, MONITOR_STATUS, USERS, World, user

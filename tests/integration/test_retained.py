@@ -135,7 +135,7 @@ class Office:
             yield f"{base}/bridge/{name}"
         for dn in self.published():
             yield f"{base}/users/{dn}"
-            for name in ("state", "busy", *(["monitor"] if self.options.monitor else [])):
+            for name in ("state", "busy", "today", *(["monitor"] if self.options.monitor else [])):
                 yield f"{base}/users/{dn}/{name}"
         if self.options.group:
             yield f"{base}/groups/sales"

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.domain.message import Message, Rank
-from bridge.domain.model import Remembered, State
+from bridge.domain.model import State
+from bridge.domain.remembered import Remembered
 from bridge.mqtt.retained import RetainedTopics
 from bridge.topics import Topics
 

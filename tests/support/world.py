@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from bridge.domain.message import Message
 from bridge.domain.model import CallStatus, Leg, Legs, MonitorRow, Queue, SourceDescription, State, User, UserRow
@@ -28,6 +29,9 @@ TOPICS = Topics("3cx", "hq", "homeassistant")
 MONITOR_STATUS, USERS, ACTIVE_CALLS, CALL_CONTROL = "monitor_status", "users", "active_calls", "call_control"
 ALL = (MONITOR_STATUS, USERS, ACTIVE_CALLS, CALL_CONTROL)
 """The sources that tests of the engine know; a new one in the table is none of theirs."""
+
+
+UTC = ZoneInfo("UTC")
 
 
 class Wire:
@@ -82,6 +86,7 @@ class World:
         groups: Mapping[str, Iterable[str]] | None = None,
         push_required: bool = False,
         more_sources: Iterable[SourceDescription] = (),
+        zone: ZoneInfo = UTC,
     ) -> None:
         self.clock = clock
         self.wire = Wire()
@@ -93,11 +98,13 @@ class World:
             groups=groups or {},
             sources=(*described(sources, push_required=push_required), *more_sources),
             bound=self.good_for,
+            zone=zone,
         )
         self._policy = policy
         self.engine = self._new_engine()
 
     def _new_engine(self) -> Engine:
+        self._adopted = False
         return Engine(self._policy, [StateOutput(TOPICS, {"pbx": {"name": "hq"}})], self.wire, self.clock.clock)
 
     def restart(self) -> None:
@@ -110,7 +117,9 @@ class World:
         readback = RetainedTopics(TOPICS)
         for topic, payload in self.wire.retained.items():
             readback.add(topic, payload.encode())
-        self.engine.adopt(readback.remembered(), same_options=True)
+        if not self._adopted:
+            self._adopted = True
+            self.engine.adopt(readback.remembered(), same_options=True)
         self.wire.in_sync = True
         for message in list(readback.difference(self.engine.snapshot())):
             self.wire.publish(message)

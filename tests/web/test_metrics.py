@@ -6,13 +6,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bridge import __version__
 from bridge.domain.finding import Finding, fail, ok, warn
-from bridge.domain.model import State
+from bridge.domain.model import CallStatus, Direction, State
 from bridge.domain.updates import Answered
 from bridge.errors import SourceMissing
 from bridge.statistics import Queue, Statistics
 from bridge.web.metrics import Metrics
 from tests.support.clock import FakeClock
-from tests.support.world import MONITOR_STATUS, USERS, World
+from tests.support.world import CALL_CONTROL, MONITOR_STATUS, USERS, World, leg, user
 
 
 class Shown:
@@ -54,6 +54,18 @@ def test_users_by_state_and_who_is_busy(clock: FakeClock) -> None:
     shown.world.round({"100": State.AVAILABLE, "101": State.RINGING, "102": State.AVAILABLE, "103": State.AVAILABLE})
     assert (shown.value("users", state="on_call"), shown.value("users", state="available")) == (0, 3)
     assert shown.value("users_busy") == 1
+
+
+def test_calls_of_today_are_sums_of_all_users(clock: FakeClock) -> None:
+    shown = Shown(clock, sources=(USERS, CALL_CONTROL))
+    assert shown.all("threecx2mqtt_calls_today") == [({"outcome": each}, 0) for each in ("missed", "answered", "made")]
+    world = shown.world
+    world.users(user("101"), user("102"))
+    world.snapshot(("101", "102"))
+    for dn in ("101", "102"):
+        world.pushed(dn, leg(CallStatus.DIALING, "7", direction=Direction.OUTBOUND))
+        world.pushed(dn)
+    assert shown.value("calls_today", outcome="made") == 2
 
 
 def test_metrics_of_pbx_and_broker(clock: FakeClock) -> None:

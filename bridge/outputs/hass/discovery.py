@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from bridge import __version__
 from bridge.domain.message import Message, Rank
 from bridge.domain.model import Bridge, CallEvent, Group, User
+from bridge.domain.today import Today
 from bridge.outputs.hass.entities import (
     BRIDGE,
     GROUP,
@@ -70,6 +71,10 @@ class DiscoveryOutput:
 
     def call(self, _user: User, _event: CallEvent) -> Iterator[Message]:
         """Nothing: discovery names the topic of the events."""
+        yield from ()
+
+    def today(self, _dn: str, _before: Today | None, _after: Today) -> Iterator[Message]:
+        """Nothing: discovery names the topic of the counts."""
         yield from ()
 
     def group(self, before: Group | None, after: Group) -> Iterator[Message]:

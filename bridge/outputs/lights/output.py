@@ -13,6 +13,7 @@ from bridge.domain.dn import pattern
 from bridge.domain.light import MOST_BRIGHT, Look
 from bridge.domain.message import Message, Rank
 from bridge.domain.model import Bridge, CallEvent, Group, User
+from bridge.domain.today import Today
 from bridge.errors import BridgeError
 from bridge.outputs.lights.light import NEVER, Light, Override, Shown
 from bridge.outputs.lights.protocol import Availability, Command
@@ -75,6 +76,10 @@ class LightsOutput:
         yield from ()
 
     def call(self, _user: User, _event: CallEvent) -> Iterator[Message]:
+        """Nothing: lights show states."""
+        yield from ()
+
+    def today(self, _dn: str, _before: Today | None, _after: Today) -> Iterator[Message]:
         """Nothing: lights show states."""
         yield from ()
 

@@ -6,14 +6,26 @@ from dataclasses import dataclass
 from datetime import time
 from enum import StrEnum
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from voluptuous import Invalid, Optional, Required
 
 from bridge.domain.dn import why_unpublishable
 from bridge.domain.light import BLACK, OFF, Color, Look, color
 from bridge.domain.model import State
-from bridge.options import Boolean, Choice, Duration, Integer, JsonSchema, ListOf, MapOf, Nullable, Record, Text
+from bridge.options import (
+    TIME_ZONE,
+    Boolean,
+    Choice,
+    Duration,
+    Integer,
+    JsonSchema,
+    ListOf,
+    MapOf,
+    Nullable,
+    Record,
+    Text,
+    zone,
+)
 from bridge.outputs.lights.hours import After, Hours, Weekday
 from bridge.outputs.lights.protocol import Driver, DriverOptions
 from bridge.outputs.lights.table import DRIVERS
@@ -122,14 +134,6 @@ class _TimeOption:
         return {"type": "string", "pattern": f"^({_TIME_OF_DAY})$"}
 
 
-def _zone_problem(name: str) -> str | None:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return "is no time zone that this machine knows: write one such as Europe/Berlin"
-    return None
-
-
 _PERCENT = Integer(1, 100)
 _LOOK = Record(
     {
@@ -148,7 +152,7 @@ _HOURS = Record(
         Optional(
             "after", default="off", description="Outside of the hours: off, or keep (no commands are sent)"
         ): Choice(After),
-        Optional("tz", default=None, description="Time zone; null: the machine's"): Nullable(Text(check=_zone_problem)),
+        Optional("tz", default=None, description="Time zone; null: the machine's"): TIME_ZONE,
     }
 )
 
@@ -279,7 +283,7 @@ def _hours(options: Mapping[str, Any]) -> Hours:
         begin=time.fromisoformat(options["from"]),
         end=time.fromisoformat(options["to"]),
         after=options["after"],
-        zone=None if options["tz"] is None else ZoneInfo(options["tz"]),
+        zone=zone(options["tz"]),
     )
 
 
