@@ -5,6 +5,7 @@ import string
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from bridge.domain.dn import is_unfit
 from bridge.options import Text
@@ -158,6 +159,14 @@ class Topics:
         dn = topic.removeprefix(prefix)
         return dn if dn != topic and "/" not in dn else None
 
+    def user_of(self, topic: str) -> str | None:
+        """The DN of the user whom `topic` is about, discovery too, or None when it is another topic."""
+        prefix = f"{self.base}/users/"
+        if topic.startswith(prefix):
+            return topic.removeprefix(prefix).split("/")[0]
+        device = topic.removeprefix(f"{self.discovery_prefix}/device/{self.device_prefix}/").removesuffix("/config")
+        return user_number(device) if self.discovery(device) == topic else None
+
     def user_of_set(self, topic: str) -> str | None:
         """The DN whose `set` topic this is, or None when it is another topic."""
         dn = topic.removeprefix(f"{self.base}/users/").removesuffix("/set")
@@ -172,14 +181,41 @@ class Topics:
         """Home Assistant's discovery topic of one of this bridge's devices."""
         return f"{prefix or self.discovery_prefix}/device/{self.device_prefix}/{object_id}/config"
 
+    def of_user(self, dn: str) -> tuple[str, ...]:
+        """All topics of one user that may be retained."""
+        named = self.user, self.user_state, self.user_busy, self.user_monitor, self.user_today
+        return (*(each(dn) for each in named), self.discovery(object_id("user", dn)))
+
+    def of_group(self, name: str) -> tuple[str, ...]:
+        """The same for a group."""
+        return self.group(name), self.group_busy(name), self.discovery(object_id("group", name))
+
+    def of_light(self, name: str) -> tuple[str, ...]:
+        """The same for a light."""
+        return self.light_state(name), self.discovery(object_id("light", name))
+
+    def of_bridge(self) -> tuple[str, ...]:
+        """All retained topics of the bridge itself but `bridge/state`, the will, and `bridge/health`."""
+        return (
+            self.bridge_info,
+            self.bridge_pbx,
+            self.bridge_users,
+            self.bridge_users_busy,
+            self.bridge_count,
+            self.bridge_log_level,
+        )
+
     def own_filters(self) -> tuple[str, ...]:
-        """Topic filters that match everything this bridge may have left retained.
+        """Topic filters that match everything this bridge may have left retained."""
+        return (f"{self.base}/bridge/+", *self.filters_of_all())
+
+    def filters_of_all(self) -> tuple[str, ...]:
+        """Topic filters that match all retained topics of all users, groups and lights, discovery too.
 
         None matches topics of commands, which are subscribed to all the time (requests, `set`): brokers deliver a
         message once for every subscription that matches it, so a command would be executed twice.
         """
         return (
-            f"{self.base}/bridge/+",
             *(each("+") for each in (self.user, self.user_state, self.user_busy, self.user_monitor, self.user_today)),
             *(each("+") for each in (self.group, self.group_busy, self.light_state, self.discovery)),
         )
@@ -227,6 +263,16 @@ def filters_under(base: str) -> tuple[str, ...]:
 def object_id(kind: str, number: str) -> str:
     """An id that Home Assistant accepts: `user_101`; every byte outside [A-Za-z0-9-] is written `_xx`."""
     return f"{kind}_{''.join(_escaped(number))}"
+
+
+def user_number(object_id: str) -> str | None:
+    """The number in an `object_id` of a user, or None where it is of something else."""
+    if not object_id.startswith("user_"):
+        return None
+    try:
+        return unquote_to_bytes(object_id.removeprefix("user_").replace("_", "%")).decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _escaped(text: str) -> Iterator[str]:

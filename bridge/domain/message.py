@@ -14,7 +14,9 @@ class Rank(IntEnum):
     DETAIL = 4
     DISCOVERY = 5
     ONLINE = 6
-    """`bridge/pbx` and `bridge/state` after connecting: published once everything else has been."""
+    """`bridge/pbx` and `bridge/state` after connecting: published once everything that is true has been."""
+    CLEAR = 7
+    """What is not true any more, as found after connecting. Others may have left any number of topics."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,16 +145,24 @@ class Engine:
         Other tasks may run between two messages: each user is rendered as it is when its turn comes.
         """
         chosen = self._outputs if outputs is None else tuple(outputs)
-        for output in chosen:
+        yield from self.bridge_and_groups(chosen)
+        for dn in tuple(self._roster.known):  # a copy, as users may be added and removed between two messages
+            yield from self.of_user(dn, chosen)
+
+    def bridge_and_groups(self, outputs: Iterable[Output] | None = None) -> Iterator[Message]:
+        """The part of the snapshot that is about no single user."""
+        for output in self._outputs if outputs is None else outputs:
             yield from output.bridge(None, self._bridge)
             for group in self._groups:
                 yield from output.group(None, group)
-        for dn in tuple(self._roster.known):  # a copy, as users may be added and removed between two messages
-            known = self._roster.known.get(dn)
-            if known is not None and known.user is not None:
-                for output in chosen:
-                    yield from output.user(None, known.user)
-                    yield from output.today(dn, None, self._tallies.of(dn))
+
+    def of_user(self, dn: str, outputs: Iterable[Output] | None = None) -> Iterator[Message]:
+        """The part of the snapshot that is about this user; nothing where the user is not published."""
+        known = self._roster.known.get(dn)
+        if known is not None and known.user is not None:
+            for output in self._outputs if outputs is None else outputs:
+                yield from output.user(None, known.user)
+                yield from output.today(dn, None, self._tallies.of(dn))
 
     def users(self) -> list[User]:
         """All users as published, by number."""

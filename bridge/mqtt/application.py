@@ -1,6 +1,6 @@
 """What a session serves: one bridge with its topics, its messages and what it is asked and notified of."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from bridge.domain.message import Message
@@ -20,6 +20,8 @@ class Hooks:
     """Awaited once per connection, after read-back and before anything is published."""
     synchronise: Callable[[RetainedTopics], Iterable[Message]]
     """Gives what to publish, from what the broker retains, so that it retains what is true."""
+    current: Callable[[Collection[str]], Iterable[Message]]
+    """Gives what the broker should retain under these topics now."""
     filters: Sequence[str]
     """Topic filters to subscribe to, for `receive`."""
     request_filters: Sequence[str]

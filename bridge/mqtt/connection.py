@@ -138,14 +138,25 @@ class Connection:
             self._room.clear()
             await self._room.wait()
 
-    async def subscribe(self, filters: Sequence[str], qos: int, *, as_published: bool = False) -> list[bool]:
+    @property
+    def guards(self) -> bool:
+        """Whether `others_only` subscriptions are possible: by MQTT 5."""
+        return self._protocol is Protocol.V5
+
+    async def subscribe(
+        self, filters: Sequence[str], qos: int, *, as_published: bool = False, others_only: bool = False
+    ) -> list[bool]:
         """Subscribe, wait for the broker's answer, and return which of `filters` it granted.
 
-        `as_published` keeps the retain flag of messages that come while the subscription stands; MQTT 5 alone can.
+        `as_published` keeps the retain flag of messages that come while the subscription stands, and `others_only`
+        brings no message of this connection back; MQTT 5 alone can do either.
         """
         granted: list[bool] = []
+        options: Any = qos
+        if self._protocol is Protocol.V5:
+            options = SubscribeOptions(qos=qos, retainAsPublished=as_published, noLocal=others_only)
         for first in range(0, len(filters), _MOST_FILTERS):
-            granted += await self._subscribe(filters[first : first + _MOST_FILTERS], qos, as_published=as_published)
+            granted += await self._subscribe([(each, options) for each in filters[first : first + _MOST_FILTERS]])
         return granted
 
     def unsubscribe(self, filters: Sequence[str]) -> None:
@@ -224,21 +235,20 @@ class Connection:
         )
         return True
 
-    async def _subscribe(self, filters: Sequence[str], qos: int, *, as_published: bool) -> list[bool]:
-        wanted: list[tuple[str, Any]] = [(topic_filter, qos) for topic_filter in filters]
-        if self._protocol is Protocol.V5:
-            options = SubscribeOptions(qos=qos, retainAsPublished=as_published)
-            wanted = [(topic_filter, options) for topic_filter in filters]
+    async def _subscribe(self, wanted: list[tuple[str, Any]]) -> list[bool]:
         _, packet = self._client.subscribe(wanted)
         answer: asyncio.Future[list[bool]] = self._loop.create_future()
         if packet is not None:
             self._subscribing[packet] = answer
             self._io.want_write()
-            await _first_of(answer, self.lost, timeout=self._timing.connect)
+            self._io.expect()
+            # Counted from the last byte, as a SUBACK may come behind any number of messages.
+            while not (answer.done() or self.lost.done()) and self._io.idle < self._timing.connect:
+                await _first_of(answer, self.lost, timeout=self._timing.connect - self._io.idle)
         if answer.done():
             return answer.result()
         self._lose(BrokerUnavailable(f"{self._failures.broker} did not answer a subscription"))
-        return [False] * len(filters)
+        return [False] * len(wanted)
 
     def _lose(self, error: BrokerError) -> None:
         if not self.lost.done():

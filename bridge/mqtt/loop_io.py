@@ -34,6 +34,7 @@ class LoopIo:
         self._loop = asyncio.get_running_loop()
         self._socket: socket.socket | None = None
         self._messages = 0
+        self._last_read = self._loop.time()
         self.writing = False
         """Whether something waits for the socket to take it."""
 
@@ -41,6 +42,15 @@ class LoopIo:
     def attached(self) -> bool:
         """Whether there is a socket."""
         return self._socket is not None
+
+    @property
+    def idle(self) -> float:
+        """Seconds since the socket was readable last, or something began to be waited for."""
+        return self._loop.time() - self._last_read
+
+    def expect(self) -> None:
+        """Something is waited for from now on."""
+        self._last_read = self._loop.time()
 
     def attach(self, connected: socket.socket) -> None:
         """Watch this socket from now on."""
@@ -70,6 +80,7 @@ class LoopIo:
 
     def _readable(self) -> None:
         """Read on while whole messages come in: paho reads one packet a call when nothing is in flight."""
+        self._last_read = self._loop.time()
         for _ in range(_READS_AT_ONCE):
             before = self._messages
             self._client.loop_read()

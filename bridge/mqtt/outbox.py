@@ -4,6 +4,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from bridge.domain.message import Message, Rank
+from bridge.mqtt.wanted import Wanted
 
 MOST_EVENTS = 1000
 """How many non-retained messages may wait; the oldest are dropped when there are more."""
@@ -18,6 +19,7 @@ class Outbox:
 
     def __init__(self) -> None:
         self.in_sync = False
+        self.wanted = Wanted()
         self.on_put: Callable[[], None] = lambda: None
         self.on_drop: Callable[[], None] = lambda: None
         self._ranks: tuple[OrderedDict[str, Message], ...] = tuple(OrderedDict() for _ in Rank)
@@ -37,6 +39,7 @@ class Outbox:
 
         A topic that waits to be published last keeps that place when its value has changed meanwhile.
         """
+        self.wanted.note(message)
         if not message.retain and not message.newest:
             if len(self._events) == MOST_EVENTS:
                 self.on_drop()
@@ -67,6 +70,7 @@ class Outbox:
     def clear(self) -> None:
         """Forget everything: the connection it was meant for is gone, and events are no news any more on the next."""
         self.in_sync = False
+        self.wanted.clear()
         self._events.clear()
         for waiting in self._ranks:
             waiting.clear()
@@ -81,6 +85,11 @@ class Allowance:
         self._monotonic = monotonic
         self._left = self._burst
         self._then = monotonic()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing was taken for so long that all of `burst` may go at once."""
+        return self._left + (self._monotonic() - self._then) * self._rate >= self._burst
 
     def take(self) -> float:
         """Take one message's worth. 0 when it was granted, else the seconds after which to ask again."""

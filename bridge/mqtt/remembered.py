@@ -1,8 +1,10 @@
 """What the JSON documents that an earlier process left on the broker say."""
 
+import json
 from datetime import date
 
 from bridge.domain.clock import unix_seconds
+from bridge.domain.dn import why_unpublishable
 from bridge.domain.model import State
 from bridge.domain.remembered import Remembered
 from bridge.domain.today import MissedCall, Today
@@ -21,8 +23,21 @@ def remembered_user(document: dict[str, object] | None) -> Remembered | None:
     return Remembered(name if isinstance(name, str) else None, state, since)
 
 
-def counted_today(document: dict[str, object]) -> Today | None:
+def listed_numbers(users: bytes) -> tuple[str, ...]:
+    """The numbers in `bridge/users`; nothing where it is malformed."""
+    try:
+        roster = json.loads(users)
+    except (ValueError, RecursionError):
+        return ()
+    rows = roster if isinstance(roster, list) else []
+    numbers = (row.get("number") for row in rows if isinstance(row, dict))
+    return tuple(each for each in numbers if isinstance(each, str) and why_unpublishable(each) is None)
+
+
+def counted_today(document: dict[str, object] | None) -> Today | None:
     """A user's calls of a day; None: it is malformed."""
+    if document is None:
+        return None
     counts = [document.get(key) for key in ("missed", "answered", "made", "talk_time")]
     last = document.get("last_missed")
     try:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from bridge.errors import BrokerError
 from bridge.log import LASTING, RepeatedFailure
+from bridge.mqtt.read_back import Reading, Wildcards
 from bridge.mqtt.settings import MqttSettings
 
 _SHORT_CONNECTIONS = 3
@@ -22,6 +23,7 @@ class SessionReports:
         self._unreadable = RepeatedFailure(_logger)
         self._unsubscribable = RepeatedFailure(_logger)
         self._short_connections = 0
+        self._unread = RepeatedFailure(_logger)
 
     def failed(self, error: BrokerError, level: int) -> None:
         """No connection, or it was lost."""
@@ -41,6 +43,14 @@ class SessionReports:
                 "and if it may not write there either, nothing is published; '3cx2mqtt check' shows which rights are "
                 "missing"
             )
+
+    def read(self, check: str, reading: Reading) -> None:
+        """How a read-back went."""
+        self.readable(check, readable=reading.wildcards is not Wildcards.UNKNOWN)
+        if (problem := reading.problem) is None:
+            self._unread.recovered("the broker shows all that it retains now")
+        else:
+            self._unread.failed(problem)
 
     def subscribed(self, filters: Sequence[str], granted: Sequence[bool]) -> None:
         """Which subscriptions the broker granted."""

@@ -3,17 +3,25 @@
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TypeGuard
+from typing import TypeGuard, TypeVar
 
 from bridge.domain.message import Message, Rank
 from bridge.domain.remembered import Remembered
 from bridge.domain.today import Today
-from bridge.mqtt.remembered import counted_today, remembered_user
+from bridge.mqtt.remembered import counted_today, listed_numbers, remembered_user
+from bridge.mqtt.wanted import Wanted
 from bridge.topics import ORIGIN, Topics, filters_under, json_object, topic_problem
 
 _INFO = "/bridge/info"
 _STATE = "/bridge/state"
 _PBX = "/bridge/pbx"
+
+_MOST_BASES = 100
+"""Base topics whose `bridge/info` is looked at: other programs have such topics too."""
+_MOST_LIGHTS = 1000
+"""Documents under the topics of lights; what is more than a bridge has lights for is none of ours."""
+
+T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
 
@@ -28,10 +36,12 @@ class RetainedTopics:
 
     def __init__(self, topics: Topics) -> None:
         self._topics = topics
-        self._digests: dict[str, int] = {}
-        self._documents: dict[str, bytes] = {}
-        self._lights: dict[str, bytes] = {}
-        self._todays: dict[str, Today | None] = {}
+        self._digests: dict[str, int | None] = {}
+        """Of the payload, by topic; None: something may be retained there, and what cannot be read."""
+        self._users: dict[str, Remembered] = {}
+        self._lights: dict[str, dict[str, object]] = {}
+        self._todays: dict[str, Today] = {}
+        self._roster: tuple[str, ...] = ()
         self._infos: dict[str, dict[str, object]] = {}
         """Contents of `bridge/info`, by base topic."""
         self._running: set[str] = set()
@@ -41,7 +51,10 @@ class RetainedTopics:
         """Departments by DN, from the discovery payloads: the user documents do not hold them."""
 
     def add(self, topic: str, payload: bytes) -> None:
-        """Take one retained message."""
+        """Take one retained message; an empty one says that nothing is retained there any more."""
+        if not payload:
+            self._digests.pop(topic, None)
+            return
         if self._topics.is_discovery_of_this_pbx(topic):
             content = json_object(payload) or {}
             if not self._owns(content):
@@ -50,15 +63,51 @@ class RetainedTopics:
             self._note_area(content)
         self._digests[topic] = hash(payload)
         if topic.endswith(_INFO):
-            self._infos[topic.removesuffix(_INFO)] = json_object(payload) or {}
+            base = topic.removesuffix(_INFO)
+            if base == self._topics.base or len(self._infos) < _MOST_BASES:
+                self._infos[base] = json_object(payload) or {}
         elif topic.endswith(_STATE) and payload == b"online":
             self._running.add(topic.removesuffix(_STATE))
-        elif self._topics.document_of(topic) is not None:
-            self._documents[topic] = payload
-        elif (light := self._topics.light_of_state(topic)) is not None:
-            self._lights[light] = payload
+        else:
+            self._remember(topic, payload)
+
+    def _remember(self, topic: str, payload: bytes) -> None:
+        """Read what a new process goes on with. No payload is kept, as anybody may have left any number of them."""
+        if topic == self._topics.bridge_users:
+            self._roster = listed_numbers(payload)
+        elif (dn := self._topics.document_of(topic)) is not None:
+            _note(self._users, dn, remembered_user(json_object(payload)))
         elif (dn := self._topics.today_of(topic)) is not None:
-            self._todays[dn] = counted_today(json_object(payload) or {})
+            _note(self._todays, dn, counted_today(json_object(payload)))
+        elif (light := self._topics.light_of_state(topic)) is not None and len(self._lights) < _MOST_LIGHTS:
+            _note(self._lights, light, json_object(payload))
+
+    @property
+    def roster(self) -> tuple[str, ...]:
+        """The numbers of the users in `bridge/users`."""
+        return self._roster
+
+    def unread(self) -> tuple[str, ...]:
+        """The topics, by name, that a new process needs to read where wildcards did not bring them."""
+        topics = self._topics
+        of_users = (each(dn) for dn in self._roster for each in (topics.user, topics.user_today))
+        return tuple(
+            each for each in (*of_users, *map(topics.light_state, self._named("lights"))) if each not in self._digests
+        )
+
+    def assume(self) -> None:
+        """Count every topic of the users, groups and lights that the bridge names as retained, read or not."""
+        topics = self._topics
+        if self.owner != topics.pbx_name:
+            return
+        groups, lights = self._named("groups"), self._named("lights")
+        for topic in (
+            *(each for dn in self._roster for each in topics.of_user(dn)),
+            *(each for name in groups for each in topics.of_group(name)),
+            *(each for name in lights for each in topics.of_light(name)),
+            topics.discovery("bridge"),
+        ):
+            self._digests.setdefault(topic, None)
 
     @property
     def owner(self) -> str | None:
@@ -89,19 +138,16 @@ class RetainedTopics:
         """The users that this bridge published in an earlier run, by DN; malformed documents are left out."""
         if self.owner != self._topics.pbx_name:
             return {}
-        found = {}
-        for topic, payload in self._documents.items():
-            dn, past = self._topics.document_of(topic), remembered_user(json_object(payload))
-            if dn is not None and past is not None:
-                found[dn] = replace(past, department=self._areas.get(dn), today=self._todays.get(dn))
-        return found
+        return {
+            dn: replace(past, department=self._areas.get(dn), today=self._todays.get(dn))
+            for dn, past in self._users.items()
+        }
 
     def lights(self) -> dict[str, dict[str, object]]:
         """The state documents of this bridge's lights, by name."""
         if self.owner != self._topics.pbx_name:
             return {}
-        found = {name: json_object(payload) for name, payload in self._lights.items()}
-        return {name: document for name, document in found.items() if document is not None}
+        return self._lights
 
     def difference(self, wanted: Iterable[Message]) -> Iterator[Message]:
         """What to publish so that the broker retains `wanted` and nothing else of ours; clears come last.
@@ -115,6 +161,15 @@ class RetainedTopics:
                 yield message
         yield from self.owned()
 
+    def wrong(self, wanted: Wanted) -> Iterator[tuple[str, bool]]:
+        """The own topics under which something else than `wanted` is retained, and whether anything is."""
+        base = f"{self._topics.base}/"
+        for topic in wanted:
+            digest = self._digests.get(topic)
+            if topic != self._topics.bridge_health and not wanted.has(topic, digest):
+                yield topic, digest is not None
+        yield from ((topic, True) for topic in self._digests if topic.startswith(base) and topic not in wanted)
+
     def owned(self) -> Iterator[Message]:
         """Messages that clear what is left of all that this bridge owns.
 
@@ -123,11 +178,20 @@ class RetainedTopics:
         ours = tuple(
             each.removesuffix("#") for base in self._infos if self._may_clear(base) for each in filters_under(base)
         )
-        for topic in self._digests:
-            if self._topics.is_discovery_of_this_pbx(topic):
-                yield Message(topic, b"", Rank.BRIDGE)
-            elif topic.startswith(ours):
-                yield Message(topic, b"", Rank.DISCOVERY)
+        is_discovery = self._topics.is_discovery_of_this_pbx
+        discovery = (each for each in self._digests if is_discovery(each))
+        others = (each for each in self._digests if each.startswith(ours) and not is_discovery(each))
+        yield from (Message(each, b"", Rank.CLEAR) for each in (*discovery, *others))
+
+    def _named(self, section: str) -> tuple[str, ...]:
+        """The names of the groups or lights in the configuration in force when `bridge/info` was written."""
+        config = self._infos.get(self._topics.base, {}).get("config")
+        content = config.get(section) if _is_object(config) else None
+        if _is_object(content):
+            names: list[object] = list(content)
+        else:
+            names = [each.get("name") for each in content if _is_object(each)] if isinstance(content, list) else []
+        return tuple(each for each in names if isinstance(each, str) and _is_topic(each) and "/" not in each)
 
     def _runs(self, base: str) -> bool:
         """Whether another bridge is online there."""
@@ -187,6 +251,13 @@ def signature(info: bytes) -> tuple[str | None, dict[str, object]]:
     content = json_object(info) or {}
     config = content.get("config")
     return _owner(content), config if _is_object(config) else {}
+
+
+def _note(found: dict[str, T], name: str, content: T | None) -> None:
+    """Keep what could be read; a later and malformed one removes what was there before."""
+    found.pop(name, None)
+    if content is not None:
+        found[name] = content
 
 
 def _owner(info: dict[str, object]) -> str | None:

@@ -21,8 +21,10 @@ from bridge.mqtt.deferred import Deferred
 from bridge.mqtt.denials import DenialRetry
 from bridge.mqtt.failures import WrongProtocol
 from bridge.mqtt.pump import Pump
-from bridge.mqtt.read_back import ReadBack
+from bridge.mqtt.read_back import ReadBack, Reading, Wildcards
+from bridge.mqtt.repairs import Repairs
 from bridge.mqtt.reports import SessionReports
+from bridge.mqtt.rereading import Rereading
 from bridge.mqtt.retained import RetainedTopics
 from bridge.mqtt.settings import MqttSettings, Protocol
 from bridge.mqtt.timing import USUAL, MqttTiming
@@ -78,6 +80,10 @@ class Session:
         self._reports = SessionReports(settings, clock.monotonic)
         self._pump = Pump(settings, application, clock, timing)
         self._denial_retry = DenialRetry(timing, rng)
+        self._repairs = Repairs(timing, clock.monotonic)
+        self._rereading = Rereading(timing, settings.repair_interval, self._repairs)
+        self._blamed_from = 0.0
+        """When what other clients may have written before we connected has surely come (monotonic)."""
         self._read_back: ReadBack | None = None
         """While the broker's retained messages are collected."""
         self._signature_filters = application.topics.signature_filters()
@@ -88,6 +94,8 @@ class Session:
         self._resync = asyncio.Event()
         """Set when everything has to be compared and published again on the same connection."""
         self._subscribed: tuple[str, ...] = ()
+        self.reading = Reading(Wildcards.UNKNOWN)
+        """How the last read-back went."""
         self._deferred = Deferred(timing.drop_report, clock.monotonic)
 
     def serve(self, application: Application) -> None:
@@ -98,6 +106,10 @@ class Session:
             application.statistics.connected()
         self._denial_retry.note_reload()
         self._resync.set()
+
+    def repair(self) -> None:
+        """Read back what the broker retains, and publish again what is wrong there."""
+        self._rereading.ask()
 
     @property
     def denial(self) -> str | None:
@@ -144,6 +156,7 @@ class Session:
         finally:
             self._pump.clear()
             self._deferred.clear()
+            self._repairs.clear()
             self._connection = None
             connection.abort()
         self._note_end(lasted=self._clock.monotonic() - opened)
@@ -156,6 +169,10 @@ class Session:
                 tasks.create_task(connection.tend(), name="mqtt-keepalive"),
                 tasks.create_task(self._pump.watch(connection, _LOOP), name="mqtt-progress"),
                 tasks.create_task(self._report_recovery(), name="mqtt-recovery"),
+                tasks.create_task(
+                    self._rereading.run(connection, lambda: self.reading, self._current), name="mqtt-reread"
+                ),
+                tasks.create_task(self._repairs.run(self._current), name="mqtt-repairs"),
                 tasks.create_task(self._denial_retry.run(connection.denied, self._resend), name="mqtt-denials"),
             ]
             while not connection.lost.done():
@@ -182,8 +199,8 @@ class Session:
         if self._prepared is not application:
             await application.hooks.prepare()
             self._prepared = application
-        self._read_back = None
         await self._subscribe(connection)
+        self._read_back = None
         outbox = application.outbox
         for message in application.hooks.synchronise(retained):
             outbox.put(message)
@@ -201,10 +218,9 @@ class Session:
         topics, keep = application.topics, application.hooks.watched_filters
         self._read_back = read_back = ReadBack(topics, self._timing)
         signatures, self._signature_filters = self._signature_filters, ()
-        readable = await read_back.read(connection, (*topics.own_filters(), *signatures), keep)
-        if elsewhere := read_back.retained.elsewhere():
-            readable = await read_back.read(connection, elsewhere, keep)
-        self._reports.readable(topics.bridge_check, readable=readable)
+        self.reading = reading = await read_back.read(connection, signatures, keep)
+        self._blamed_from = self._clock.monotonic() + (self._timing.blameless if reading.late else 0.0)
+        self._reports.read(topics.bridge_check, reading)
         return read_back.retained
 
     async def _subscribe(self, connection: Connection) -> None:
@@ -221,16 +237,37 @@ class Session:
     def _receive(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # paho's order
         """Called by the connection for every message."""
         topics = self._application.topics
-        if self._read_back is not None and self._read_back.receive(topic, payload, retained=retained):
-            return
+        for read_back in (self._read_back, self._rereading.read_back):
+            if read_back is not None and read_back.receive(topic, payload, retained=retained):
+                return
         if topic == topics.bridge_check:
             return  # a late echo
         if topic == topics.bridge_state:
             self._keep_online(payload, retained=retained)
         elif self._application.outbox.in_sync:
-            self._application.hooks.receive(topic, payload, retained)
+            self._take(topic, payload, retained=retained)
         elif any(matches(each, topic) for each in self._application.hooks.lasting_filters):
             self._deferred.add((topic, payload, retained), self._application.statistics)
+
+    def _take(self, topic: str, payload: bytes, *, retained: bool) -> None:
+        application = self._application
+        if self._is_own(topic):
+            if self._connection is None or not self._connection.guards:
+                # by MQTT 3.1.1 our own messages come back
+                if application.topics.is_discovery(topic):
+                    application.hooks.receive(topic, payload, retained)
+                return
+            if not payload and application.topics.is_discovery(topic):
+                application.outbox.wanted.forget(topic)  # Home Assistant deletes a device by that
+            else:
+                blamed = self._clock.monotonic() >= self._blamed_from
+                self._repairs.received(application, topic, payload, blamed=blamed)
+                return
+        application.hooks.receive(topic, payload, retained)
+
+    def _is_own(self, topic: str) -> bool:
+        topics = self._application.topics
+        return any(matches(each, topic) for each in (*topics.of_bridge(), *topics.filters_of_all()))
 
     def _keep_online(self, payload: bytes, *, retained: bool) -> None:
         """The will of a half-open earlier connection may come after our `online`; publish that again."""
@@ -271,6 +308,9 @@ class Session:
     @property
     def _offline(self) -> Message:
         return Message(self._application.topics.bridge_state, b"offline", Rank.BRIDGE)
+
+    def _current(self) -> Application:
+        return self._application
 
     def _enter(self, state: SessionState) -> None:
         if state is not self.state:

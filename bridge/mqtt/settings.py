@@ -47,6 +47,8 @@ class MqttSettings:
     base_topic: str
     qos: int
     max_rate: int
+    repair_interval: float = 300.0
+    """Seconds; 0: never."""
 
 
 MQTT_SCHEMA = {
@@ -73,6 +75,11 @@ MQTT_SCHEMA = {
     Optional("max_rate", default=1000, description="Messages per second after a burst of 500; 0: no limit"): Integer(
         0, 1_000_000
     ),
+    Optional(
+        "repair_interval",
+        default="5m",
+        description="How often what others may have changed is read back at brokers of MQTT 3.1.1; 0: never",
+    ): Duration(0, 86400),
 }
 
 

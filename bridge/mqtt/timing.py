@@ -25,7 +25,19 @@ class MqttTiming:
     """Without a message, after which read-back ends where the broker withholds the echo."""
     quiet_after_echo: float = 0.05
     """The same once the echo has come."""
-    longest_read_back: float = 30.0
+    late: float = 2.0
+    """That a retained message may be behind the echo: some brokers send them from a process of their own."""
+    quiet_after_late: float = 0.5
+    """Without a message, after which read-back ends at such a broker, or longer where it has been later than that."""
+    longest_read_back: float = 4.0
+    """Beside what the own topics take: others may have left any number of topics."""
+    read_back_per_user: float = 0.003
+    """What the own topics may take for each user, up to `longest_own`."""
+    longest_own: float = 30.0
+    repair_pause: float = 10.0
+    """Between two repairs of a topic that other clients write to again and again."""
+    blameless: float = 10.0
+    """After a connect to a broker that sends retained messages late: so long they are nobody's new writes."""
     farewell: float = 2.0
     """That the broker may take to acknowledge the farewell messages and the last `offline`."""
     pace: float = 0.01

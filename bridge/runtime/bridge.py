@@ -75,17 +75,19 @@ class Bridge:
         rules = policy(config, timing.threecx, timing.engine)
         self._engine = engine = Engine(rules, rendering, self._throttle, clock)
         self._republisher = DiscoveryRepublisher(
-            config.homeassistant, lambda: engine.snapshot(discovery), self._throttle, rng
+            config.homeassistant, lambda: engine.snapshot(discovery), self._throttle, rng, self._repair
         )
         refusals = refusals or LoginBackoff(config.pbx, None, clock.wall)
         instruments = Instruments(clock, rng, self._statistics, self._pulse)
         self._pbx = PbxReader(config, engine, instruments, refusals, timing.threecx)
-        actions = (engine.refresh, self._republisher.restore, self._pbx.refresh)
+        actions = (engine.refresh, self._republisher.restore, self._pbx.refresh, self._repair)
         self._refresh = Refresh(clock.monotonic, timing.tick, actions)
         self._requests = Requests(
             topics, outbox, engine, self._statistics, self._refresh.request, self._pbx.findings, self._pbx.shapes
         )
-        self._synchronisation = Synchronisation(config, engine, self._lights, self._throttle, self._requests)
+        self._synchronisation = Synchronisation(
+            config, engine, self._lights, self._throttle, self._requests, outbox.wanted
+        )
         commands = tuple(self._command_topics())
         self._recordings = Recordings(config, self._pbx.recorder, clock)
         operations = {**self._requests.operations, "record": self._recordings.request}
@@ -149,6 +151,7 @@ class Bridge:
         hooks = Hooks(
             prepare=self._ready,
             synchronise=self._synchronisation.synchronise,
+            current=self._synchronisation.current,
             filters=self._router.filters,
             request_filters=self._router.request_filters,
             watched_filters=(self._topics.discovery("+"),),
@@ -157,6 +160,9 @@ class Bridge:
             farewell_messages=self.farewell_messages,
         )
         return Application(self._topics, self._outbox, hooks, self._statistics, self._pulse)
+
+    def _repair(self) -> None:
+        self.session.repair()
 
     async def _ready(self) -> None:
         self._lights.reconnected()

@@ -23,12 +23,14 @@ class DiscoveryRepublisher:
         discovery: Callable[[], Iterable[Message]],
         throttle: DiscoveryThrottle,
         rng: random.Random,
+        repair: Callable[[], None],
     ) -> None:
-        """`discovery` renders what should be retained, each device when its turn comes."""
+        """`discovery` renders what should be retained, each device when its turn comes; `repair` mends all else."""
         self._settings = settings
         self._discovery = discovery
         self._throttle = throttle
         self._rng = rng
+        self._repair = repair
         self._started = asyncio.Event()
         self._restored: set[str] = set()
         self._restoring = asyncio.Event()
@@ -56,6 +58,7 @@ class DiscoveryRepublisher:
             await asyncio.sleep(self._rng.uniform(*birth.DELAY))
             self._started.clear()  # a second start during the wait is answered by the same publish
             await self._publish()
+            self._repair()
 
     async def _after_refreshes(self) -> None:
         while True:

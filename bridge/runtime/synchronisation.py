@@ -1,12 +1,13 @@
 """From what the broker retains to what it should retain, on every connect."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from bridge.config import Config
 from bridge.domain.message import Message
 from bridge.engine.engine import Engine
 from bridge.mqtt.retained import RetainedTopics
+from bridge.mqtt.wanted import Wanted
 from bridge.outputs.hass.throttle import DiscoveryThrottle
 from bridge.outputs.lights.output import LightsOutput
 from bridge.runtime.about import options_in_force
@@ -19,13 +20,20 @@ class Synchronisation:
     """Adopts what an earlier run left on the broker, once, and finds what has to be published to correct it."""
 
     def __init__(
-        self, config: Config, engine: Engine, lights: LightsOutput, throttle: DiscoveryThrottle, requests: Requests
+        self,
+        config: Config,
+        engine: Engine,
+        lights: LightsOutput,
+        throttle: DiscoveryThrottle,
+        requests: Requests,
+        wanted: Wanted,
     ) -> None:
         self._config = config
         self._engine = engine
         self._lights = lights
         self._throttle = throttle
         self._requests = requests
+        self._wanted = wanted
         self._adopted = False
         self._inherited: tuple[Message, ...] = ()
         """Farewell messages of an earlier bridge, for lights that this one may not have."""
@@ -47,11 +55,27 @@ class Synchronisation:
             same_options = retained.options == options_in_force(self._config)
             self._engine.adopt(retained.remembered(), same_options=same_options)
             self._lights.adopt(retained.lights())
-        wanted = (*self._engine.snapshot(), *self._requests.retained(), *self._lights.retained())
+        everything = (*self._engine.snapshot(), *self._requests.retained(), *self._lights.retained())
+        allowed = list(self._throttle.allowed(everything))
+        for message in allowed:
+            self._wanted.note(message)
         # Lights that this bridge drives too get no farewell message: their next command follows at once.
         kept = self._lights.topics
         farewell, self._inherited = [each for each in self._inherited if each.topic not in kept], ()
-        return [*farewell, *self._throttle.passing(retained.difference(self._throttle.allowed(wanted)))]
+        return [*farewell, *self._throttle.passing(retained.difference(allowed))]
+
+    def current(self, topics: Collection[str]) -> Iterator[Message]:
+        """What should be retained now under these topics; nothing for those that should be empty."""
+        numbers = {topic: self._config.topics.user_of(topic) for topic in topics}
+        for dn in dict.fromkeys(dn for dn in numbers.values() if dn is not None):
+            yield from self._of(topics, self._engine.of_user(dn))
+        if None in numbers.values():
+            yield from self._of(topics, self._engine.bridge_and_groups())
+            yield from self._of(topics, self._requests.retained())
+            yield from self._of(topics, self._lights.documents())
+
+    def _of(self, topics: Collection[str], messages: Iterable[Message]) -> Iterator[Message]:
+        return self._throttle.allowed(each for each in messages if each.topic in topics)
 
     def _warn_of_another_owner(self, owner: str | None) -> None:
         if owner in {None, self._config.pbx.name}:

@@ -57,6 +57,7 @@ class Bridge:
         hooks = Hooks(
             prepare=self._prepare,
             synchronise=self._synchronise,
+            current=lambda topics: [each for each in self.wanted if each.topic in topics],
             filters=("homeassistant/status", STATE),
             request_filters=("3cx/bridge/request/+",),
             watched_filters=("homeassistant/device/3cx2mqtt_hq/+/config",),

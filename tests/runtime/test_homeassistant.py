@@ -70,7 +70,7 @@ class Setup:
         self.report(*(user(str(1000 + number), name=f"User {number}") for number in range(COUNT)))
         self.wire.in_sync = True
         self.republisher = DiscoveryRepublisher(
-            SETTINGS, lambda: self.engine.snapshot([self.discovery]), self.throttle, Hasty()
+            SETTINGS, lambda: self.engine.snapshot([self.discovery]), self.throttle, Hasty(), lambda: None
         )
 
     def report(self, *rows: UserRow) -> None:

@@ -22,7 +22,7 @@ class Published:
 class ScriptedBroker:
     """Grants every subscription and acknowledges every publish, unless `acknowledges` says otherwise.
 
-    Of what is published it returns `bridge/check` alone.
+    Of what is published it returns, and retains, `bridge/check` alone.
     """
 
     receive_maximum: int | None = None
@@ -35,6 +35,7 @@ class ScriptedBroker:
     """On all connections, in order."""
     subscribed: list[tuple[str, int, bool]] = field(default_factory=list)
     """Topic filter, QoS, Retain As Published; in order."""
+    _retained: Published | None = None
     _writer: asyncio.StreamWriter | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _serving: set[asyncio.Task[None] | None] = field(default_factory=set)
@@ -54,9 +55,9 @@ class ScriptedBroker:
         """Send the PUBACK that was held back."""
         self._send(0x40, published.packet.to_bytes(2, "big"))
 
-    def publish(self, topic: str, payload: bytes) -> None:
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Send a message at QoS 0."""
-        self._send(0x30, _text(topic.encode()) + b"\0" + payload)
+        self._send(0x31 if retain else 0x30, _text(topic.encode()) + b"\0" + payload)
 
     def drop(self) -> None:
         """Close the connection."""
@@ -89,7 +90,11 @@ class ScriptedBroker:
             case 3:
                 self._take_publish(kind, body)
             case 8:
+                before = len(self.subscribed)
                 self._send(0x90, packet + b"\0" + bytes(options & 3 for options in self._subscribe(body[3:])))
+                for topic_filter, _, _ in self.subscribed[before:]:
+                    if self._retained is not None and topic_filter in {self._retained.topic, "3cx/bridge/+"}:
+                        self.publish(self._retained.topic, self._retained.payload, retain=True)
             case 10:
                 self._send(0xB0, packet + b"\0\0")
             case 12:
@@ -106,6 +111,8 @@ class ScriptedBroker:
         if packet and self.acknowledges(topic):
             self.acknowledge(message)
         if topic.endswith("/bridge/check"):
+            if message.retain:
+                self._retained = message if message.payload else None
             self.publish(topic, message.payload)
 
     def _subscribe(self, filters: bytes) -> list[int]:

@@ -1,11 +1,15 @@
 """Limits how fast discovery of one device changes, and keeps devices deleted that a user has deleted."""
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator
 
 from bridge.domain.message import Message
 from bridge.ports import Publisher
 from bridge.topics import Topics
+
+_LONGEST_ECHO = 30.0
+"""Seconds that our own clearing may take to come back. By MQTT 5 it does not come back at all."""
 
 _logger = logging.getLogger(__name__)
 
@@ -27,8 +31,8 @@ class DiscoveryThrottle:
         """By topic: when the last payload was sent, and its hash, as 10,000 payloads would take some 30 MB."""
         self._waiting: dict[str, Message] = {}
         self._deleted: set[str] = set()
-        self._own_clears: set[str] = set()
-        """Topics that this bridge has cleared: the broker sends that back, and it is no deletion by a user."""
+        self._own_clears: dict[str, float] = {}
+        """When this bridge has cleared a topic: the broker may send that back, and it is no deletion by a user."""
 
     @property
     def in_sync(self) -> bool:
@@ -73,9 +77,9 @@ class DiscoveryThrottle:
             if topic in self._sent and self._sent[topic][1] == hash(payload):
                 # The echo of what was published after our own clearing, so that one's echo has come before, or never
                 # will: the outbox keeps only the last message of a topic, and a broker may deny one.
-                self._own_clears.discard(topic)
-        elif topic in self._own_clears:
-            self._own_clears.discard(topic)
+                self._own_clears.pop(topic, None)
+        elif self._monotonic() - self._own_clears.pop(topic, -math.inf) < _LONGEST_ECHO:
+            return
         elif topic not in self._deleted:
             self._deleted.add(topic)
             self._waiting.pop(topic, None)
@@ -110,4 +114,4 @@ class DiscoveryThrottle:
         if self._topics.is_discovery(message.topic):
             self._sent[message.topic] = self._monotonic(), hash(message.payload)
             if not message.payload:
-                self._own_clears.add(message.topic)
+                self._own_clears[message.topic] = self._monotonic()

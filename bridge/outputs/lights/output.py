@@ -115,6 +115,12 @@ class LightsOutput:
             self._mark_changed(light)
             yield self._document(light, shown)
 
+    def documents(self) -> Iterator[Message]:
+        """The same for a look at it: nothing is sent to the lights after this."""
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        for light in self._lights.values():
+            yield self._document(light, light.shown(now, wall))
+
     def tick(self) -> float:
         """Send what is due; returns when to call again at the latest (monotonic)."""
         if not self._publisher.in_sync:
