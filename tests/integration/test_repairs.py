@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.mqtt.timing import MqttTiming
+from bridge.mqtt.timing import USUAL, MqttTiming
 from bridge.runtime.timing import Timing
 from bridge.simulator import SimulatedPbx
 from tests.support.bridges import running, write_config
@@ -22,11 +22,10 @@ WARNING = "a topic of this bridge"
 
 @asynccontextmanager
 async def bridge(
-    folder: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, mqtt: str = "", **times: float
+    folder: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, mqtt: str = "", times: MqttTiming = USUAL
 ) -> AsyncIterator[None]:
-    timing = replace(Timing(), mqtt=replace(MqttTiming(), **times))
     config = write_config(folder, pbx, url, broker.port, users_source="interval: 500ms", mqtt=mqtt)
-    async with running(config, timing=timing):
+    async with running(config, timing=replace(Timing(), mqtt=times)):
         yield
 
 
@@ -117,7 +116,7 @@ async def test_own_changes_are_nobody_s_writes(
 async def test_two_programs_do_not_fight_and_the_last_word_is_ours(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
-    async with bridge(tmp_path, pbx, url, broker, repair_pause=1.0):
+    async with bridge(tmp_path, pbx, url, broker, times=MqttTiming(repair_pause=1.0)):
         await truth(subscriber)
         before = len(subscriber.payloads("3cx/users/101/busy"))
         for number in range(30):

@@ -70,7 +70,7 @@ class ScriptedBroker:
         self._writer = writer
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
-                kind, body = await _packet(reader)
+                kind, body = await mqtt_packet(reader)
                 self._take(kind, body)
                 self._changed.set()
         writer.close()
@@ -147,7 +147,8 @@ def _text(text: bytes) -> bytes:
     return len(text).to_bytes(2, "big") + text
 
 
-async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+async def mqtt_packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """The first byte of the next packet, and all behind its length; IncompleteReadError where the connection ends."""
     kind = (await reader.readexactly(1))[0]
     length = shift = 0
     while True:
