@@ -10,6 +10,7 @@ from bridge.config import Config
 from bridge.domain.finding import Finding, fail, most_severe, ok, warn
 from bridge.errors import BrokerUnavailable
 from bridge.mqtt.oneshot_client import OneshotClient, ProbeResult, oneshot_client
+from bridge.mqtt.read_back import Reading, Wildcards
 from bridge.mqtt.timing import USUAL, MqttTiming
 
 
@@ -74,6 +75,8 @@ async def _try_topics(client: OneshotClient, result: ProbeResult, config: Config
         message = f"{topics.base}/# belongs to the bridge of the PBX {result.owner!r}: set another mqtt.base_topic"
         findings.append(fail("topics", message))
     findings.append(_topic_finding(f"{topics.base}/#", topics.bridge_check, came_back=result.clear))
+    if result.clear:
+        findings.append(_retained_finding((await client.read_back(()))[1]))
     if config.homeassistant.enabled:
         try:
             came_back = await client.echo(topics.discovery_check)
@@ -85,6 +88,14 @@ async def _try_topics(client: OneshotClient, result: ProbeResult, config: Config
         place = f"{topics.discovery_prefix}/device/{topics.device_prefix}/#"
         findings.append(_topic_finding(place, topics.discovery_check, came_back=came_back))
     return findings
+
+
+def _retained_finding(reading: Reading) -> Finding:
+    if reading.problem is not None:
+        return (warn if reading.by_name else fail)("retained", reading.problem)
+    if reading.wildcards is Wildcards.LATE:
+        return ok("retained", f"the broker sends retained messages {reading.late:.1f} s late, which is waited for")
+    return ok("retained", "the broker keeps retained messages and shows them")
 
 
 def _topic_finding(place: str, topic: str, *, came_back: bool) -> Finding:

@@ -11,7 +11,7 @@ from bridge.domain.message import Message
 from bridge.errors import BridgeError
 from bridge.log import harmless
 from bridge.mqtt.oneshot_client import NoAnswer, NoReply, OneshotClient, oneshot_client
-from bridge.mqtt.retained import RetainedTopics
+from bridge.mqtt.read_back import Reading, Wildcards
 from bridge.mqtt.timing import USUAL, MqttTiming
 from bridge.topics import Topics
 
@@ -40,14 +40,19 @@ def main(options: argparse.Namespace) -> int:
     settings = arguments.load_configuration(options)
     own = settings.topics
     topics = Topics(options.base_topic or own.base, options.pbx_name or own.pbx_name, own.discovery_prefix)
-    found = asyncio.run(owned(settings, topics))
+    found, unseen = asyncio.run(owned(settings, topics))
     for message in found:
         print(harmless(message.topic))
     if found and (options.yes or _confirmed(len(found), topics)):
         asyncio.run(clear(settings, topics, found))
-        print(f"{len(found)} topics cleared")
-    else:
+        left, _ = asyncio.run(owned(settings, topics))
+        print(f"{len(found) - len(left)} topics cleared")
+        if left:
+            unseen = f"{len(left)} topics are still there: does another client publish them again?"
+    elif unseen is None:
         print(f"nothing of {topics.pbx_name!r} was cleared")
+    if unseen is not None:
+        raise BridgeError(unseen)
     return 0
 
 
@@ -62,14 +67,17 @@ def _confirmed(count: int, topics: Topics) -> bool:
     return answer.strip().lower() in {"y", "yes"}
 
 
-async def owned(config: Config, topics: Topics, timing: MqttTiming = USUAL) -> list[Message]:
-    """The messages that clear everything the bridge of `topics` has left; BridgeError where that bridge is running."""
+async def owned(config: Config, topics: Topics, timing: MqttTiming = USUAL) -> tuple[list[Message], str | None]:
+    """The messages that clear everything the bridge of `topics` has left, and why there may be more, or None.
+
+    BridgeError where that bridge is running.
+    """
     async with oneshot_client(config.mqtt, topics, "cleanup", timing) as client:
         await _must_not_run(client, topics)
-        readback = RetainedTopics(topics)
-        await _read(client, readback, (*topics.all_filters(), *topics.signature_filters()))
-        await _read(client, readback, readback.elsewhere())
-        return sorted(readback.owned(), key=lambda message: message.topic)
+        retained, reading = await client.read_back(
+            (*topics.of_bridge(), *topics.all_filters()), topics.signature_filters()
+        )
+        return sorted(retained.owned(), key=lambda message: message.topic), _unseen(reading, topics)
 
 
 async def clear(
@@ -99,9 +107,11 @@ async def _must_not_run(client: OneshotClient, topics: Topics) -> None:
         raise BridgeError(f"the bridge of {topics.pbx_name!r} is running under {topics.base}/#: stop it first")
 
 
-async def _read(client: OneshotClient, readback: RetainedTopics, filters: Sequence[str]) -> None:
-    for topic, payload in await client.retained_under(filters):
-        readback.add(topic, payload)
+def _unseen(reading: Reading, topics: Topics) -> str | None:
+    """Why not everything that is retained could be seen, for people; None: it could."""
+    if reading.wildcards is Wildcards.UNKNOWN:
+        return f"this login may not read or not publish to {topics.bridge_check}: there may be more than was found"
+    return None if reading.problem is None else f"there may be more than was found: {reading.problem}"
 
 
 async def _publish(client: OneshotClient, messages: Iterable[Message]) -> None:

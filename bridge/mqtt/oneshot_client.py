@@ -10,13 +10,17 @@ from dataclasses import dataclass, replace
 from bridge.domain.message import Message, Rank
 from bridge.errors import EXIT_UNREACHABLE, BridgeError, BrokerAuthError, BrokerUnavailable
 from bridge.mqtt.connection import Connection, opened
-from bridge.mqtt.retained import signature
+from bridge.mqtt.read_back import ReadBack, Reading
+from bridge.mqtt.retained import RetainedTopics, signature
 from bridge.mqtt.settings import MqttSettings
 from bridge.mqtt.timing import USUAL, MqttTiming
 from bridge.topics import Topics, json_object, to_json
 
 _MOST_RECEIVED = 10_000
 """Messages that may wait. They are taken out as fast as they come, so more means that something is badly wrong."""
+
+_LONGEST_READ_BACK = 60.0
+"""Seconds for all that others may have left under the own topics: nobody waits for a bridge meanwhile."""
 
 Received = tuple[str, bytes, bool]
 """Topic, payload, and whether it was retained."""
@@ -52,9 +56,13 @@ class Inbox:
     def __init__(self) -> None:
         self._messages: asyncio.Queue[Received] = asyncio.Queue(_MOST_RECEIVED)
         self._overflowed = False
+        self.read_back: ReadBack | None = None
+        """While it collects what is retained, it is offered every message first."""
 
     def put(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # as Receive demands
         """Take a message in."""
+        if self.read_back is not None and self.read_back.receive(topic, payload, retained=retained):
+            return
         try:
             self._messages.put_nowait((topic, payload, retained))
         except asyncio.QueueFull:
@@ -97,6 +105,23 @@ class OneshotClient:
     async def retained_under(self, filters: Sequence[str]) -> list[tuple[str, bytes]]:
         """Everything that the broker retains under these topic filters."""
         return (await self._echoed(self._topics.bridge_check, *filters))[0]
+
+    async def read_back(self, own: Sequence[str], signatures: Sequence[str] = ()) -> tuple[RetainedTopics, Reading]:
+        """What is retained under our `own` topic filters and under `signatures`, and whether that is all there is.
+
+        With no filters it is tried whether what a broker retains can be read.
+        """
+        timing = replace(self._timing, longest_read_back=_LONGEST_READ_BACK)
+        self._inbox.read_back = read_back = ReadBack(self._topics, timing, own)
+        try:
+            reading = await read_back.read(self._connection, signatures, keep=())
+        finally:
+            self._inbox.read_back = None
+        if own:
+            self._connection.unsubscribe(own)
+        if self._connection.lost.done():
+            raise self._connection.lost.result()
+        return read_back.retained, reading
 
     async def echo(self, topic: str) -> bool:
         """Whether this login may both publish to `topic` and read it.

@@ -66,17 +66,18 @@ class Reading:
 class ReadBack:
     """Collects retained messages on one connection. The session passes on what it receives meanwhile."""
 
-    def __init__(self, topics: Topics, timing: MqttTiming) -> None:
+    def __init__(self, topics: Topics, timing: MqttTiming, own: Sequence[str] | None = None) -> None:
+        """`own` are the topic filters to read; None: everything that the bridge retains."""
         self._topics = topics
         self._timing = timing
         self.retained = RetainedTopics(topics)
-        self._own = (*topics.of_bridge(), *topics.filters_of_all())
+        self._own = (*topics.of_bridge(), *topics.filters_of_all()) if own is None else tuple(own)
         self._reading = False
         self._echo: bytes | None = None
         """The payload that marks the end, until it has come back."""
         self._probe: bytes | None = None
         """What is retained under `bridge/check` to see whether it is sent, until it has come."""
-        self._echoed_at = 0.0
+        self._echoed_at: float | None = None
         self._late = 0.0
         """Seconds from the echo to the probe; 0: in the right order."""
         self._progress = asyncio.Event()
@@ -191,7 +192,7 @@ class ReadBack:
     def _note_own(self, payload: bytes, *, retained: bool) -> None:
         if retained and payload == self._probe:
             self._probe = None
-            if self._echo is None:
+            if self._echoed_at is not None:
                 self._late = monotonic() - self._echoed_at
         elif not retained and payload == self._echo:
             self._echo = None

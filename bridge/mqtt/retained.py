@@ -106,6 +106,7 @@ class RetainedTopics:
             *(each for name in groups for each in topics.of_group(name)),
             *(each for name in lights for each in topics.of_light(name)),
             topics.discovery("bridge"),
+            topics.bridge_health,
         ):
             self._digests.setdefault(topic, None)
 

@@ -13,6 +13,7 @@ from bridge.topics import Topics
 from tests.integration.test_oneshot import command
 from tests.support.beside import beside
 from tests.support.bridges import read_config, running, write_config
+from tests.support.broker_habits import Habit, habitual
 from tests.support.mosquitto import Mosquitto, with_rules
 from tests.support.subscriber import Subscriber
 
@@ -26,7 +27,8 @@ OTHERS = {
 async def cleaned(path: Path) -> int:
     """How many topics were cleared."""
     config = read_config(path)
-    found = await owned(config, config.topics)
+    found, unseen = await owned(config, config.topics)
+    assert unseen is None
     await clear(config, config.topics, found, pause=0.05)
     return len(found)
 
@@ -54,9 +56,10 @@ async def test_all_of_its_topics_are_cleared_discovery_first_and_no_others(
     for topic in ("3cx/users/100/set", "3cx/lights/set", "3cx/bridge/request/users"):
         await subscriber.publish(topic, "{}", retain=True)
     seen = len(subscriber.log)
+    own = ("test/end", "3cx/bridge/check")
     count = await cleaned(path)
     assert await everything(broker) == OTHERS
-    cleared = [topic for topic, payload, _ in subscriber.log[seen:] if not payload and topic != "test/end"]
+    cleared = [topic for topic, payload, _ in subscriber.log[seen:] if not payload and topic not in own]
     assert len(cleared) == count == len(set(cleared))
     kinds = [topic.startswith("homeassistant/") for topic in cleared]
     assert kinds == sorted(kinds, reverse=True)
@@ -128,6 +131,44 @@ async def test_a_bridge_that_left_online_retained_and_answers_nothing_does_not_p
 ) -> None:
     await subscriber.leave_a_dead_bridge()
     path = write_config(tmp_path, pbx, url, broker.port)
-    found = await owned(read_config(path), Topics("3cx", "hq", "homeassistant"), MqttTiming(answer=0.2))
+    found, _ = await owned(read_config(path), Topics("3cx", "hq", "homeassistant"), MqttTiming(answer=0.2))
     assert [message.topic for message in found] == ["3cx/bridge/info", "3cx/bridge/state"]
     assert "3cx/bridge/info" in subscriber.latest
+
+
+@pytest.mark.parametrize("habit", [Habit.WILDCARDS_NEVER, Habit.NEVER])
+async def test_where_not_everything_can_be_seen_it_says_so_and_fails(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber, habit: Habit
+) -> None:
+    async with habitual(habit, broker.port) as port:
+        path = write_config(tmp_path, pbx, url, port)
+        async with running(path):
+            await subscriber.until_latest("3cx/bridge/state", "online")
+        await subscriber.until_latest("3cx/bridge/state", "offline")
+        code, output, errors = await command("cleanup", "-c", path, "--yes")
+        assert code == 1
+        assert "there may be more than was found: the broker sends no retained messages" in errors
+        cleared = "3cx/users/100/state" not in await everything(broker)
+        assert cleared is (habit is Habit.WILDCARDS_NEVER)
+        assert (" topics cleared" in output) is cleared
+        assert "nothing of" not in output
+
+
+async def test_topics_that_come_back_are_not_reported_as_cleared(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    path = write_config(tmp_path, pbx, url, broker.port)
+    async with running(path):
+        await subscriber.until_latest("3cx/bridge/state", "online")
+    await subscriber.until_latest("3cx/bridge/state", "offline")
+
+    async def replay() -> None:
+        info = subscriber.latest["3cx/bridge/info"]
+        await subscriber.until(lambda: "3cx/users/100" not in subscriber.latest)
+        await subscriber.publish("3cx/bridge/info", info, retain=True)
+        await subscriber.publish("3cx/users/100", "again", retain=True)
+
+    async with beside(replay()):
+        code, _, errors = await command("cleanup", "-c", path, "--yes")
+    assert code == 1
+    assert "2 topics are still there: does another client publish them again?" in errors

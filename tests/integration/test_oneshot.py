@@ -56,6 +56,7 @@ async def test_a_check_tries_broker_token_version_and_every_source(
     assert verdicts(findings) == [
         ("broker", "ok"),
         ("topics", "ok"),
+        ("retained", "ok"),
         ("topics", "ok"),
         ("token", "ok"),
         ("version", "ok"),
@@ -182,6 +183,7 @@ async def test_a_running_bridge_is_asked_and_not_disturbed(
             ("active_calls", "ok"),
             ("call_control", "ok"),
             ("topics", "ok"),
+            ("retained", "ok"),
             ("topics", "ok"),
         ]
         found, findings = await users(read_config(path))

@@ -22,6 +22,7 @@ class Subscriber:
         *,
         login: tuple[str, str] | None = None,
         tls: ssl.SSLContext | None = None,
+        protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv5,
     ) -> None:
         self.latest: dict[str, str] = {}
         self.log: list[tuple[str, str, bool]] = []
@@ -29,7 +30,7 @@ class Subscriber:
         self._filters = filters
         self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+        self._client = Client(CallbackAPIVersion.VERSION2, protocol=protocol)
         self._client.on_message = lambda _, __, message: self._call(self._take, message)
         self._client.on_connect = self._subscribe
         self._acknowledged: dict[int, asyncio.Future[None]] = {}
