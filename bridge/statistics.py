@@ -54,7 +54,7 @@ class Statistics:
     def __init__(self, clock: Clock, instance: str = "") -> None:
         """`instance` names this process, such as `1f6a90c3`."""
         self._clock = clock
-        self._instance = instance
+        self.instance = instance
         self._started = clock.monotonic()
         self._polls: dict[str, Polls] = {}
         self._published = 0
@@ -108,7 +108,7 @@ class Statistics:
     def report(self, users: int) -> dict[str, object]:
         """The payload of `bridge/health`: times in seconds, `memory` (resident) in bytes."""
         return {
-            "instance": self._instance,
+            "instance": self.instance,
             "uptime": int(self._clock.monotonic() - self._started),
             "polls": {source: _summary(polls) for source, polls in self._polls.items()},
             "users": users,

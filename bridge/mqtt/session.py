@@ -20,11 +20,10 @@ from bridge.mqtt.connection import Connection, matches
 from bridge.mqtt.deferred import Deferred
 from bridge.mqtt.denials import DenialRetry
 from bridge.mqtt.failures import WrongProtocol
+from bridge.mqtt.guard import Guard
 from bridge.mqtt.pump import Pump
 from bridge.mqtt.read_back import ReadBack, Reading, Wildcards
-from bridge.mqtt.repairs import Repairs
 from bridge.mqtt.reports import SessionReports
-from bridge.mqtt.rereading import Rereading
 from bridge.mqtt.retained import RetainedTopics
 from bridge.mqtt.settings import MqttSettings, Protocol
 from bridge.mqtt.timing import USUAL, MqttTiming
@@ -46,6 +45,8 @@ class SessionState(StrEnum):
     """Connected; collecting what the broker retains."""
     SYNCHRONISING = "synchronising"
     """Waiting for the application and for subscriptions, to compare what should be retained with what is."""
+    SILENT = "silent"
+    """Connected, and another bridge is at work under the same base topic."""
     IN_SYNC = "in sync"
     """The difference is on its way, and changes follow as they come."""
     WAITING = "waiting"
@@ -80,10 +81,7 @@ class Session:
         self._reports = SessionReports(settings, clock.monotonic)
         self._pump = Pump(settings, application, clock, timing)
         self._denial_retry = DenialRetry(timing, rng)
-        self._repairs = Repairs(timing, clock.monotonic)
-        self._rereading = Rereading(timing, settings.repair_interval, self._repairs)
-        self._blamed_from = 0.0
-        """When what other clients may have written before we connected has surely come (monotonic)."""
+        self._guard = Guard(timing, settings.repair_interval, clock.monotonic)
         self._read_back: ReadBack | None = None
         """While the broker's retained messages are collected."""
         self._signature_filters = application.topics.signature_filters()
@@ -109,7 +107,12 @@ class Session:
 
     def repair(self) -> None:
         """Read back what the broker retains, and publish again what is wrong there."""
-        self._rereading.ask()
+        self._guard.repair()
+
+    @property
+    def rival(self) -> str | None:
+        """That another bridge is at work under the same base topic, for people."""
+        return self._guard.rivals.problem(self._application)
 
     @property
     def denial(self) -> str | None:
@@ -156,7 +159,7 @@ class Session:
         finally:
             self._pump.clear()
             self._deferred.clear()
-            self._repairs.clear()
+            self._guard.clear()
             self._connection = None
             connection.abort()
         self._note_end(lasted=self._clock.monotonic() - opened)
@@ -169,10 +172,7 @@ class Session:
                 tasks.create_task(connection.tend(), name="mqtt-keepalive"),
                 tasks.create_task(self._pump.watch(connection, _LOOP), name="mqtt-progress"),
                 tasks.create_task(self._report_recovery(), name="mqtt-recovery"),
-                tasks.create_task(
-                    self._rereading.run(connection, lambda: self.reading, self._current), name="mqtt-reread"
-                ),
-                tasks.create_task(self._repairs.run(self._current), name="mqtt-repairs"),
+                tasks.create_task(self._guard.run(connection, lambda: self.reading, self._current), name="mqtt-guard"),
                 tasks.create_task(self._denial_retry.run(connection.denied, self._resend), name="mqtt-denials"),
             ]
             while not connection.lost.done():
@@ -192,6 +192,7 @@ class Session:
 
         `bridge/state` is published last, so that a client that waits for `online` finds everything else true.
         """
+        await self._let_a_rival_go_on()
         self._enter(SessionState.READING_BACK)
         retained = await self._read_retained(connection)
         self._enter(SessionState.SYNCHRONISING)
@@ -212,6 +213,16 @@ class Session:
             asyncio.get_running_loop().call_soon(application.hooks.receive, *received)
         await self._pump.run(connection)
 
+    async def _let_a_rival_go_on(self) -> None:
+        """Be silent for as long as another bridge is at work that goes first."""
+        while (seconds := self._guard.rivals.silence(self._application)) > 0:
+            self._enter(SessionState.SILENT)
+            self._pump.clear()
+            self.why_not = self._guard.rivals.problem(self._application)
+            self._expect_progress(after=seconds)
+            await asyncio.sleep(seconds)
+        self.why_not = None
+
     async def _read_retained(self, connection: Connection) -> RetainedTopics:
         """What the broker retains of our topics, and what an earlier configuration left elsewhere."""
         application = self._application
@@ -219,7 +230,7 @@ class Session:
         self._read_back = read_back = ReadBack(topics, self._timing)
         signatures, self._signature_filters = self._signature_filters, ()
         self.reading = reading = await read_back.read(connection, signatures, keep)
-        self._blamed_from = self._clock.monotonic() + (self._timing.blameless if reading.late else 0.0)
+        self._guard.connected(reading)
         self._reports.read(topics.bridge_check, reading)
         return read_back.retained
 
@@ -229,6 +240,8 @@ class Session:
         if earlier := [each for each in self._subscribed if each not in hooks.lasting_filters]:
             connection.unsubscribe(earlier)
         self._subscribed = hooks.lasting_filters
+        # without Retain As Published: what is stored must not look like a sign of life
+        await connection.subscribe((self._application.topics.bridge_health,), qos=0, others_only=True)
         granted = await connection.subscribe(hooks.filters, qos=1)
         granted += await connection.subscribe(hooks.request_filters, qos=1, as_published=True)
         if not connection.lost.done():
@@ -237,37 +250,23 @@ class Session:
     def _receive(self, topic: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001  # paho's order
         """Called by the connection for every message."""
         topics = self._application.topics
-        for read_back in (self._read_back, self._rereading.read_back):
+        for read_back in (self._read_back, self._guard.read_back):
             if read_back is not None and read_back.receive(topic, payload, retained=retained):
                 return
         if topic == topics.bridge_check:
             return  # a late echo
+        if topic == topics.bridge_health:
+            if not retained and self._guard.take_health(self._application, payload):
+                self._resync.set()
+            return
         if topic == topics.bridge_state:
             self._keep_online(payload, retained=retained)
         elif self._application.outbox.in_sync:
-            self._take(topic, payload, retained=retained)
+            connection = self._connection
+            if connection is None or not self._guard.take(self._application, connection, topic, payload):
+                self._application.hooks.receive(topic, payload, retained)
         elif any(matches(each, topic) for each in self._application.hooks.lasting_filters):
             self._deferred.add((topic, payload, retained), self._application.statistics)
-
-    def _take(self, topic: str, payload: bytes, *, retained: bool) -> None:
-        application = self._application
-        if self._is_own(topic):
-            if self._connection is None or not self._connection.guards:
-                # by MQTT 3.1.1 our own messages come back
-                if application.topics.is_discovery(topic):
-                    application.hooks.receive(topic, payload, retained)
-                return
-            if not payload and application.topics.is_discovery(topic):
-                application.outbox.wanted.forget(topic)  # Home Assistant deletes a device by that
-            else:
-                blamed = self._clock.monotonic() >= self._blamed_from
-                self._repairs.received(application, topic, payload, blamed=blamed)
-                return
-        application.hooks.receive(topic, payload, retained)
-
-    def _is_own(self, topic: str) -> bool:
-        topics = self._application.topics
-        return any(matches(each, topic) for each in (*topics.of_bridge(), *topics.filters_of_all()))
 
     def _keep_online(self, payload: bytes, *, retained: bool) -> None:
         """The will of a half-open earlier connection may come after our `online`; publish that again."""

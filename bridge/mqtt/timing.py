@@ -38,6 +38,10 @@ class MqttTiming:
     """Between two repairs of a topic that other clients write to again and again."""
     blameless: float = 10.0
     """After a connect to a broker that sends retained messages late: so long they are nobody's new writes."""
+    rival_lives: float = 150.0
+    """Between two messages on `bridge/health` of another bridge that is at work: it sends one a minute."""
+    rival_silence: float = 300.0
+    """After the last word of another bridge that goes on, until this one publishes again."""
     farewell: float = 2.0
     """That the broker may take to acknowledge the farewell messages and the last `offline`."""
     pace: float = 0.01

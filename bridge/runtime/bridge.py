@@ -3,11 +3,12 @@
 import asyncio
 import random
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from bridge.aio import wait_for
 from bridge.config import Config
 from bridge.domain.clock import Clock
+from bridge.domain.finding import Finding, fail
 from bridge.domain.message import Message
 from bridge.engine.commands import CommandDesk
 from bridge.engine.engine import Engine
@@ -83,7 +84,7 @@ class Bridge:
         actions = (engine.refresh, self._republisher.restore, self._pbx.refresh, self._repair)
         self._refresh = Refresh(clock.monotonic, timing.tick, actions)
         self._requests = Requests(
-            topics, outbox, engine, self._statistics, self._refresh.request, self._pbx.findings, self._pbx.shapes
+            topics, outbox, engine, self._statistics, self._refresh.request, self._findings, self._pbx.shapes
         )
         self._synchronisation = Synchronisation(
             config, engine, self._lights, self._throttle, self._requests, outbox.wanted
@@ -161,6 +162,11 @@ class Bridge:
         )
         return Application(self._topics, self._outbox, hooks, self._statistics, self._pulse)
 
+    def _findings(self) -> Iterator[Finding]:
+        if (rival := self.session.rival) is not None:
+            yield fail("bridge", rival)
+        yield from self._pbx.findings()
+
     def _repair(self) -> None:
         self.session.repair()
 
@@ -190,4 +196,13 @@ class Bridge:
         from bridge.web.server import Web  # noqa: PLC0415
 
         metrics = Metrics(self._engine, self._outbox, self._statistics, self._pbx.findings)
-        await Web(self._config.web, self._engine, self._outbox, metrics, self._rng, self._timing.web).run()
+        web = Web(
+            self._config.web,
+            self._engine,
+            self._outbox,
+            lambda: self.session.why_not,
+            metrics,
+            self._rng,
+            self._timing.web,
+        )
+        await web.run()

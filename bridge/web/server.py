@@ -28,13 +28,16 @@ class Web:
         settings: WebSettings,
         status: BridgeStatus,
         publisher: Publisher,
+        why_not: Callable[[], str | None],
         metrics: Metrics,
         rng: random.Random,
         timing: WebTiming = USUAL,
     ) -> None:
+        """`why_not` says what keeps the bridge from the broker, for people; None where it is connected."""
         self._settings = settings
         self._status = status
         self._publisher = publisher
+        self._why_not = why_not
         self._metrics = metrics
         self._timing = timing
         self._backoff = Backoff(timing.first_retry, timing.longest_retry, rng)
@@ -97,7 +100,7 @@ class Web:
 
     def _missing(self) -> Iterator[tuple[str, str]]:
         if not self._publisher.in_sync:
-            yield "broker", "not connected, or not in sync yet"
+            yield "broker", self._why_not() or "not in sync yet"
         if not self._status.pbx_online:
             yield "pbx", "does not answer, or refuses the login"
 

@@ -105,8 +105,8 @@ async def test_own_leftovers_are_cleared_and_topics_of_others_are_not(
         assert "homeassistant/device/3cx2mqtt_hq2/user_1/config" in subscriber.latest
         assert "homeassistant/device/3cx2mqtt_hq/strange/config" in subscriber.latest
         assert "other/users/9/state" in subscriber.latest
-        assert "homeassistant/device/3cx2mqtt_hq/user_9/config" not in subscriber.latest
-        assert "3cx/users/9/state" not in subscriber.latest
+        gone = {"homeassistant/device/3cx2mqtt_hq/user_9/config", "3cx/users/9/state"}
+        await subscriber.until(lambda: not subscriber.latest.keys() & gone)
 
 
 async def test_the_base_topic_of_another_pbx_is_left_alone(
@@ -128,7 +128,9 @@ async def test_users_no_longer_admitted_go_at_the_next_start(
     await subscriber.until_latest("3cx/bridge/state", "offline")
     async with running(write_config(tmp_path, pbx, url, broker.port, users='exclude: ["100"]')):
         await subscriber.until_latest("3cx/bridge/state", "online")
-        assert not [topic for topic in subscriber.latest if "/100" in topic or "user_100" in topic]
+        await subscriber.until(
+            lambda: not [topic for topic in subscriber.latest if "/100" in topic or "user_100" in topic]
+        )
     await subscriber.until_latest("3cx/bridge/state", "offline")
     narrower = "interval: 500ms, filter: \"DN eq '102'\""
     async with running(write_config(tmp_path, pbx, url, broker.port, users='exclude: ["100"]', source=narrower)):

@@ -154,4 +154,4 @@ async def test_discovery_is_not_published_when_switched_off(
     await subscriber.until_latest("3cx/bridge/state", "offline")
     async with running(write_config(tmp_path, pbx, url, broker.port, homeassistant="enabled: false")):
         await subscriber.until_latest("3cx/bridge/state", "online")
-        assert not any(topic.startswith("homeassistant/") for topic in subscriber.latest)
+        await subscriber.until(lambda: not any(topic.startswith("homeassistant/") for topic in subscriber.latest))

@@ -32,7 +32,7 @@ class Site:
         self.world = World(clock)
         self.metrics = Metrics(self.world.engine, self.world.wire, Statistics(clock.clock), list)
         settings = WebSettings(enabled=True, host=host, port=self.port)
-        self.web = Web(settings, self.world.engine, self.world.wire, self.metrics, Hasty(), timing)
+        self.web = Web(settings, self.world.engine, self.world.wire, lambda: None, self.metrics, Hasty(), timing)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
