@@ -19,6 +19,9 @@ LONGEST_ECHO = 30.0
 """Seconds that the clearing of a retained request may take to come back. A broker that denies the clearing sends none,
 and then the next empty message is a request again, such as one for `refresh`."""
 
+_NO_COMMANDS = (b"", b"null")
+"""A client that clears a retained command; and our own empty message, as ioBroker's MQTT adapter publishes it again."""
+
 Setter = Callable[[str, Mapping[str, object]], None]
 """Called with the DN or name that a command is for, and the command; refuses by raising BridgeError."""
 
@@ -91,7 +94,7 @@ class Router:
         if topic in self._operations:
             self._answer(*self._operations[topic], payload, retained=retained)
         elif self._is_command(topic):
-            if payload:  # an empty one is a client that clears a retained command
+            if payload not in _NO_COMMANDS:
                 self._set(topic, payload, retained=retained)
         elif self._topics.is_discovery(topic):
             self._discovery(topic, payload)
@@ -118,6 +121,10 @@ class Router:
                     command.set(about, request)
         except BridgeError as error:
             _logger.warning("%s: %s", ascii(topic), error)
+        if not retained:
+            # Some clients publish the last message that they saw on every topic again when they start, as ioBroker's MQTT
+            # adapter does. What they saw last is this one, and it does nothing.
+            self._publisher.publish(Message(topic, b"", Rank.BRIDGE, retain=False))
 
     def _answer(self, name: str, operation: Operation, payload: bytes, *, retained: bool) -> None:
         answer: dict[str, object] = {"status": "ok", "data": None, "error": None, "transaction": None}

@@ -116,6 +116,20 @@ def test_clearing_a_command_topic_is_no_command() -> None:
     assert asked == ["101"]
 
 
+def test_the_last_message_on_a_command_topic_is_one_that_does_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Some clients publish at their start what they saw last on every topic."""
+    topics, wire, asked = Topics("3cx", "hq", "ha"), Wire(), list[str]()
+    commands = [CommandTopic((topics.user_set("+"),), topics.user_of_set, lambda dn, _: asked.append(dn))]
+    router = Router(topics, {}, {}, wire, commands)
+    router.receive("3cx/users/101/set", b'{"profile":"Away"}', False)
+    assert [(each.topic, each.payload, each.retain) for each in wire.sent] == [("3cx/users/101/set", b"", False)]
+    router.receive("3cx/users/101/set", b"", False)  # it comes back by MQTT 3.1.1
+    router.receive("3cx/users/101/set", b"null", False)  # and like this from ioBroker's adapter
+    assert asked == ["101"]
+    assert len(wire.sent) == 1
+    assert not caplog.records
+
+
 def test_an_answer_that_a_broker_might_not_take_is_not_sent() -> None:
     wire = Wire()
     router = Router(Topics("3cx", "hq", "ha"), {"all": lambda _: "x" * MAX_ANSWER}, {}, wire)
