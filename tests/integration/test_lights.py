@@ -213,6 +213,7 @@ async def test_light_test_shows_the_palette_while_the_running_bridge_pauses_the_
     path = config(tmp_path, pbx, url, broker)
     async with SimulatedLight(broker.port, "wled") as hall, running(path):
         await hall.until(on=True, color=GREEN)
+        await subscriber.until_latest("3cx/bridge/state", "online")
         hall.commands.clear()
         lines: list[str] = []
         # Two commands are 0.25 s apart, and more on a busy machine.
