@@ -107,7 +107,7 @@ async def _session(port: int, qos: int, count: int) -> float:
         qos=qos,
         max_rate=0,
     )
-    hooks = Hooks(prepare, synchronise, (last,), (last,), (), receive, lambda _: None, tuple)
+    hooks = Hooks(prepare, synchronise, lambda _: (), (last,), (), (), receive, lambda _: None, tuple)
     clock = Clock()
     application = Application(Topics("rate", "rate", "rate"), Outbox(), hooks, Statistics(clock), Pulse(clock))
     session = Session(settings, application, clock, random.Random())

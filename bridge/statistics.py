@@ -18,14 +18,14 @@ class Queue(StrEnum):
     PUBLISH = "publish"
     """Non-retained messages that wait to be sent to the broker."""
     RECEIVE = "receive"
-    """Messages received from the broker before the retained topics are in sync."""
+    """Requests and commands received from the broker that wait."""
 
     @property
     def description(self) -> str:
         """What waits there, for people."""
         return {
             Queue.PUBLISH: "call events and other non-retained messages for the broker",
-            Queue.RECEIVE: "requests received while the broker's retained topics are read back",
+            Queue.RECEIVE: "requests and commands received from the broker",
         }[self]
 
 

@@ -31,3 +31,8 @@ class Message:
     """Sent at this QoS even where the configuration asks for less."""
     newest: bool = False
     """Of what is not retained: a newer one for the same topic takes its place, and they go one after the other."""
+
+    @property
+    def is_event(self) -> bool:
+        """A call event: of these each counts, and they come one by one."""
+        return self.rank is Rank.STATE and not self.retain and not self.newest

@@ -18,12 +18,12 @@ class Deferred:
 
     def __init__(self, drop_report: float, monotonic: Callable[[], float]) -> None:
         self._messages: deque[Received] = deque(maxlen=MOST_DEFERRED)
-        self._drops = DropReport(Queue.RECEIVE, MOST_DEFERRED, drop_report, monotonic)
+        self._drops = DropReport(Queue.RECEIVE, drop_report, monotonic)
 
     def add(self, message: Received, statistics: Statistics) -> None:
         """Keep for later; a drop is counted."""
         if len(self._messages) == MOST_DEFERRED:
-            self._drops.dropped(statistics)
+            self._drops.dropped(statistics, MOST_DEFERRED)
         self._messages.append(message)
 
     def drain(self) -> Iterator[Received]:

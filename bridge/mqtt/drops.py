@@ -14,23 +14,22 @@ class DropReport:
     The first drop is reported at once, the others at most every `interval` seconds, and the rest at the end.
     """
 
-    def __init__(self, queue: Queue, bound: int, interval: float, monotonic: Callable[[], float]) -> None:
+    def __init__(self, queue: Queue, interval: float, monotonic: Callable[[], float]) -> None:
         self._queue = queue
-        self._bound = bound
         self._interval = interval
         self._monotonic = monotonic
         self._unreported = 0
         self._next_report: float | None = None
         """None outside an episode."""
 
-    def dropped(self, statistics: Statistics) -> None:
-        """The queue was full: its oldest message had to go."""
+    def dropped(self, statistics: Statistics, waiting: int) -> None:
+        """The queue was full, with this many messages: its oldest had to go."""
         statistics.dropped(self._queue)
         now = self._monotonic()
         if self._next_report is None:
             # before logging: warnings are published, so this one may itself be dropped and lead here again
             self._next_report = now + self._interval
-            _logger.warning("%s: %d are waiting, so the oldest are dropped", self._queue.description, self._bound)
+            _logger.warning("%s: %d are waiting, so the oldest are dropped", self._queue.description, waiting)
             return
         self._unreported += 1
         if now >= self._next_report:

@@ -7,26 +7,30 @@ from bridge.domain.message import Message, Rank
 from bridge.mqtt.wanted import Wanted
 
 MOST_EVENTS = 1000
-"""How many non-retained messages may wait; the oldest are dropped when there are more."""
+"""How many call events may wait; the oldest are dropped when there are more."""
+MOST_OTHERS = 20
+"""The same for the non-retained messages of each other rank: answers, of up to 900 kB each, and lines of the log."""
 
 
 class Outbox:
     """A new retained message replaces a waiting one for its topic, and so does one of which the newest counts.
 
-    Other non-retained messages wait in line. Its owner sets `on_put` and `on_drop` to learn of new messages and of
-    dropped ones.
+    Other non-retained messages wait in a line for each rank. Its owner sets `on_put` to learn of new messages, and
+    `on_drop` to learn of dropped ones; that is called with the length of the line.
     """
 
     def __init__(self) -> None:
         self.in_sync = False
         self.wanted = Wanted()
         self.on_put: Callable[[], None] = lambda: None
-        self.on_drop: Callable[[], None] = lambda: None
+        self.on_drop: Callable[[int], None] = lambda _waiting: None
         self._ranks: tuple[OrderedDict[str, Message], ...] = tuple(OrderedDict() for _ in Rank)
-        self._events: deque[Message] = deque(maxlen=MOST_EVENTS)
+        self._lines: tuple[deque[Message], ...] = tuple(
+            deque(maxlen=MOST_EVENTS if rank is Rank.STATE else MOST_OTHERS) for rank in Rank
+        )
 
     def __bool__(self) -> bool:
-        return any(self._ranks) or bool(self._events)
+        return any(self._ranks) or any(self._lines)
 
     def publish(self, message: Message) -> None:
         """Take `message`, unless everything will be published anyway once the broker is in sync: see Publisher."""
@@ -41,9 +45,10 @@ class Outbox:
         """
         self.wanted.note(message)
         if not message.retain and not message.newest:
-            if len(self._events) == MOST_EVENTS:
-                self.on_drop()
-            self._events.append(message)
+            line = self._lines[message.rank]
+            if len(line) == line.maxlen:
+                self.on_drop(len(line))
+            line.append(message)
             return
         rank = Rank.ONLINE if message.topic in self._ranks[Rank.ONLINE] else message.rank
         for other, waiting in enumerate(self._ranks):
@@ -59,21 +64,26 @@ class Outbox:
             self.on_put()
 
     def pop(self) -> Message | None:
-        """The message to send next, events right behind the states; None when nothing waits."""
-        for rank, waiting in enumerate(self._ranks):
-            if rank > Rank.STATE and self._events:
-                return self._events.popleft()
+        """The message to send next, call events right behind the states; None when nothing waits."""
+        for waiting, line in zip(self._ranks, self._lines, strict=True):
             if waiting:
                 return waiting.popitem(last=False)[1]
+            if line:
+                return line.popleft()
         return None
+
+    def pop_event(self) -> Message | None:
+        """The call event to send next; None when none waits."""
+        events = self._lines[Rank.STATE]
+        return events.popleft() if events else None
 
     def clear(self) -> None:
         """Forget everything: the connection it was meant for is gone, and events are no news any more on the next."""
         self.in_sync = False
         self.wanted.clear()
-        self._events.clear()
-        for waiting in self._ranks:
+        for waiting, line in zip(self._ranks, self._lines, strict=True):
             waiting.clear()
+            line.clear()
 
 
 class Allowance:
@@ -91,15 +101,19 @@ class Allowance:
         """Whether nothing was taken for so long that all of `burst` may go at once."""
         return self._left + (self._monotonic() - self._then) * self._rate >= self._burst
 
-    def take(self) -> float:
-        """Take one message's worth. 0 when it was granted, else the seconds after which to ask again."""
+    def wait(self) -> float:
+        """Seconds until there is one message's worth; 0: now."""
         if self._rate == 0:
             return 0.0
         if self._left < 1:
             now = self._monotonic()
             self._left = min(self._burst, self._left + (now - self._then) * self._rate)
             self._then = now
-            if self._left < 1:
-                return (1 - self._left) / self._rate
-        self._left -= 1
-        return 0.0
+        return max(0.0, (1 - self._left) / self._rate)
+
+    def take(self) -> float:
+        """Take one message's worth. 0 when it was granted, else the seconds after which to ask again."""
+        wait = self.wait()
+        if not wait:
+            self._left -= 1
+        return wait

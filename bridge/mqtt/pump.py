@@ -7,7 +7,7 @@ from bridge.domain.message import Message
 from bridge.mqtt.application import Application
 from bridge.mqtt.connection import Connection
 from bridge.mqtt.drops import DropReport
-from bridge.mqtt.outbox import MOST_EVENTS, Allowance, Outbox
+from bridge.mqtt.outbox import Allowance, Outbox
 from bridge.mqtt.settings import MqttSettings
 from bridge.mqtt.timing import MqttTiming
 from bridge.statistics import Queue
@@ -26,7 +26,7 @@ class Pump:
         self._qos = settings.qos
         self._timing = timing
         self._allowance = Allowance(settings.max_rate, BURST, clock.monotonic)
-        self._drops = DropReport(Queue.PUBLISH, MOST_EVENTS, timing.drop_report, clock.monotonic)
+        self._drops = DropReport(Queue.PUBLISH, timing.drop_report, clock.monotonic)
         self._wake = asyncio.Event()
         self._parked: dict[str, Message] = {}
         """By topic, the newest message that must wait until the broker has acknowledged the one before."""
@@ -61,10 +61,14 @@ class Pump:
             if not connection.has_room:
                 await connection.room()
                 continue
-            if wait := self._allowance.take():
-                await asyncio.sleep(max(wait, self._timing.pace))
-                continue
-            if (message := self._outbox.pop()) is not None:
+            if wait := self._allowance.wait():
+                if (event := self._outbox.pop_event()) is None:
+                    await asyncio.sleep(max(wait, self._timing.pace))
+                    continue
+                self._send(event, connection)
+            elif (message := self._outbox.pop()) is not None:
+                if not message.is_event:
+                    self._allowance.take()
                 self._send(message, connection)
             self._turns += 1
             if self._turns % _YIELD_EVERY == 0:
@@ -90,7 +94,7 @@ class Pump:
     def _watch_outbox(self) -> None:
         statistics = self._application.statistics
         self._outbox.on_put = self._wake.set
-        self._outbox.on_drop = lambda: self._drops.dropped(statistics)
+        self._outbox.on_drop = lambda waiting: self._drops.dropped(statistics, waiting)
 
     def _send(self, message: Message, connection: Connection) -> None:
         """Send, or park: a light that stalled gets the newest command afterwards, and no burst of all that came."""

@@ -1,6 +1,5 @@
 """Passes incoming messages on: requests, commands, and whatever else a part of the bridge subscribes to."""
 
-import json
 import logging
 import math
 import time
@@ -9,12 +8,10 @@ from dataclasses import dataclass
 
 from bridge.domain.message import Message, Rank
 from bridge.errors import BridgeError
+from bridge.mqtt.answers import Answers, request_in
 from bridge.ports import Publisher
-from bridge.topics import Topics, to_json
+from bridge.topics import Topics
 
-MAX_REQUEST = 4096
-MAX_ANSWER = 900_000
-"""Bytes: some brokers take no more than 1 MB in one message."""
 LONGEST_ECHO = 30.0
 """Seconds that the clearing of a retained request may take to come back. A broker that denies the clearing sends none,
 and then the next empty message is a request again, such as one for `refresh`."""
@@ -27,9 +24,6 @@ Setter = Callable[[str, Mapping[str, object]], None]
 
 Listener = Callable[[bytes, bool], None]
 """Called with a payload, and whether the broker had retained it."""
-
-Operation = Callable[[Mapping[str, object]], object]
-"""Carries out a request and returns the data to answer with, fit for JSON. Refuses by raising BridgeError."""
 
 _logger = logging.getLogger(__name__)
 
@@ -45,12 +39,12 @@ class CommandTopic:
 
 
 class Router:
-    """Knows the operations under `bridge/request/`, the command topics, and listeners by topic."""
+    """Knows whom a topic is for: requests, commands, and listeners by topic."""
 
     def __init__(
         self,
         topics: Topics,
-        operations: Mapping[str, Operation],
+        answers: Answers,
         listeners: Mapping[str, Listener],
         publisher: Publisher,
         commands: Sequence[CommandTopic] = (),
@@ -59,7 +53,7 @@ class Router:
     ) -> None:
         """`discovery` is called with messages on our own discovery topics."""
         self._topics = topics
-        self._operations = {topics.request(name): (name, operation) for name, operation in operations.items()}
+        self._answers = answers
         self._listeners = listeners
         self._publisher = publisher
         self._commands = commands
@@ -91,15 +85,13 @@ class Router:
             self._publisher.publish(Message(topic, b"", Rank.BRIDGE))
         elif not payload and self._monotonic() - self._cleared.pop(topic, -math.inf) < LONGEST_ECHO:
             return  # our own clearing too: MQTT 3.1.1 cannot keep the retain flag
-        if topic in self._operations:
-            self._answer(*self._operations[topic], payload, retained=retained)
+        if topic.startswith(asking := self._topics.request("")):
+            self._answers.ask(topic.removeprefix(asking), payload, retained=retained)
         elif self._is_command(topic):
             if payload not in _NO_COMMANDS:
                 self._set(topic, payload, retained=retained)
         elif self._topics.is_discovery(topic):
             self._discovery(topic, payload)
-        elif topic.startswith(self._topics.request("")):
-            self._answer(topic.removeprefix(self._topics.request(""))[:40], self._unknown, payload, retained=retained)
         else:
             _logger.warning("no handler for topic %s", ascii(topic[:100]))
 
@@ -109,67 +101,15 @@ class Router:
     def _is_command(self, topic: str) -> bool:
         return any(command.about(topic) is not None for command in self._commands)
 
-    def _unknown(self, _request: Mapping[str, object]) -> object:
-        known = ", ".join(name for name, _ in self._operations.values())
-        raise BridgeError(f"there is no such request; known requests: {known}")
-
     def _set(self, topic: str, payload: bytes, *, retained: bool) -> None:
         try:
-            request = _request(payload, retained=retained)
+            request = request_in(payload, retained=retained)
             for command in self._commands:
                 if (about := command.about(topic)) is not None:
                     command.set(about, request)
         except BridgeError as error:
             _logger.warning("%s: %s", ascii(topic), error)
-        if not retained:
-            # Some clients publish the last message that they saw on every topic again when they start, as ioBroker's MQTT
-            # adapter does. What they saw last is this one, and it does nothing.
-            self._publisher.publish(Message(topic, b"", Rank.BRIDGE, retain=False))
-
-    def _answer(self, name: str, operation: Operation, payload: bytes, *, retained: bool) -> None:
-        answer: dict[str, object] = {"status": "ok", "data": None, "error": None, "transaction": None}
-        try:
-            request = _request(payload, retained=retained)
-            answer["transaction"] = request.get("transaction")
-            answer["data"] = operation(request)
-        except BridgeError as error:
-            _logger.warning("request %s: %s", ascii(name)[1:-1], error)
-            answer |= {"status": "error", "error": str(error)}
-        text = to_json(answer).encode("utf-8", "replace")
-        if len(text) > MAX_ANSWER:
-            answer |= {
-                "status": "error",
-                "data": None,
-                "error": f"the answer is over {MAX_ANSWER} bytes: ask for a part",
-            }
-            text = to_json(answer).encode("utf-8", "replace")
-        self._publisher.publish(Message(self._topics.response(name), text, Rank.BRIDGE, retain=False))
-
-
-def _no_constant(name: str) -> None:
-    """Refuse NaN and Infinity: Python reads them, but other clients could not parse an answer that repeats them."""
-    raise ValueError(name)
-
-
-def _finite(text: str) -> float:
-    """The same for numbers that are too large."""
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(text)
-    return number
-
-
-def _request(payload: bytes, *, retained: bool) -> Mapping[str, object]:
-    if retained:
-        raise BridgeError("a retained request is refused, as it would come again at every connect: do not retain it")
-    if len(payload) > MAX_REQUEST:
-        raise BridgeError(f"the request is over {MAX_REQUEST} bytes")
-    if not payload.strip():
-        return {}
-    try:
-        request = json.loads(payload, parse_constant=_no_constant, parse_float=_finite)
-    except (ValueError, RecursionError):
-        raise BridgeError("the request is not JSON") from None
-    if not isinstance(request, dict):
-        raise BridgeError("the request is not a JSON object")
-    return request
+            return
+        # Some clients publish the last message that they saw on every topic again when they start, as ioBroker's MQTT
+        # adapter does. What they saw last is this one, and it does nothing.
+        self._publisher.publish(Message(topic, b"", Rank.DETAIL, retain=False, newest=True))

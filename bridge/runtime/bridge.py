@@ -13,6 +13,7 @@ from bridge.domain.message import Message
 from bridge.engine.commands import CommandDesk
 from bridge.engine.engine import Engine
 from bridge.log import Published
+from bridge.mqtt.answers import Answers
 from bridge.mqtt.application import Application, Hooks
 from bridge.mqtt.outbox import Outbox
 from bridge.mqtt.router import CommandTopic, Listener, Router
@@ -92,8 +93,9 @@ class Bridge:
         commands = tuple(self._command_topics())
         self._recordings = Recordings(config, self._pbx.recorder, clock)
         operations = {**self._requests.operations, "record": self._recordings.request}
+        self._answers = Answers(topics, operations, outbox, self._statistics, clock.monotonic)
         received = self._throttle.received
-        self._router = Router(topics, operations, self._listeners(), outbox, commands, received, clock.monotonic)
+        self._router = Router(topics, self._answers, self._listeners(), outbox, commands, received, clock.monotonic)
         self.session = Session(config.mqtt, self._application(), clock, rng, timing.mqtt)
 
     async def run(self) -> None:
@@ -126,6 +128,7 @@ class Bridge:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._pbx.run(), name="pbx")
             tasks.create_task(every_tick(pulse, self._timing, each_tick), name="clock")
+            tasks.create_task(self._answers.run(), name="answers")
             tasks.create_task(self._requests.publish_health(self._timing.health_interval), name="health")
             if config.commands.record:
                 tasks.create_task(self._recordings.run(), name="recordings")

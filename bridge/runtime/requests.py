@@ -10,7 +10,7 @@ from bridge.domain.message import Message, Rank
 from bridge.engine.engine import Engine
 from bridge.errors import BridgeError
 from bridge.log import LogLevel
-from bridge.mqtt.router import Operation
+from bridge.mqtt.answers import Operation
 from bridge.outputs.state import documents, encode
 from bridge.ports import Publisher
 from bridge.statistics import Statistics

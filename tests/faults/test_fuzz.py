@@ -25,6 +25,7 @@ from bridge.sources.threecx.directory import Directory
 from bridge.sources.threecx.participants import Participants
 from bridge.sources.threecx.settings import QueryOptions
 from bridge.topics import Topics
+from tests.support.answers import Prompt
 from tests.support.wire import Wire
 
 TOPICS = Topics("3cx", "hq", "homeassistant")
@@ -209,7 +210,7 @@ def test_messages_of_others(topic: str, payload: bytes, retained: bool) -> None:
         CommandTopic((TOPICS.user_set("+"),), TOPICS.user_of_set, refuse),
         CommandTopic((TOPICS.lights_set,), TOPICS.light_of_set, refuse),
     ]
-    Router(TOPICS, {"echo": dict}, {}, wire, commands).receive(topic, payload, retained)
+    Router(TOPICS, Prompt(wire, {"echo": dict}), {}, wire, commands).receive(topic, payload, retained)
     cleared = [message for message in wire.sent if message.retain]
     assert [(each.topic, each.payload) for each in cleared] in ([], [(topic, b"")] if retained and payload else [])
     for message in wire.sent:
@@ -284,4 +285,4 @@ def test_bodies_that_are_meant_to_hurt(body: bytes) -> None:
     found.add("3cx/bridge/info", body)
     found.add("3cx/users/101", body)
     assert found.remembered() == {}
-    Router(TOPICS, {"echo": dict}, {}, Wire()).receive("3cx/bridge/request/echo", body[:4000], False)
+    Prompt(Wire(), {"echo": dict}).ask("echo", body[:4000], retained=False)

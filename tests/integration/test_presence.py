@@ -252,7 +252,7 @@ async def test_groups_are_published_and_go_with_the_configuration(
     await subscriber.until_latest("3cx/bridge/state", "offline")
     async with running(full_config(tmp_path, pbx, url, broker.port)):
         await online(subscriber)
-        await subscriber.until(lambda: not [each for each in subscriber.latest if "groups" in each or "/group_" in each])
+        await subscriber.until(lambda: not any("groups" in each or "/group_" in each for each in subscriber.latest))
 
 
 async def test_commands_change_the_pbx_and_its_answer_is_published(

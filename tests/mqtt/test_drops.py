@@ -17,14 +17,14 @@ def statistics(clock: FakeClock) -> Statistics:
 
 @pytest.fixture
 def report(clock: FakeClock) -> DropReport:
-    return DropReport(Queue.PUBLISH, 10, 60.0, clock.clock.monotonic)
+    return DropReport(Queue.PUBLISH, 60.0, clock.clock.monotonic)
 
 
 def test_an_episode_is_reported_at_its_begin_once_a_minute_and_at_its_end(
     clock: FakeClock, report: DropReport, statistics: Statistics, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(130):
-        report.dropped(statistics)
+        report.dropped(statistics, 10)
         clock.turn(1)
     report.drained()
     report.drained()
@@ -41,7 +41,7 @@ def test_a_single_drop_is_one_line_and_so_is_the_next_after_the_queue_was_empty(
     report: DropReport, statistics: Statistics, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(2):
-        report.dropped(statistics)
+        report.dropped(statistics, 10)
         report.drained()
     assert caplog.messages == [FIRST, FIRST]
 
@@ -50,8 +50,8 @@ def test_a_warning_that_is_itself_dropped_does_not_warn_again(
     report: DropReport, statistics: Statistics, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Warnings are published, so with a full queue each one drops a message."""
-    with handling(lambda: report.dropped(statistics)):
-        report.dropped(statistics)
+    with handling(lambda: report.dropped(statistics, 10)):
+        report.dropped(statistics, 10)
     assert caplog.messages == [FIRST]
     assert statistics.drops[Queue.PUBLISH] == 2
 

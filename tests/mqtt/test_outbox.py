@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.domain.message import Message, Rank
-from bridge.mqtt.outbox import MOST_EVENTS, Allowance, Outbox
+from bridge.mqtt.outbox import MOST_EVENTS, MOST_OTHERS, Allowance, Outbox
 from tests.support.clock import FakeClock
 
 
@@ -39,6 +39,26 @@ def test_only_the_last_value_of_a_retained_topic_goes_out() -> None:
 def test_events_all_go_out_up_to_a_bound() -> None:
     outbox = filled(*(Message("e", str(n).encode(), Rank.STATE, retain=False) for n in range(MOST_EVENTS + 5)))
     assert [payload for _, payload in drained(outbox)] == [str(n).encode() for n in range(5, MOST_EVENTS + 5)]
+
+
+def test_events_go_ahead_of_answers_and_log_which_push_none_of_them_out() -> None:
+    event = Message("call", b"", Rank.STATE, retain=False)
+    outbox = filled(
+        *(Message("log", str(n).encode(), Rank.DETAIL, retain=False) for n in range(3 * MOST_EVENTS)),
+        event,
+        *(Message("answer", str(n).encode(), Rank.DOCUMENT, retain=False) for n in range(3 * MOST_EVENTS)),
+        Message("state", b"", Rank.STATE),
+    )
+    topics = [topic for topic, _ in drained(outbox)]
+    assert topics == ["state", "call", *["answer"] * MOST_OTHERS, *["log"] * MOST_OTHERS]
+
+
+def test_an_event_can_be_taken_alone() -> None:
+    event = Message("call", b"", Rank.STATE, retain=False)
+    outbox = filled(Message("state", b"", Rank.STATE), event)
+    assert outbox.pop_event() == event
+    assert outbox.pop_event() is None
+    assert drained(outbox) == [("state", b"")]
 
 
 def test_nothing_is_taken_before_the_broker_is_in_sync() -> None:
@@ -116,11 +136,11 @@ def test_nothing_is_put_back_once_the_broker_is_out_of_sync() -> None:
 
 
 def test_each_event_that_is_dropped_is_reported() -> None:
-    outbox, drops = Outbox(), []
-    outbox.on_drop = lambda: drops.append(1)
+    outbox, drops = Outbox(), list[int]()
+    outbox.on_drop = drops.append
     for _ in range(MOST_EVENTS):
         outbox.put(Message("e", b"", Rank.STATE, retain=False))
     assert drops == []
     for _ in range(2):
         outbox.put(Message("e", b"", Rank.STATE, retain=False))
-    assert drops == [1, 1]
+    assert drops == [MOST_EVENTS, MOST_EVENTS]

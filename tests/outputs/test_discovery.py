@@ -20,6 +20,7 @@ from bridge.outputs.hass.discovery import DiscoveryOutput
 from bridge.outputs.state import StateOutput
 from bridge.topics import Topics
 from tests.outputs.hass_schema import VALIDATOR
+from tests.support.answers import Prompt
 
 TOPICS = Topics("3cx", "hq", "homeassistant")
 GOLDEN = Path(__file__).parent / "golden"
@@ -114,7 +115,7 @@ def test_every_topic_in_discovery_is_published_or_subscribed_to() -> None:
         CommandTopic((TOPICS.user_set("+"),), TOPICS.user_of_set, lambda _dn, _request: None),
         CommandTopic((TOPICS.light_set("+"),), TOPICS.light_of_set, lambda _light, _request: None),
     ]
-    router = Router(TOPICS, {"refresh": lambda _: None}, {}, Outbox(), commands)
+    router = Router(TOPICS, Prompt(outbox := Outbox(), {"refresh": lambda _: None}), {}, outbox, commands)
     for _, payload in (render() for render in ALL.values()):
         found = components(payload).values()
         named = {component["state_topic"] for component in found if "state_topic" in component}
