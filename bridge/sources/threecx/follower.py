@@ -17,6 +17,11 @@ from bridge.sources.threecx.directory import Directory
 from bridge.sources.threecx.participants import Key, Participants
 from bridge.sources.threecx.retry import least_pause
 
+_YIELD_EVERY = 20
+"""Events after which other tasks get their turn: while more of them wait, nothing else makes `listen` pause."""
+_MOST_FETCHES = 100
+"""Participants that are requested at a time. Past that, everything is read again instead."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -49,19 +54,24 @@ class Follower:
         self._participants = Participants(directory)
         self._fetching: set[Key] = set()
         self._sequence: int | None = None
-        self._synchronised = False
-        """Everything has been read once; before that a single user's calls would be reported without the others'."""
+        self._covered: frozenset[str] | None = None
+        """The extensions that are followed. None until everything has been read once: before that a single user's calls
+        would be reported without the others'."""
 
     async def listen(self, texts: AsyncIterator[str]) -> None:
         """Process events in their order, until the connection ends."""
+        number = 0
         async for text in texts:
+            number += 1
+            if number % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
             try:
                 event = parse.event(text)
             except SourceProtocolError as error:
                 self._odd.failed(f"Call Control sent {error}; it is ignored")
                 continue
             self._count(event.sequence)
-            if event.type is not None:
+            if event.type is not None and self._covers(event.dn):
                 self._take(event, (event.dn, event.id))
 
     async def read_everything(self, now: float) -> None:
@@ -73,13 +83,12 @@ class Follower:
         snapshot = await self._api.everything()
         self._directory.learn(self._source, snapshot.numbers)
         self._participants.all_received(snapshot.extensions)
-        covered = frozenset(extension.dn for extension in snapshot.extensions)
+        self._covered = covered = frozenset(extension.dn for extension in snapshot.extensions)
         unread = frozenset(extension.dn for extension in snapshot.extensions if extension.unread)
         if unread:
             self._odd.failed(f"Call Control sent participants without an id, of {len(unread)} extensions")
         legs = self._participants.all_legs()
         self._report(Calls(self._source, legs, covered, now, self._good_for, live=True, unread=unread))
-        self._synchronised = True
 
     def _count(self, sequence: int | None) -> None:
         """Events are numbered: a gap means that some were missed. Some events are sent twice."""
@@ -89,9 +98,16 @@ class Follower:
             self._missed.set()
         self._sequence = sequence
 
+    def _covers(self, dn: str) -> bool:
+        """Whether an event may be about a user; there are events about queues and trunks too."""
+        return self._covered is None or dn in self._covered
+
     def _take(self, event: parse.Event, key: Key) -> None:
         if event.type is parse.EventType.REMOVE:
             self._participants.store(key, None)
+        elif self._participants.is_full(key) or len(self._fetching) >= _MOST_FETCHES:
+            self._missed.set()
+            return
         elif event.participant is not None:
             self._participants.store(key, event.participant)
         else:
@@ -118,7 +134,7 @@ class Follower:
             self._fetching.discard(key)
 
     def _report_user(self, dn: str) -> None:
-        if self._synchronised:
+        if self._covered is not None:
             self._report(UserCalls(self._source, dn, self._participants.legs(dn)))
             for other in sorted(self._participants.in_doubt(dn)):
                 self._report(UserCalls(self._source, other, self._participants.legs(other)))

@@ -21,6 +21,10 @@ Key = tuple[str, int]
 """A DN and the id of one of its participants."""
 
 
+_MOST_OF_ONE = 50
+"""Participants of one extension that events may add: what is beyond any telephone is not kept."""
+
+
 class Participants:
     """The known participants, by DN, and the requests that are under way."""
 
@@ -66,6 +70,11 @@ class Participants:
             self._calls[participant.call].add(key)
         elif not self._known.get(dn, True):
             del self._known[dn]
+
+    def is_full(self, key: Key) -> bool:
+        """Whether the participant is new and too many of its extension are known already."""
+        known = self._known.get(key[0], {})
+        return len(known) >= _MOST_OF_ONE and key[1] not in known
 
     def give_up(self, key: Key) -> None:
         """The request failed: what was known about the participant is kept until everything is read again."""
