@@ -21,6 +21,9 @@ class Outbox:
 
     def __init__(self) -> None:
         self.in_sync = False
+        """Whether messages are taken."""
+        self.complete = False
+        """Whether everything that should be retained has been put since the connect."""
         self.wanted = Wanted()
         self.on_put: Callable[[], None] = lambda: None
         self.on_drop: Callable[[int], None] = lambda _waiting: None
@@ -79,7 +82,7 @@ class Outbox:
 
     def clear(self) -> None:
         """Forget everything: the connection it was meant for is gone, and events are no news any more on the next."""
-        self.in_sync = False
+        self.in_sync = self.complete = False
         self.wanted.clear()
         for waiting, line in zip(self._ranks, self._lines, strict=True):
             waiting.clear()

@@ -78,7 +78,7 @@ class Repairs:
 
     def _repair(self, application: Application, topics: set[str]) -> None:
         outbox = application.outbox
-        if not outbox.in_sync:
+        if not outbox.complete:
             return  # the next connect compares everything
         current = {message.topic: message for message in application.hooks.current(topics)}
         for topic in topics:

@@ -38,7 +38,7 @@ class Rereading:
                     await self._asked.wait()
             self._asked.clear()
             application = current()
-            if application.outbox.in_sync and reading().by_name:
+            if application.outbox.complete and reading().by_name:
                 await self._compare(connection, reading(), application)
 
     async def _compare(self, connection: Connection, reading: Reading, application: Application) -> None:
@@ -49,7 +49,7 @@ class Rereading:
             whole = await again.read_again(connection, reading, tuple(before), hooks.lasting_filters)
         finally:
             self.read_back = None
-        if not whole or not outbox.in_sync:
+        if not whole or not outbox.complete:
             return
         for topic, foreign in again.retained.wrong(outbox.wanted):
             if outbox.wanted.same(topic, before):  # else it has been published since

@@ -31,6 +31,8 @@ from bridge.mqtt.versions import VersionChoice
 
 _LOOP = "mqtt"
 """The name under which progress is reported."""
+_YIELD_EVERY = 500
+"""After so many messages that differ at a connect, other tasks get their turn."""
 
 _logger = logging.getLogger(__name__)
 
@@ -203,11 +205,14 @@ class Session:
         await self._subscribe(connection)
         self._read_back = None
         outbox = application.outbox
-        for message in application.hooks.synchronise(retained):
+        outbox.in_sync = True  # what changes from now on takes the place of what is put here
+        for number, message in enumerate(application.hooks.synchronise(retained), start=1):
             outbox.put(message)
+            if number % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
         del retained  # megabytes that nothing needs for as long as the connection lasts
         outbox.put(Message(application.topics.bridge_state, b"online", Rank.ONLINE))
-        outbox.in_sync = True
+        outbox.complete = True
         self._enter(SessionState.IN_SYNC)
         for received in self._deferred.drain():
             asyncio.get_running_loop().call_soon(application.hooks.receive, *received)
@@ -261,7 +266,7 @@ class Session:
             return
         if topic == topics.bridge_state:
             self._keep_online(payload, retained=retained)
-        elif self._application.outbox.in_sync:
+        elif self._application.outbox.complete:
             connection = self._connection
             if connection is None or not self._guard.take(self._application, connection, topic, payload):
                 self._application.hooks.receive(topic, payload, retained)
@@ -270,7 +275,7 @@ class Session:
 
     def _keep_online(self, payload: bytes, *, retained: bool) -> None:
         """The will of a half-open earlier connection may come after our `online`; publish that again."""
-        if not retained and payload != b"online" and self._application.outbox.in_sync:
+        if not retained and payload != b"online" and self._application.outbox.complete:
             topic = self._application.topics.bridge_state
             _logger.info(
                 "received %r on %s, from a late will or a broker that stops: publishing 'online' again",

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
 
 from bridge.config import Config
 from bridge.domain.message import Message
@@ -46,8 +47,12 @@ class Synchronisation:
         """What the lights are sent when the bridge stops; before the first connect, those inherited."""
         return tuple(self._lights.farewell()) if self._adopted else self._inherited
 
-    def synchronise(self, retained: RetainedTopics) -> Iterable[Message]:
-        """The messages that lead from `retained` to what should be retained now."""
+    def synchronise(self, retained: RetainedTopics) -> Iterator[Message]:
+        """The messages that lead from `retained` to what should be retained now.
+
+        Other tasks may run between two messages. Each is as things are when its turn comes, and what changes later is
+        published in the usual way.
+        """
         self._warn_of_another_owner(retained.owner)
         # Once: after the first connect the engine knows more than what is retained.
         if not self._adopted:
@@ -55,14 +60,18 @@ class Synchronisation:
             same_options = retained.options == options_in_force(self._config)
             self._engine.adopt(retained.remembered(), same_options=same_options)
             self._lights.adopt(retained.lights())
-        everything = (*self._engine.snapshot(), *self._requests.retained(), *self._lights.retained())
-        allowed = list(self._throttle.allowed(everything))
-        for message in allowed:
-            self._wanted.note(message)
+        everything = chain(self._engine.snapshot(), self._requests.retained(), self._lights.retained())
         # Lights that this bridge drives too get no farewell message: their next command follows at once.
         kept = self._lights.topics
         farewell, self._inherited = [each for each in self._inherited if each.topic not in kept], ()
-        return [*farewell, *self._throttle.passing(retained.difference(allowed))]
+        yield from farewell
+        yield from self._throttle.passing(retained.difference(self._noted(self._throttle.allowed(everything))))
+        self._lights.on_change()  # they send once the session is in sync
+
+    def _noted(self, messages: Iterable[Message]) -> Iterator[Message]:
+        for message in messages:
+            self._wanted.note(message)
+            yield message
 
     def current(self, topics: Collection[str]) -> Iterator[Message]:
         """What should be retained now under these topics; nothing for those that should be empty."""
