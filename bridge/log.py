@@ -4,10 +4,12 @@ import json
 import logging
 import os
 import re
+import select
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -58,7 +60,7 @@ LOG_SCHEMA = {
 
 def setup(settings: LogSettings, secrets: Sequence[str] = (), stream: TextIO | None = None) -> None:
     """Log to stderr, or `stream`, at the level and in the format of `log:`; `secrets` are redacted in every line."""
-    output = logging.StreamHandler(stream or sys.stderr)
+    output = _Output(stream or sys.stderr)
     journal = _goes_to_the_journal(output.stream)
     formatter: logging.Formatter = _Text(journal=journal) if settings.format == "text" else _Json()
     redacting = _Redacting(formatter, secrets)
@@ -82,6 +84,49 @@ def set_level(wanted: LogLevel) -> None:
 def silence() -> None:
     """Log nothing, not even errors: the caller reports them in another way."""
     logging.getLogger("bridge").setLevel(logging.CRITICAL + 1)
+
+
+class _Output(logging.StreamHandler[TextIO]):
+    """Writes only what the other end of a pipe or terminal takes at once: logging must never stop the event loop.
+
+    What it does not take is dropped, and counted in the next line that it takes.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._dropped = 0
+        self._file: int | None = None
+        with suppress(OSError, ValueError, AttributeError):  # a stream without a file, such as a test's
+            self._file = stream.fileno()
+            self._poll = select.poll()
+            self._poll.register(self._file, select.POLLOUT)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        if self._file is None:
+            super().emit(record)
+            return
+        if self._dropped and self._write(self._file, self.format(_loss(self._dropped))):
+            self._dropped = 0
+        if self._dropped or not self._write(self._file, self.format(record)):
+            self._dropped += 1
+
+    def _write(self, file: int, line: str) -> bool:
+        """Write a line; False where not all of it was taken, or nobody will ever read it."""
+        content = line.encode("utf-8", "backslashreplace") + b"\n"
+        for start in range(0, len(content), select.PIPE_BUF):  # so much is taken without waiting
+            if not any(events & select.POLLOUT for _, events in self._poll.poll(0)):
+                return False
+            try:
+                os.write(file, content[start : start + select.PIPE_BUF])
+            except OSError:
+                return False
+        return True
+
+
+def _loss(lines: int) -> logging.LogRecord:
+    text = "%d lines of the log were dropped, as nobody read them"
+    return logging.LogRecord(__name__, logging.WARNING, __file__, 0, text, (lines,), None)
 
 
 class Published(logging.Handler):

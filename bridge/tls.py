@@ -4,6 +4,8 @@ import ssl
 from enum import Enum, auto
 from pathlib import Path
 
+from bridge.files import check_regular
+
 _OTHER_NAME = {62, 64}
 """X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL's x509_vfy.h."""
 _NOT_YET_VALID, _EXPIRED = 9, 10
@@ -46,6 +48,13 @@ def is_no_tls(error: ssl.SSLError) -> bool:
     return isinstance(error, ssl.SSLEOFError) or (error.reason or "").upper().replace(" ", "_") in _NO_TLS
 
 
+def trusting(ca: Path | None) -> ssl.SSLContext:
+    """Trusts the CAs in this file, or the system's; OSError (an ssl.SSLError is one) where it cannot be used."""
+    if ca is not None:
+        check_regular(ca)
+    return ssl.create_default_context(cafile=ca)
+
+
 def load_client_certificate(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:
     """Load the certificate and its key (None: the same file); UnusableKey where that fails, other OSErrors as they are.
 
@@ -55,6 +64,8 @@ def load_client_certificate(context: ssl.SSLContext, cert: Path, key: Path | Non
     def refuse() -> str:
         raise UnusableKey(f"the key in {key or cert} is encrypted: store it without a passphrase", in_key=True)
 
+    for path in filter(None, (cert, key)):
+        check_regular(path)
     try:
         context.load_cert_chain(cert, key, password=refuse)
     except ssl.SSLError as error:

@@ -14,12 +14,13 @@ from typing import Any
 import yaml
 
 from bridge.errors import Problem
+from bridge.files import read_regular
 
 Key = tuple[str, ...]
 """The path of a value: ("mqtt", "port")."""
 
 # Bounds, so that a wrong file is refused before it fills the memory: YAML aliases expand a few bytes to gigabytes.
-_MAX_BYTES = 1024 * 1024
+MAX_BYTES = 1024 * 1024
 _MAX_DEPTH = 20
 _MAX_NODES = 200_000
 _NULLS = {"", "~", "null", "Null", "NULL"}
@@ -79,7 +80,7 @@ def read(path: Path, environ: Mapping[str, str]) -> Tree:
 def read_secret_file(path: Path) -> str:
     """The secret in a file, without the newline at its end; raises ValueError with the reason if there is none."""
     try:
-        secret = path.read_text("utf-8").removesuffix("\n").removesuffix("\r")
+        secret = read_regular(path, MAX_BYTES).decode("utf-8").removesuffix("\n").removesuffix("\r")
     except (OSError, UnicodeDecodeError) as error:
         hint = ""
         if isinstance(error, PermissionError) and "CREDENTIALS_DIRECTORY" in os.environ:
@@ -92,9 +93,8 @@ def read_secret_file(path: Path) -> str:
 
 def _text(tree: Tree) -> str | None:
     try:
-        with tree.path.open("rb") as file:
-            raw = file.read(_MAX_BYTES + 1)
-        if len(raw) > _MAX_BYTES:
+        raw = read_regular(tree.path, MAX_BYTES)
+        if len(raw) > MAX_BYTES:
             tree.complain((), "is larger than 1 MiB, so it is not a configuration")
             return None
         return raw.decode("utf-8-sig")  # without the byte order mark that some Windows editors write

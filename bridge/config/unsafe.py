@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from bridge.config.tree import Tree
+from bridge.config.tree import MAX_BYTES, Tree
+from bridge.files import read_regular
 
 
 def unsafe_options(options: Mapping[str, Any], tree: Tree) -> Iterator[str]:
@@ -38,7 +39,8 @@ def unsafe_files(tree: Tree, secrets: Iterable[str]) -> Iterator[str]:
     Those under /run are left out: container engines and systemd put secrets there, for this process alone.
     """
     files = set(tree.secret_files)
-    if any(secret in tree.path.read_text("utf-8", "replace") for secret in secrets):
+    content = read_regular(tree.path, MAX_BYTES).decode("utf-8", "replace")
+    if any(secret in content for secret in secrets):
         files.add(tree.path)
     for path in sorted(files):
         if path.stat().st_mode & stat.S_IROTH and not path.is_relative_to("/run"):

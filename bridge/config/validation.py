@@ -10,7 +10,7 @@ from voluptuous import Invalid, MultipleInvalid, RequiredFieldInvalid, Schema
 from bridge.config.schema import OPTIONS, SCHEMA, is_secret
 from bridge.config.tree import MISSING, Key, Tree
 from bridge.options import unknown_key
-from bridge.tls import UnusableKey, load_client_certificate
+from bridge.tls import UnusableKey, load_client_certificate, trusting
 
 
 def validated(tree: Tree) -> dict[str, Any] | None:
@@ -85,7 +85,7 @@ def _message(key: Key, error: Invalid) -> tuple[Key, str]:
 
 def _check_certificate(tree: Tree, key: Key, path: Path) -> None:
     try:
-        ssl.create_default_context(cafile=path)
+        trusting(path)
     except OSError as error:
         reason = getattr(error, "reason", None) or error.strerror
         tree.complain(key, f"{path} contains no usable certificate ({reason})")

@@ -5,7 +5,7 @@ import ssl
 
 from bridge.errors import BrokerUnavailable
 from bridge.mqtt.settings import TlsSettings
-from bridge.tls import load_client_certificate
+from bridge.tls import load_client_certificate, trusting
 
 
 class ClosingSslSocket(ssl.SSLSocket):
@@ -31,7 +31,7 @@ def tls_context(tls: TlsSettings) -> ssl.SSLContext:
     the bridge runs, so the session tries again.
     """
     try:
-        context = ssl.create_default_context(cafile=tls.ca)
+        context = trusting(tls.ca)
         if tls.cert is not None:
             load_client_certificate(context, tls.cert, tls.key)
     except OSError as error:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bridge import __version__, log
+from bridge.aio import in_daemon_thread
 from bridge.config import Config
 from bridge.errors import ConfigError
 from bridge.runtime.bridge import Bridge, new_instance
@@ -97,16 +98,17 @@ class Daemon:
                     self._supervision.stopping()
                     return None
                 self.reload.clear()
-                if (config := self._read()) is not None:
+                if (config := await self._read()) is not None:
                     return config
         finally:
             stopped.cancel()
 
-    def _read(self) -> Config | None:
+    async def _read(self) -> Config | None:
         """The new configuration; None, with its errors logged, where it is not valid."""
         self._supervision.reloading()
         try:
-            config = self._read_config()
+            # The disk may be slow, and calls come in meanwhile.
+            config = await in_daemon_thread("reload", self._read_config, lambda _: None)
         except ConfigError as error:
             _logger.error("not reloaded, the running configuration stays:")  # noqa: TRY400
             for problem in error.problems:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bridge.errors import BridgeError
+from bridge.files import read_regular
 
 INTERVAL = 10.0
 """Seconds from one heartbeat to the next."""
@@ -79,7 +80,7 @@ class Heartbeat:
         """Process id and time of the last heartbeat; OSError or ValueError where the file cannot be trusted."""
         if self._private:
             self._must_be_private()
-        found = json.loads(self.path.read_bytes())
+        found = json.loads(read_regular(self.path, 4096))
         try:
             return int(found["pid"]), float(found["monotonic"])
         except (TypeError, KeyError):

@@ -1,5 +1,6 @@
 """Mistakes are reported all at once, each with its place and what to do."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -198,3 +199,26 @@ def test_disabling_every_source_is_a_mistake(tmp_path: Path) -> None:
     assert mistakes(tmp_path, text) == [
         "config.yaml:5 sources: all sources are disabled, so there is nothing to publish: enable one"
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("config.yaml", "config.yaml: cannot be read: not a regular file"),
+        ("secret", "config.yaml:5 pbx.client_secret_file: cannot read secret: not a regular file"),
+        ("ca.pem", "config.yaml:10 mqtt.tls.ca: there is no file ca.pem"),
+    ],
+)
+def test_a_pipe_where_a_file_is_expected_is_refused_and_not_waited_for(tmp_path: Path, name: str, message: str) -> None:
+    text = (
+        "pbx:\n  name: hq\n  url: http://127.0.0.1:1\n  client_id: x\n  client_secret_file: secret\n"
+        f"mqtt:\n  host: h\n  tls:\n    enabled: true\n    ca: {tmp_path}/ca.pem\n"
+    )
+    (tmp_path / "config.yaml").write_text(text)
+    (tmp_path / "secret").write_text("s")
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "config.yaml", {})
+    assert [str(problem).replace(f"{tmp_path}/", "") for problem in caught.value.problems] == [message]

@@ -1,5 +1,6 @@
 """One client, or the PBX, sends far too much: nobody else loses anything by that."""
 
+import asyncio
 import json
 import signal
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ import pytest
 
 from bridge.simulator import SimulatedPbx
 from tests.support import floods
-from tests.support.bridges import BridgeProcess, write_config
+from tests.support.bridges import BridgeProcess, started, write_config
 from tests.support.mosquitto import Mosquitto
 from tests.support.subscriber import Subscriber
 
@@ -78,3 +79,20 @@ async def test_a_flood_holds_up_nobody_else(
         assert more_memory < 50
     kinds = [json.loads(event)["event_type"] for event in subscriber.payloads("3cx/users/101/call")]
     assert kinds == ["ringing", "answered", "ended"] * calls
+
+
+async def test_a_log_that_nobody_reads_stops_nothing(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    config = write_config(tmp_path, pbx, url, broker.port, **EVERYTHING, more="commands: {profile: true}")
+    async with started("run", "-c", config) as process:
+        await subscriber.until_latest("3cx/bridge/state", "online")
+        async with floods.messages(broker.port, "3cx/users/{}/set", "x") as flood:
+            while flood.sent < 2 * LEAST:  # each makes a line, which is more than a pipe holds
+                await asyncio.sleep(0.05)
+        call = pbx.exchange.ring("0301234567", "101")
+        await subscriber.until_latest("3cx/users/101/state", "ringing")
+        pbx.exchange.end(call)
+        await subscriber.until_latest("3cx/users/101/state", "available")
+        process.send_signal(signal.SIGTERM)
+        await subscriber.until_latest("3cx/bridge/state", "offline")

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+from bridge.files import read_regular
 from bridge.sources.threecx.settings import PbxSettings
 
 FIRST_WAIT = 15 * 60.0
@@ -73,7 +74,7 @@ class LoginBackoff:
         if self._file is None:
             return
         try:
-            stored = json.loads(self._file.read_bytes())
+            stored = json.loads(read_regular(self._file, 4096))
             if stored.get("credentials") == self._fingerprint:
                 self._refused_at, self._wait = float(stored["refused_at"]), float(stored["wait"])
         except FileNotFoundError:

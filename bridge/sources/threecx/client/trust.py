@@ -15,6 +15,7 @@ from pathlib import Path
 from bridge.aio import in_daemon_thread
 from bridge.errors import SourceUnavailable
 from bridge.log import RepeatedFailure
+from bridge.tls import trusting
 
 _CHECK_EVERY = 60.0
 """Seconds between two looks at the files while connections succeed."""
@@ -111,7 +112,7 @@ class Trust:
         try:
             if signature == self._signature and self._context is not None:
                 return _Loaded(signature)
-            context = ssl.create_default_context(cafile=self._verify if isinstance(self._verify, Path) else None)
+            context = trusting(self._verify if isinstance(self._verify, Path) else None)
             context.set_alpn_protocols(["http/1.1"])
         except OSError as error:
             reason = getattr(error, "reason", None) or error.strerror
