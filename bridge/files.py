@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def read_regular(path: Path, most: int) -> bytes:
-    """What is in a file, one byte more than `most` at the utmost; OSError where it is no regular file that can be read."""
+    """What is in a file, up to one byte more than `most`; OSError where it is no regular file that can be read."""
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         _check(os.fstat(file.fileno()).st_mode, path)
         return file.read(most + 1)

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -91,6 +92,30 @@ def test_secrets_and_parties_are_masked_at_any_depth_and_the_rest_stays_as_it_ca
 def test_a_long_row_is_cut_to_4_kib_and_says_so() -> None:
     row = json.loads(parse.monitor_row({"DN": "101", "Long": "x" * 5000, "Short": "y"}).json)
     assert row == {"truncated": True, "DN": "101", "Short": "y"}
+
+
+def looked_at(row: dict[str, object]) -> int:
+    """How often the parser asks for keys of the row."""
+
+    class Counting(dict[str, object]):
+        asked = 0
+
+        def items(self) -> Iterator[tuple[str, object]]:  # type: ignore[override]  # enough for the parser
+            for each in super().items():
+                Counting.asked += 1
+                yield each
+
+    parse.monitor_row(Counting(row))
+    return Counting.asked
+
+
+def test_the_work_for_a_row_has_a_bound() -> None:
+    """A row with 500,000 keys stopped the bridge for good."""
+    many: dict[str, object] = {"DN": "101", **{f"k{number}": "x" for number in range(100_000)}}
+    assert looked_at(many) < 20_000
+    row = json.loads(parse.monitor_row(many).json)
+    assert row["truncated"] is True
+    assert row["k0"] == "x"
 
 
 @given(st.dictionaries(st.text(), json_values))

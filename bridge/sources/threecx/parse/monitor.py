@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from bridge.domain.model import MonitorRow, State
 from bridge.domain.privacy import CallerId, is_outside, shown_number
@@ -12,6 +13,10 @@ from bridge.topics import to_json
 
 MAX_ROW_BYTES = 4096
 """As published; a longer row is shortened."""
+_MOST_KEYS = 1000
+"""Keys of a row that are looked at: no row that means anything has so many."""
+_MOST_WORK = 8 * MAX_ROW_BYTES
+"""Keys and characters of values that are masked, as only a few of them would be published."""
 
 _DN_KEYS = ("DN", "Number", "Extension")
 _NAME_KEYS = ("Name", "DisplayName")
@@ -20,7 +25,9 @@ _STATE_KEYS = ("State", "Status", "Presence")
 _SECRET_KEY = re.compile(r"(?i:pass|secret|token|auth|sipid|e-?mail|^pin)|(?i:pin)(?![a-z])")
 _PARTY = re.compile(r"(?i:caller|callee|party)")
 _PARTY_KEY = re.compile(r"(?i:caller|callee|party|phone|mobile|remote|peer|contact|diall?ed|connectedto)")
-_CONTACT = re.compile(r"[^\s@<>\"',;]+@[^\s@<>\"',;]+|(?<![\w.])\+?\d{7,}(?![\w.])|(?<!\w)\+\d[\d ()/.-]*")
+_CONTACT = re.compile(
+    r"(?<![^\s@<>\"',;])[^\s@<>\"',;]+@[^\s@<>\"',;]+|(?<![\w.])\+?\d{7,}(?![\w.])|(?<!\w)\+\d[\d ()/.-]*"
+)
 """E-mail and SIP addresses, and numbers of the public network, in a text."""
 
 # States that some builds and proxies add to a row; compared without case, blanks and underscores.
@@ -78,7 +85,7 @@ def _texts(raw: Mapping[str, object], keys: tuple[str, ...]) -> Iterator[str]:
 
 def _in_other_case(raw: Mapping[str, object], key: str) -> object:
     folded = key.casefold()
-    return next((value for name, value in raw.items() if name.casefold() == folded), None)
+    return next((value for name, value in islice(raw.items(), _MOST_KEYS) if name.casefold() == folded), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +97,24 @@ class _Mask:
     """Whether a number is the PBX's own."""
 
     def publishable(self, raw: Mapping[str, object]) -> str:
-        text = to_json(self._masked(raw))
-        if len(text.encode("utf-8", "replace")) <= MAX_ROW_BYTES:
-            return text
+        if _work(raw, _MOST_WORK) <= _MOST_WORK:
+            text = to_json(self._masked(raw))
+            if _bytes(text) <= MAX_ROW_BYTES:
+                return text
         return to_json(self._shortened(raw))
 
     def _shortened(self, raw: Mapping[str, object]) -> dict[str, object]:
         """As many fields as fit, in the PBX's order, and `truncated: true`."""
         short: dict[str, object] = {"truncated": True}
-        for key, value in raw.items():
-            longer = short | {key: self._masked(value, key)}
-            if len(to_json(longer).encode("utf-8", "replace")) <= MAX_ROW_BYTES:
-                short = longer
+        room = MAX_ROW_BYTES - _bytes(to_json(short))
+        for key, value in islice(raw.items(), _MOST_KEYS):
+            if _work(value, room) > room:
+                continue
+            field = {key: self._masked(value, key)}
+            needed = _bytes(to_json(field)) - 1  # a comma, and no braces
+            if needed <= room:
+                short |= field
+                room -= needed
         return short
 
     def _masked(self, value: object, key: str = "") -> object:
@@ -127,3 +140,18 @@ class _Mask:
     def _contact(self, found: re.Match[str]) -> str:
         """In other texts: an address or number of the public network."""
         return found[0] if self.own(found[0]) else shown_number(found[0], self.caller_id, internal=False) or "…"
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
+
+
+def _work(value: object, most: int) -> int:
+    """Keys, elements and characters in a value; counting ends soon after `most`."""
+    found, waiting = 0, [value]
+    while waiting and found <= most:
+        inner = waiting.pop()
+        found += 1 + (len(inner) if isinstance(inner, str | list | dict) else 0)
+        if isinstance(inner, list | dict) and found <= most:
+            waiting.extend(inner.values() if isinstance(inner, dict) else inner)
+    return found

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from itertools import groupby
+from itertools import groupby, islice
 
 from bridge.errors import SourceProtocolError
 from bridge.sources.threecx.parse.envelope import load
@@ -48,6 +48,8 @@ def _words(text: str) -> frozenset[str]:
 
 _LONGEST = 64
 """Characters of a shape."""
+_MOST_KEYS = 1000
+"""Unknown keys of one row that are looked at."""
 
 _WORDS: Mapping[ShapeKind, frozenset[str]] = {
     kind: frozenset(words.split(","))
@@ -232,7 +234,7 @@ def _side(kind: ShapeKind, value: object) -> Shape:
 
 
 def _unknown_keys(row: str, raw: Mapping[str, object]) -> Iterator[Shape]:
-    for key in raw.keys() - _KEYS[row]:
+    for key in islice(raw.keys() - _KEYS[row], _MOST_KEYS):
         yield Shape(ShapeKind.UNKNOWN_KEY, f"{row}.{masked(key, _VOCABULARY)}", known=False)
 
 
