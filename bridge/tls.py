@@ -50,8 +50,6 @@ def is_no_tls(error: ssl.SSLError) -> bool:
 
 def trusting(ca: Path | None) -> ssl.SSLContext:
     """Trusts the CAs in this file, or the system's; OSError (an ssl.SSLError is one) where it cannot be used."""
-    if ca is not None:
-        check_regular(ca)
     return ssl.create_default_context(cafile=ca)
 
 
