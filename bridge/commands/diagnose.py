@@ -138,12 +138,12 @@ def _private_words(config: Config, retained: Iterable[tuple[str, str]]) -> Itera
 
 
 def _departments(config: Config, retained: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """Those in discovery payloads."""
+    """Those of the users."""
     for topic, text in retained:
-        device = (json_object(text) or {}).get("device") if config.topics.is_discovery(topic) else None
-        area = device.get("suggested_area") if isinstance(device, dict) else None
-        if isinstance(area, str):
-            yield area
+        if config.topics.document_of(topic) is not None:
+            name = (json_object(text) or {}).get("department")
+            if isinstance(name, str):
+                yield name
 
 
 def _spellings(words: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:

@@ -187,7 +187,7 @@ class User:
     calls: int | None
     """How many."""
     department: str | None
-    """Name of the primary department; Home Assistant suggests it as the area."""
+    """Name of the primary department."""
     monitor: str | None
     """The monitor row as JSON; `{}` when a complete round had none for this user."""
 
@@ -255,8 +255,8 @@ class Bridge:
     pbx_online: bool
     pbx_version: str | None
     sources: tuple[SourceReport, ...]
-    roster: tuple[tuple[str, str | None], ...]
-    """(number, name) of every user, by number."""
+    roster: tuple[tuple[str, str | None, str | None], ...]
+    """(number, name, department) of every user, by number."""
     busy: int
     count: int | None
     """The total the PBX reported for $count; None while unknown or not asked for."""

@@ -79,9 +79,10 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class Departments:
-    """The departments of this PBX: id → name."""
+    """The departments of this PBX."""
 
-    names: Mapping[int, str]
+    names: Mapping[int, str] | None
+    """By id; None: the PBX refuses to list them."""
 
 
 @dataclass(frozen=True, slots=True)

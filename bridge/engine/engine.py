@@ -96,9 +96,8 @@ class Engine:
                 self._apply_failure(update)
             case Labels():
                 self._apply_labels(update)
-            case Departments() if update.names != self._states.departments:
-                self._states.departments = update.names
-                self._publish(self._roster)
+            case Departments():
+                self._apply_departments(update)
             case Answered():
                 self._contact.answered()
                 self._show(pbx_version=update.version or self._bridge.pbx_version)
@@ -240,6 +239,11 @@ class Engine:
             self._derivation.forget_profiles()
             self._publish(self._roster)
 
+    def _apply_departments(self, update: Departments) -> None:
+        if update.names is not None and update.names != self._states.departments:
+            self._states.departments = update.names
+            self._publish(self._roster)
+
     def _publish(self, dns: Iterable[str]) -> None:
         """Derive these users again and publish what that changes."""
         now = self._contact.now()
@@ -253,7 +257,7 @@ class Engine:
             after = self._derivation.user(dn, known, now)
             if before != after:
                 known.user = after
-                renamed |= before is None or before.name != after.name
+                renamed |= before is None or (before.name, before.department) != (after.name, after.department)
                 self._emit(dn, before, after)
             # After the state: an automation that an event triggers reads the state that belongs to it.
             # From or to "not known" nothing is published: it is not known when it happened.
@@ -292,7 +296,8 @@ class Engine:
 
     def _show_roster(self) -> None:
         self._reports.users_changed()
-        self._show(roster=tuple((dn, known.name) for dn, known in sorted(self._roster.known.items())))
+        known = sorted(self._roster.known.items())
+        self._show(roster=tuple((dn, record.name, record.department) for dn, record in known))
 
     def _show(self, **changes: Any) -> None:
         """Publish what changed about the bridge itself."""

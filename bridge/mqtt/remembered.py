@@ -14,13 +14,15 @@ def remembered_user(document: dict[str, object] | None) -> Remembered | None:
     """The part of a user's document that a new process goes on with; None: it is malformed."""
     if document is None:
         return None
-    name = document.get("name")
+    name, department = document.get("name"), document.get("department")
     try:
         since = int(unix_seconds(str(document.get("since"))))
         state = State(str(document.get("state")))
     except ValueError:
         return None
-    return Remembered(name if isinstance(name, str) else None, state, since)
+    return Remembered(
+        name if isinstance(name, str) else None, state, since, department if isinstance(department, str) else None
+    )
 
 
 def listed_numbers(users: bytes) -> tuple[str, ...]:

@@ -47,8 +47,6 @@ class RetainedTopics:
         self._running: set[str] = set()
         """Base topics whose `bridge/state` is online."""
         self._former_bases: set[str] = set()
-        self._areas: dict[str, str] = {}
-        """Departments by DN, from the discovery payloads: the user documents do not hold them."""
 
     def add(self, topic: str, payload: bytes) -> None:
         """Take one retained message; an empty one says that nothing is retained there any more."""
@@ -60,7 +58,6 @@ class RetainedTopics:
             if not self._owns(content):
                 return
             self._note_base(content)
-            self._note_area(content)
         self._digests[topic] = hash(payload)
         if topic.endswith(_INFO):
             base = topic.removesuffix(_INFO)
@@ -139,10 +136,7 @@ class RetainedTopics:
         """The users that this bridge published in an earlier run, by DN; malformed documents are left out."""
         if self.owner != self._topics.pbx_name:
             return {}
-        return {
-            dn: replace(past, department=self._areas.get(dn), today=self._todays.get(dn))
-            for dn, past in self._users.items()
-        }
+        return {dn: replace(past, today=self._todays.get(dn)) for dn, past in self._users.items()}
 
     def lights(self) -> dict[str, dict[str, object]]:
         """The state documents of this bridge's lights, by name."""
@@ -229,12 +223,6 @@ class RetainedTopics:
         section = config.get("homeassistant") if _is_object(config) else None
         prefix = section.get("discovery_prefix") if _is_object(section) else None
         return prefix if isinstance(prefix, str) and _is_topic(prefix) else None
-
-    def _note_area(self, content: dict[str, object]) -> None:
-        device = content.get("device")
-        dn, area = (device.get("serial_number"), device.get("suggested_area")) if _is_object(device) else (None, None)
-        if isinstance(dn, str) and isinstance(area, str):
-            self._areas[dn] = area
 
     def _note_base(self, content: dict[str, object]) -> None:
         """Discovery of the bridge's own device names a topic under the base topic then in force."""

@@ -113,7 +113,10 @@ class StateOutput:
         }
 
     def _roster(self, bridge: Bridge) -> list[dict[str, str | None]]:
-        return [{"number": dn, "name": name, "topic": self._topics.user(dn)} for dn, name in bridge.roster]
+        return [
+            {"number": dn, "name": name, "department": department, "topic": self._topics.user(dn)}
+            for dn, name, department in bridge.roster
+        ]
 
 
 def _informed(bridge: Bridge) -> tuple[object, ...]:
@@ -127,6 +130,7 @@ def document(user: User) -> str:
         {
             "number": user.number,
             "name": user.name,
+            "department": user.department,
             "state": user.state,
             "busy": user.busy,
             "since": utc_text(user.since),

@@ -50,6 +50,7 @@ def test_the_document_has_the_facts_of_all_sources(world: World) -> None:
     assert document(world) == {
         "number": "101",
         "name": "Ada",
+        "department": None,
         "state": "ringing",
         "busy": True,
         "since": "2026-11-22T10:00:00Z",
@@ -549,6 +550,17 @@ def test_a_department_is_kept_while_none_is_reported_and_across_a_restart(world:
     assert world.user("101").department == "Sales"
     world.engine.apply(Departments({}))
     assert world.user("101").department is None
+
+
+def test_a_move_to_another_department_is_published_for_the_user_and_in_the_roster(world: World) -> None:
+    world.engine.apply(Departments({1: "Sales", 2: "Support"}))
+    for number, name in ((1, "Sales"), (2, "Support")):
+        world.users(user("101", department=number))
+        assert document(world)["department"] == name
+        entry, *_ = json.loads(world.wire.retained["3cx/bridge/users"])
+        assert entry["department"] == name
+    world.engine.apply(Departments(None))
+    assert document(world)["department"] == "Support"
 
 
 def test_what_an_earlier_run_knew_fills_what_a_partial_outage_leaves_open(clock: FakeClock) -> None:

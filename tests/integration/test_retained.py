@@ -159,7 +159,8 @@ class Office:
         if retained.keys() != self.topics():
             return False
         roster = json.loads(retained[f"{self.options.base}/bridge/users"])
-        return [entry["number"] for entry in roster] == self.published() and all(
+        entries = [(dn, self.pbx.departments[self.pbx.users[dn].department]) for dn in self.published()]
+        return [(entry["number"], entry["department"]) for entry in roster] == entries and all(
             self._user_is_true(dn, retained) for dn in self.published()
         )
 
@@ -167,7 +168,8 @@ class Office:
         user = self.pbx.users[dn]
         state = "away" if user.profile == "Away" else "available"
         document = json.loads(retained[f"{self.options.base}/users/{dn}"])
-        if (document["state"], document["name"]) != (state, user.name):
+        department = self.pbx.departments[user.department]
+        if (document["state"], document["name"], document["department"]) != (state, user.name, department):
             return False
         if not self.options.discovery:
             return True

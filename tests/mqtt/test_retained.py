@@ -121,13 +121,11 @@ def test_another_base_topic_that_is_signed_as_ours_is_looked_into_and_so_is_its_
     assert published(of(retained), wanted) == {"phones/hq/bridge/info": ""}
 
 
-def test_departments_are_restored_from_retained_discovery() -> None:
-    device = {"identifiers": ["3cx2mqtt_hq_user_1"], "serial_number": "1", "suggested_area": "Sales"}
+def test_departments_are_restored_from_the_documents() -> None:
     document = {"name": "Ada", "state": "away", "since": "2026-11-22T10:00:00Z"}
     retained = OWNED | {
-        DISCOVERY: json.dumps({"origin": {"name": "3cx2mqtt"}, "device": device}),
-        "3cx/users/1": json.dumps(document),
-        "3cx/users/2": json.dumps(document),
+        "3cx/users/1": json.dumps(document | {"department": "Sales"}),
+        "3cx/users/2": json.dumps(document | {"department": 2}),
     }
     remembered = of(retained).remembered()
     assert {dn: past.department for dn, past in remembered.items()} == {"1": "Sales", "2": None}

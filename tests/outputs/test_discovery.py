@@ -39,7 +39,7 @@ USER = User(
     department="Sales",
     monitor='{"DN":"101","Expiration":0}',
 )
-BRIDGE = Bridge(True, "20.0.8", (SourceReport("monitor_status", True),), (("101", "Ada Example"),), 0, 1)
+BRIDGE = Bridge(True, "20.0.8", (SourceReport("monitor_status", True),), (("101", "Ada Example", "Sales"),), 0, 1)
 
 
 GROUP = Group("sales", busy=True, members=(("101", State.AVAILABLE, False),))
@@ -180,7 +180,8 @@ def test_without_monitor_status_the_entity_monitored_is_removed() -> None:
 
 
 def test_no_department_suggests_no_area() -> None:
-    assert "suggested_area" not in json.loads(user_payload(replace(USER, department=None))[1])["device"]
+    for department in (None, "DEFAULT", "__DEFAULT__"):  # 3CX's own, of users who were assigned to none
+        assert "suggested_area" not in json.loads(user_payload(replace(USER, department=department))[1])["device"]
 
 
 def test_only_name_and_department_change_the_payload_and_a_removed_user_clears_it() -> None:

@@ -21,6 +21,7 @@ def test_what_is_not_known_is_null_and_every_key_is_present() -> None:
     assert json.loads(document(USER)) == {
         "number": "101",
         "name": None,
+        "department": None,
         "state": "unknown",
         "busy": None,
         "since": "2026-11-22T10:00:00Z",

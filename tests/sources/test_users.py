@@ -176,11 +176,9 @@ async def test_labels_that_fail_for_a_while_delay_no_round(pbx: SimulatedPbx, ur
         assert (await reports.next(Labels)).labels == {"Custom 1": "Lunch"}
 
 
-async def test_departments_are_read_once_but_for_the_one_that_3cx_has_made(
-    pbx: SimulatedPbx, url: str, clock: FakeClock
-) -> None:
+async def test_departments_are_read_once(pbx: SimulatedPbx, url: str, clock: FakeClock) -> None:
     async with polling(url, clock) as reports:
-        assert (await reports.next(Departments)).names == {1: "Sales", 2: "Support"}
+        assert (await reports.next(Departments)).names == {0: "DEFAULT", 1: "Sales", 2: "Support"}
         found = await reports.next(Round)
         assert [row(found, dn).department for dn in pbx.users] == [0, 1, 2]
         reports.source.refresh()
@@ -198,7 +196,37 @@ async def test_departments_are_read_again_now_and_then(pbx: SimulatedPbx, url: s
         assert len(pbx.requests_to("/Groups")) == 1
         clock.turn(1.0)
         reports.source.refresh()
-        assert (await reports.next(Departments)).names[1] == "Night shift"
+        assert (await reports.next(Departments)).names == {0: "DEFAULT", 1: "Night shift", 2: "Support"}
+
+
+async def test_a_new_department_comes_with_the_first_round_that_has_someone_in_it(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
+) -> None:
+    async with polling(url, clock) as reports:
+        await reports.next(Round)
+        clock.turn(15.0)
+        pbx.departments[7] = "Logistics"
+        pbx.change("101", department=7)
+        reports.source.refresh()
+        assert (await reports.next(Departments)).names == {0: "DEFAULT", 1: "Sales", 2: "Support", 7: "Logistics"}
+        assert row(await reports.next(Round), "101").department == 7
+
+
+async def test_a_department_that_the_pbx_does_not_list_is_asked_for_once(
+    pbx: SimulatedPbx, url: str, clock: FakeClock
+) -> None:
+    async with polling(url, clock) as reports:
+        await reports.next(Round)
+        pbx.change("101", department=9)
+        for _ in range(3):  # within 15 s of the first reading, so after these; and then not again
+            reports.source.refresh()
+            await reports.next(Round)
+            assert len(pbx.requests_to("/Groups")) == 1
+        for _ in range(3):
+            clock.turn(15.0)
+            reports.source.refresh()
+            await reports.next(Round)
+            assert len(pbx.requests_to("/Groups")) == 2
 
 
 @pytest.mark.parametrize("fault", ["hangs", "fails"])
@@ -225,7 +253,7 @@ async def test_departments_that_cannot_be_read_delay_no_round(
         pbx.intercept = None
         clock.turn(15.0)
         reports.source.refresh()
-        assert (await reports.next(Departments)).names == {1: "Sales", 2: "Support"}
+        assert (await reports.next(Departments)).names == {0: "DEFAULT", 1: "Sales", 2: "Support"}
 
 
 async def test_users_are_read_without_the_right_to_read_departments(
@@ -233,9 +261,11 @@ async def test_users_are_read_without_the_right_to_read_departments(
 ) -> None:
     pbx.may_read_departments = False
     async with polling(url, clock) as reports:
+        assert (await reports.next(Departments)).names is None
         found = await reports.next(Round)
         assert len(found.rows) == 3
         clock.turn(600.0)
+        pbx.change("101", department=7)
         reports.source.refresh()
         await reports.next(Round)
         assert len(pbx.requests_to("/Groups")) == 2  # with the first token, and with a fresh one
@@ -246,8 +276,7 @@ async def test_users_are_read_without_the_right_to_read_departments(
     ("raw", "found"),
     [
         ({"Id": 1, "Name": "Sales"}, (1, "Sales")),
-        ({"Id": 0, "Name": "DEFAULT"}, (0, None)),
-        ({"Id": 0, "Name": "__DEFAULT__"}, (0, None)),
+        ({"Id": 0, "Name": "DEFAULT"}, (0, "DEFAULT")),
         ({"Id": 3, "Name": " "}, (3, None)),
         ({"Id": 3}, (3, None)),
     ],

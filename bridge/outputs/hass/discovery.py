@@ -24,6 +24,9 @@ from bridge.outputs.hass.entities import (
 from bridge.outputs.state import encode
 from bridge.topics import ORIGIN, Topics, object_id, to_json
 
+_NO_AREA = "default"
+"""3CX's department of users who were assigned to none, `DEFAULT` or `__DEFAULT__`, is no place in a house."""
+
 
 class DiscoveryOutput:
     """Renders the discovery payloads by which Home Assistant shows users, groups, lights and bridge as devices.
@@ -104,7 +107,7 @@ class DiscoveryOutput:
             "serial_number": user.number,
             "via_device": f"{self._topics.device_prefix}_bridge",
         }
-        if user.department is not None:
+        if user.department is not None and user.department.strip("_").casefold() != _NO_AREA:
             device["suggested_area"] = user.department
         slug = _slug(user.number)
         # The removed ones stay in the payload for good: nothing shows when Home Assistant has read it.

@@ -26,8 +26,6 @@ CHANGEABLE = (USER_KEY, "Id", _PROFILE, "QueueStatus")
 """The fields to read back after a change."""
 
 DEPARTMENT_FIELDS = ("Id", "Name")
-_DEFAULT_DEPARTMENT = "default"
-"""The department of users who were assigned to none: `DEFAULT`, in older builds `__DEFAULT__`."""
 
 _NON_PERSON_TAGS = {"principal", "faxserver", "ai"}
 """Tags of API clients, fax servers and AI agents."""
@@ -83,12 +81,11 @@ _LABELS = {"Custom 1": "Custom1Name", "Custom 2": "Custom2Name"}
 
 
 def department(raw: object) -> tuple[int, str | None]:
-    """Id and name of one row of Groups, XAPI's name for departments; None as the name of 3CX's default department."""
+    """Id and name of one row of Groups, XAPI's name for departments."""
     number = _integer(raw.get("Id")) if isinstance(raw, dict) else None
     if number is None or not isinstance(raw, dict):
         raise SourceProtocolError("a department without an Id")
-    name = as_text(raw.get("Name"))
-    return number, None if name is None or name.strip("_").casefold() == _DEFAULT_DEPARTMENT else name
+    return number, as_text(raw.get("Name"))
 
 
 def number(raw: object) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -47,8 +47,12 @@ class _Extra:
     """Something that changes seldom and is read before a round of users, at long intervals."""
 
     read: Callable[[], Awaitable[Labels | Departments]]
+    refused: Labels | Departments
+    """What is reported where the PBX refuses it, or has no such thing."""
     due: float = float("-inf")
     """When to read it (monotonic seconds)."""
+    read_at: float = float("-inf")
+    """When it was read last, or failed to be."""
 
 
 class Users:
@@ -69,7 +73,12 @@ class Users:
         self._poll = Poll(NAME, settings.interval, tools, self._read, self._explain)
         self._fields = list(parse.USER_FIELDS)
         self._build: str | None = _NOT_SEEN
-        self._extras = (_Extra(self._labels), _Extra(self._departments))
+        self._names = _Extra(self._departments, Departments(None))
+        self._extras = (_Extra(self._labels, Labels({})), self._names)
+        self._departments_read: frozenset[int] = frozenset()
+        """Ids of the departments that the PBX listed last."""
+        self._departments_used: frozenset[int] = frozenset()
+        """Ids of the departments in the last round of users."""
         self._report: Callable[[Labels | Departments], None] = lambda _: None
 
     def refresh(self) -> None:
@@ -89,6 +98,7 @@ class Users:
             await self._read_extra(extra)
         await read_numbers(self._tools)
         reading = await self._read_known_fields()
+        await self._read_new_departments(reading.items)
         rows = {row.dn: row for row in reading.items}
         if not rows and not narrows(query):
             raise SourceProtocolError(
@@ -103,7 +113,7 @@ class Users:
         timing, now = self._tools.timing, self._tools.clock.monotonic()
         if now < extra.due:
             return
-        extra.due = now + timing.extras_interval
+        extra.due, extra.read_at = now + timing.extras_interval, now
         # A login must not be cut off by the time-out: the PBX counts it all the same, and limits failed ones.
         await self._tools.client.login()
         try:
@@ -111,10 +121,23 @@ class Users:
                 self._report(await extra.read())
         except _NOT_AVAILABLE:
             extra.due = float("inf")  # until the build is another one
+            self._report(extra.refused)
         except SourceUnavailable as error:
             extra.due = now + max(timing.extras_retry, error.retry_in or 0.0)
         except TimeoutError:
             extra.due = now + timing.extras_retry
+
+    async def _read_new_departments(self, rows: Iterable[UserRow]) -> None:
+        """A department that appears in a row is read before the round is reported: its users come with its name.
+
+        But not at once again, as the PBX may go on not to list it.
+        """
+        used = frozenset(row.department for row in rows if row.department is not None)
+        new = used - self._departments_used - self._departments_read
+        self._departments_used = used
+        if new and self._names.due < float("inf"):
+            self._names.due = min(self._names.due, self._names.read_at + self._tools.timing.extras_retry)
+            await self._read_extra(self._names)
 
     async def _read_known_fields(self) -> Reading[UserRow]:
         """Builds differ, and one unknown name in $select fails the whole request: such fields are left out."""
@@ -145,6 +168,7 @@ class Users:
         xapi = self._tools.xapi
         collection = Collection("Groups", xapi.departments, parse.department, lambda row: row[0], xapi.url("Groups"))
         reading = await collection.read(_ALL_BY_ID, parse.DEPARTMENT_FIELDS)
+        self._departments_read = frozenset(number for number, _ in reading.items)
         return Departments({number: name for number, name in reading.items if name is not None})
 
     def _explain(self, error: SourceError) -> str:
