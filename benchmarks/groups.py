@@ -11,7 +11,7 @@ from bridge.domain.privacy import CallerId
 from bridge.domain.updates import Round
 from bridge.engine.engine import Engine
 from bridge.engine.policy import Policy
-from bridge.engine.settings import UsersSettings
+from bridge.engine.settings import UsersSettings, group_settings
 from bridge.outputs.state import StateOutput
 from bridge.topics import Topics
 
@@ -62,7 +62,7 @@ def _engine(groups: dict[str, Iterable[str]]) -> Engine:
             ignore_unregistered=False,
         ),
         caller_id=CallerId.MASKED,
-        groups=groups,
+        groups=group_settings(groups),
         sources=(SourceDescription(_SOURCE, FactKind.PEOPLE, monitor_rows=True),),
         bound=20.0,
     )

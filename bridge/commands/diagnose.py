@@ -118,7 +118,8 @@ def _private_words(config: Config, retained: Iterable[tuple[str, str]]) -> Itera
     options = [*config.users.include, *config.users.exclude]
     for source in config.sources.values():
         options += [source.query.search or "", source.query.filter or ""]
-    members = [member for group in config.groups.values() for member in group]
+    groups = config.groups.values()
+    members = [member for group in groups for member in (*group.users, *group.queues)]
     members += [member for light in config.lights for member in light.users]
     for kind, found in (
         ("option", options),
@@ -126,7 +127,7 @@ def _private_words(config: Config, retained: Iterable[tuple[str, str]]) -> Itera
         ("light-topic", [str(light["topic"]) for light in config.public()["lights"]]),
         ("member", members),
         ("group", config.groups),
-        ("department", set(_departments(config, retained))),
+        ("department", {*_departments(config, retained), *(each for group in groups for each in group.departments)}),
     ):
         for number, word in enumerate(found, start=1):
             yield word, f"{kind}-{number}"

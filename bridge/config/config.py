@@ -13,7 +13,7 @@ from bridge.domain.model import SourceDescription
 from bridge.domain.presence import Rules
 from bridge.domain.privacy import CallerId
 from bridge.engine.commands import CommandsSettings
-from bridge.engine.settings import UsersSettings
+from bridge.engine.settings import GroupSettings, UsersSettings
 from bridge.log import LogSettings
 from bridge.mqtt.settings import MqttSettings
 from bridge.outputs.hass.settings import HassSettings
@@ -34,7 +34,7 @@ class Config:
     sources: Mapping[str, SourceSettings]
     """By name, in the order of the table of sources."""
     users: UsersSettings
-    groups: Mapping[str, tuple[str, ...]]
+    groups: Mapping[str, GroupSettings]
     rules: Rules
     caller_id: CallerId
     commands: CommandsSettings

@@ -8,10 +8,10 @@ from voluptuous import ALLOW_EXTRA, MultipleInvalid, Schema
 from bridge.config.config import Config, secrets_of
 from bridge.config.overrides import override, read_secret_files
 from bridge.config.tree import Tree, read
-from bridge.config.unsafe import unsafe_files, unsafe_options
+from bridge.config.unsafe import ineffective_groups, unsafe_files, unsafe_options
 from bridge.config.validation import check_files, validated
 from bridge.engine.commands import CommandsSettings
-from bridge.engine.settings import UsersSettings, presence_rules
+from bridge.engine.settings import UsersSettings, group_settings, presence_rules
 from bridge.errors import ConfigError, Problem
 from bridge.log import LogSettings
 from bridge.mqtt.settings import contradictions, mqtt_settings
@@ -41,7 +41,8 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     if tree.problems or options is None:
         raise ConfigError(sorted(tree.problems, key=_in_file_order))
     pbx = pbx_settings(options["pbx"])
-    rules, groups = presence_rules(options["presence"]), options["groups"]
+    rules, groups = presence_rules(options["presence"]), group_settings(options["groups"])
+    used = {name for name, source in sources.items() if source.on}
     return Config(
         pbx=pbx,
         sources=sources,
@@ -53,10 +54,15 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
         mqtt=mqtt_settings(options["mqtt"], pbx.name),
         homeassistant=HassSettings(**options["homeassistant"]),
         zone=zone(options["time_zone"]),
-        lights=lights.light_settings(options["lights"], options["palette"], groups, rules.busy),
+        lights=lights.light_settings(options["lights"], options["palette"], rules.busy),
         web=WebSettings(**options["web"]),
         log=LogSettings(**options["log"]),
-        warnings=(*warnings, *unsafe_options(options, tree), *unsafe_files(tree, secrets_of(options))),
+        warnings=(
+            *warnings,
+            *unsafe_options(options, tree),
+            *unsafe_files(tree, secrets_of(options)),
+            *ineffective_groups(groups, used, tree),
+        ),
         options=options,
         tree=tree,
     )

@@ -25,7 +25,7 @@ SCHEMA: dict[Marker, Any] = {
         Optional(source.name, default={}, description=source.summary): source.schema for source in TABLE.values()
     },
     Optional("users", default={}, description="Who is published"): USERS_SCHEMA,
-    Optional("groups", default={}, description="Groups of users: name → DNs or globs"): GROUPS,
+    Optional("groups", default={}, description="Groups of users: name → members"): GROUPS,
     Optional("presence", default={}, description="How the state of a user is derived"): PRESENCE_SCHEMA,
     Optional("privacy", default={}, description="What is published about callers"): PRIVACY_SCHEMA,
     Optional("time_zone", default=None, description="By whose clocks a day begins; null: the machine's"): TIME_ZONE,

@@ -1,12 +1,13 @@
-"""Warnings about a configuration that is valid but unsafe."""
+"""Warnings about a configuration that is valid but unsafe, or in parts without effect."""
 
 import ipaddress
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from bridge.config.tree import MAX_BYTES, Tree
+from bridge.engine.settings import GroupSettings
 from bridge.files import read_regular
 
 
@@ -31,6 +32,15 @@ def unsafe_options(options: Mapping[str, Any], tree: Tree) -> Iterator[str]:
             f"{tree.place(('web', 'host'))} web.host: every machine that reaches port {web['port']} of {web['host']} "
             "can read metrics and probes without a login; restrict access by a firewall"
         )
+
+
+def ineffective_groups(groups: Mapping[str, GroupSettings], sources: Collection[str], tree: Tree) -> Iterator[str]:
+    """Members of `groups:` that no source reports; `sources` are those that are on."""
+    for name, group in groups.items():
+        for kind, source, named in (("departments", "users", group.departments), ("queues", "queues", group.queues)):
+            if named and source not in sources:
+                place = tree.place(("groups", name, kind))
+                yield f"{place} groups.{name}.{kind}: has no members, as the source {source} is off"
 
 
 def unsafe_files(tree: Tree, secrets: Iterable[str]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bridge.domain.model import Legs, Row
+from bridge.domain.queues import Queue
 from bridge.errors import SourceError
 
 
@@ -86,6 +87,15 @@ class Departments:
 
 
 @dataclass(frozen=True, slots=True)
+class Queues:
+    """All queues of this PBX."""
+
+    source: str
+    queues: Mapping[str, Queue]
+    """By DN."""
+
+
+@dataclass(frozen=True, slots=True)
 class ShapesSeen:
     """The PBX has sent something of a new shape. A shape holds no name and no number: `999 A` for `101 Ada`."""
 
@@ -93,4 +103,4 @@ class ShapesSeen:
     """All shapes seen since the start, by kind."""
 
 
-Update = Round | Calls | UserCalls | Failure | Answered | Labels | Departments | ShapesSeen
+Update = Round | Calls | UserCalls | Failure | Answered | Labels | Departments | Queues | ShapesSeen

@@ -9,7 +9,18 @@ from bridge.domain.clock import Clock
 from bridge.domain.message import Message
 from bridge.domain.model import Bridge, CallEvent, SourceReport, User, UserRow
 from bridge.domain.remembered import Remembered
-from bridge.domain.updates import Answered, Calls, Departments, Failure, Labels, Round, ShapesSeen, Update, UserCalls
+from bridge.domain.updates import (
+    Answered,
+    Calls,
+    Departments,
+    Failure,
+    Labels,
+    Queues,
+    Round,
+    ShapesSeen,
+    Update,
+    UserCalls,
+)
 from bridge.engine.call_events import CallEvents
 from bridge.engine.derive_user import UserDerivation
 from bridge.engine.groups import Groups
@@ -98,6 +109,8 @@ class Engine:
                 self._apply_labels(update)
             case Departments():
                 self._apply_departments(update)
+            case Queues():
+                self._apply_queues(update)
             case Answered():
                 self._contact.answered()
                 self._show(pbx_version=update.version or self._bridge.pbx_version)
@@ -239,7 +252,17 @@ class Engine:
             self._derivation.forget_profiles()
             self._publish(self._roster)
 
+    def _apply_queues(self, update: Queues) -> None:
+        self._contact.answered()
+        self._states.queues = update.queues
+        self._groups.know_agents(self._states.queue_agents(), self._user)
+
+    def _user(self, dn: str) -> User | None:
+        known = self._roster.known.get(dn)
+        return None if known is None else known.user
+
     def _apply_departments(self, update: Departments) -> None:
+        self._groups.know_departments(None if update.names is None else set(update.names.values()))
         if update.names is not None and update.names != self._states.departments:
             self._states.departments = update.names
             self._publish(self._roster)

@@ -1,9 +1,11 @@
 """Groups of users (`groups:`), kept up to date as their members change."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 
-from bridge.domain.dn import pattern
 from bridge.domain.model import Group, State, User
+from bridge.engine.membership import Membership
+from bridge.engine.settings import GroupSettings
 
 Member = tuple[str, State, bool | None]
 """Number, state and busy: all that a group shows of a user."""
@@ -16,12 +18,12 @@ class Groups:
     are users, so building it for each of them would take time that grows with the square of their number.
     """
 
-    def __init__(self, globs: Mapping[str, Iterable[str]]) -> None:
-        self._patterns = {name: pattern(members) for name, members in globs.items()}
-        self._members: dict[str, dict[str, Member]] = {name: {} for name in globs}
-        self._groups = {name: Group(name, None, ()) for name in globs}
+    def __init__(self, groups: Mapping[str, GroupSettings]) -> None:
+        self._membership = Membership(groups)
+        self._members: dict[str, dict[str, Member]] = {name: {} for name in groups}
+        self._groups = {name: Group(name, None, ()) for name in groups}
         self._of: dict[str, tuple[str, ...]] = {}
-        """The names of the groups of a user, by DN: matching globs is slow, and their answer never changes."""
+        """The names of the groups that each user is in, by DN."""
         self._changed: set[str] = set()
         self._unsorted: set[str] = set()
         """Groups with members that were added at the end, out of order."""
@@ -32,19 +34,35 @@ class Groups:
     def note(self, dn: str, user: User | None) -> None:
         """Store that a user changed, or was removed (None)."""
         member = None if user is None else (user.number, user.state, user.busy)
-        for name in self._groups_of(dn):
-            members = self._members[name]
-            if members.get(dn) == member:
-                continue
-            self._changed.add(name)
-            if member is None:
-                del members[dn]
-                continue
-            if dn not in members:
-                self._unsorted.add(name)
-            members[dn] = member
-        if user is None:
+        before = self._of.get(dn, ())
+        names = () if user is None else self._membership.of(dn, user.department)
+        if before != names:
+            self._of[dn] = names
+            for name in set(before).difference(names):
+                del self._members[name][dn]
+                self._changed.add(name)
+        if member is None:
             self._of.pop(dn, None)
+            self._membership.forget(dn)
+            return
+        for name in names:
+            members = self._members[name]
+            if members.get(dn) != member:
+                self._changed.add(name)
+                if dn not in members:
+                    self._unsorted.add(name)
+                members[dn] = member
+
+    def know_departments(self, names: Collection[str] | None) -> None:
+        """The PBX has these departments, or refuses to list them (None)."""
+        self._membership.know_departments(names)
+
+    def know_agents(self, agents: Mapping[str, AbstractSet[str] | None], user: Callable[[str], User | None]) -> None:
+        """The agents of all queues, by the queue's DN; `user` gives a published user by DN."""
+        for dn in self._membership.know_agents(agents):
+            known = user(dn)
+            if known is not None:
+                self.note(dn, known)
 
     def changes(self) -> list[tuple[Group, Group]]:
         """(before, after) of each group that is another than at the last call."""
@@ -56,13 +74,6 @@ class Groups:
                 changes.append((before, after))
         self._changed.clear()
         return changes
-
-    def _groups_of(self, dn: str) -> tuple[str, ...]:
-        names = self._of.get(dn)
-        if names is None:
-            found = (name for name, matches in self._patterns.items() if matches is not None and matches.match(dn))
-            names = self._of[dn] = tuple(found)
-        return names
 
     def _build(self, name: str) -> Group:
         members = self._members[name]

@@ -1,13 +1,13 @@
 """What the engine needs from the configuration."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from bridge.domain.model import SourceDescription
 from bridge.domain.presence import Rules
 from bridge.domain.privacy import CallerId
-from bridge.engine.settings import UsersSettings
+from bridge.engine.settings import GroupSettings, UsersSettings
 from bridge.engine.timing import USUAL, EngineTiming
 
 
@@ -18,7 +18,7 @@ class Policy:
     users: UsersSettings
     rules: Rules
     caller_id: CallerId
-    groups: Mapping[str, Iterable[str]]
+    groups: Mapping[str, GroupSettings]
     sources: tuple[SourceDescription, ...]
     """All sources, those that are off too, in the order in which `bridge/info` names them."""
     bound: float

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from voluptuous import Optional
+from voluptuous import Invalid, Optional
 
 from bridge.domain.dn import why_unpublishable
 from bridge.domain.model import State
 from bridge.domain.presence import DEFAULT_BUSY, DEFAULT_PROFILES, Rules, profile_key
 from bridge.domain.privacy import CallerId
-from bridge.options import Boolean, Choice, Duration, ListOf, MapOf, Text
+from bridge.options import Boolean, Choice, Duration, JsonSchema, ListOf, MapOf, Record, Text
 
 
 class ProfileState(StrEnum):
@@ -57,8 +57,45 @@ USERS_SCHEMA = {
     ): Duration(0, 30 * 86400),
 }
 
-GROUPS = MapOf(Text(check=why_unpublishable), ListOf(Text()), 'such as {sales: ["10*", "205"]}')
-"""`groups:`: name → DNs or globs of the members."""
+
+@dataclass(frozen=True, slots=True)
+class GroupSettings:
+    """One of `groups:`. Its members are all of these together."""
+
+    users: tuple[str, ...] = ()
+    """DNs or globs."""
+    departments: tuple[str, ...] = ()
+    """Names of departments in 3CX, whose members are the users that have them as primary one."""
+    queues: tuple[str, ...] = ()
+    """DNs of queues, whose members are their agents."""
+
+
+class _Members:
+    """A list of DNs or globs, or a mapping of GroupSettings; returned as it was written."""
+
+    _users = ListOf(Text())
+    _mapping = Record(
+        {
+            Optional("users", default=[], description="DNs or globs"): _users,
+            Optional("departments", default=[], description="Names of departments in 3CX"): ListOf(Text()),
+            Optional("queues", default=[], description="DNs of queues in 3CX, for their agents"): ListOf(Text()),
+        }
+    )
+
+    def __call__(self, value: object) -> tuple[str, ...] | dict[str, Any]:
+        if isinstance(value, dict):
+            return self._mapping(value)
+        if isinstance(value, list | tuple):
+            users: tuple[str, ...] = self._users(value)
+            return users
+        raise Invalid('expected a list, such as ["101"], or a mapping of users, departments and queues')
+
+    def json_schema(self) -> JsonSchema:
+        return {"anyOf": [self._users.json_schema(), self._mapping.json_schema()]}
+
+
+GROUPS = MapOf(Text(check=why_unpublishable), _Members(), 'such as {sales: ["10*", "205"]}')
+"""`groups:`: name → members."""
 
 PRESENCE_SCHEMA = {
     Optional("profiles", default={}, description="State of each profile, besides 3CX's own five"): MapOf(
@@ -94,6 +131,14 @@ PRIVACY_SCHEMA = {
         "caller_id", default="masked", description="none; masked: extensions, last 3 digits of others; full: with names"
     ): Choice(CallerId),
 }
+
+
+def group_settings(options: Mapping[str, Any]) -> dict[str, GroupSettings]:
+    """From validated options (GROUPS)."""
+    return {
+        name: GroupSettings(**members) if isinstance(members, Mapping) else GroupSettings(users=tuple(members))
+        for name, members in options.items()
+    }
 
 
 def presence_rules(options: Mapping[str, Any]) -> Rules:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from bridge.domain.model import FactKind, Legs, Row, SourceDescription
+from bridge.domain.queues import Queue
 from bridge.domain.updates import Calls
 from bridge.engine.doubts import Doubts
 from bridge.errors import SourceError, SourceMissing, SourcePermissionError
@@ -177,6 +178,8 @@ class SourceStates:
         """Of the PBX's custom profiles."""
         self.departments: Mapping[int, str] | None = None
         """Names by id; None while no source has reported them."""
+        self.queues: Mapping[str, Queue] = {}
+        """By DN, as reported last."""
         self.preferred: tuple[CallSourceState, ...] = ()
         """The fresh sources of calls, newest first. For each user, the first one that covers the user counts."""
 
@@ -192,6 +195,10 @@ class SourceStates:
             if state.on and state.expected:
                 return True
         return False
+
+    def queue_agents(self) -> dict[str, frozenset[str] | None]:
+        """The agents by the queue's DN; None: not known."""
+        return {dn: queue.agents for dn, queue in self.queues.items()}
 
     def fresh_people(self) -> list[PeopleSourceState]:
         """The sources of people whose rows may be used, preferred ones first."""

@@ -18,6 +18,7 @@ transfer 101 102           101 hands the call on to 102
 hangup 101                 the call of 101 ends
 profile 101 Away           Available, Away, Out of office, Custom 1, Custom 2
 queue 101 in | out         101 logs in to the queues, or out
+department 101 Sales       101 moves to this department; 3CX gets it where it has none of this name
 unplug 101 | plug 101      the phone of 101 is unregistered, or registered again
 list                       all users and all calls"""
 
@@ -41,6 +42,7 @@ class Prompt:
             "hangup": self._hang_up,
             "profile": lambda dn, *words: self._change(dn, profile=" ".join(words)),
             "queue": lambda dn, word: self._change(dn, queue={"in": "LoggedIn", "out": "LoggedOut"}[word]),
+            "department": lambda dn, *words: self._move(dn, " ".join(words)),
             "unplug": lambda dn: self._change(dn, registered=False),
             "plug": lambda dn: self._change(dn, registered=True),
             "list": self._list,
@@ -108,10 +110,21 @@ class Prompt:
         self._pbx.change(dn, **changes)
         return f"{dn}: {', '.join(f'{name} {value}' for name, value in changes.items())}"
 
+    def _move(self, dn: str, department: str) -> str:
+        self._user(dn)
+        if not department:
+            raise ExchangeError(f"there are the departments {', '.join(self._pbx.departments.values())}")
+        numbers = {name: number for number, name in self._pbx.departments.items()}
+        number = numbers.get(department, max(numbers.values(), default=-1) + 1)
+        self._pbx.departments[number] = department
+        self._pbx.change(dn, department=number)
+        return f"{dn}: department {department}"
+
     def _list(self) -> str:
         people = [
             f"{user.dn}  {user.name}: {self._pbx.exchange.word(user.dn) or 'no call'}, "
-            f"{user.profile or 'no profile'}, {user.queue}, {'registered' if user.registered else 'not registered'}"
+            f"{user.profile or 'no profile'}, {user.queue}, {'registered' if user.registered else 'not registered'}, "
+            f"{self._pbx.departments.get(user.department, 'no department')}"
             for user in self._pbx.users.values()
         ]
         calls = [f"call {call.id}: {call.caller} → {call.callee} {call.status}" for call in self._calls()]

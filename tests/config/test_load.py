@@ -7,6 +7,7 @@ import pytest
 
 from bridge.domain.model import State
 from bridge.domain.privacy import CallerId
+from bridge.engine.settings import GroupSettings
 from bridge.log import LogLevel
 from bridge.sources.threecx.settings import Enabled, QueryOptions
 from tests.config.loading import MINIMAL, loaded, mistakes
@@ -21,7 +22,7 @@ def test_the_sections_of_presence_are_read(tmp_path: Path) -> None:
         "sources: {users: {interval: 10s, orderby: Id}, active_calls: {enabled: false}, call_control: {resync: 1m}}\n"
     )
     config = loaded(tmp_path, text)
-    assert config.groups == {"sales": ("10*", "0205")}
+    assert config.groups == {"sales": GroupSettings(users=("10*", "0205"))}
     assert config.rules.profiles["lunch"] is State.AWAY
     assert config.rules.profiles["custom2"] is State.AVAILABLE
     assert config.rules.profiles["custom1"] is State.AVAILABLE

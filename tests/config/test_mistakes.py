@@ -29,7 +29,7 @@ from tests.support.keys import encrypt_key
             MINIMAL + "groups: {sales: 101, 'a/b': []}\n",
             [
                 "config.yaml:5 groups.a/b: 'a/b' '/' has a meaning of its own in MQTT topics",
-                'config.yaml:5 groups.sales: expected a list, such as ["101"], not text',
+                'config.yaml:5 groups.sales: expected a list, such as ["101"], or a mapping of users, departments and ',
             ],
         ),
         (

@@ -15,7 +15,7 @@ from bridge.domain.updates import Round
 from bridge.engine.engine import Engine
 from bridge.engine.groups import Groups
 from bridge.engine.policy import Policy
-from bridge.engine.settings import UsersSettings
+from bridge.engine.settings import UsersSettings, group_settings
 from tests.support.clock import FakeClock
 from tests.support.world import MONITOR_STATUS, RULES, Wire, described
 
@@ -43,7 +43,7 @@ def named(groups: Groups, name: str) -> Group:
 
 
 def test_members_are_listed_by_number_whatever_order_they_come_in() -> None:
-    groups = Groups({"all": ["*"], "sales": ["10*"]})
+    groups = Groups(group_settings({"all": ["*"], "sales": ["10*"]}))
     for dn in ("201", "103", "101"):
         groups.note(dn, a_user(dn, State.AVAILABLE))
     list(groups.changes())
@@ -52,7 +52,7 @@ def test_members_are_listed_by_number_whatever_order_they_come_in() -> None:
 
 
 def test_a_change_gives_the_groups_before_and_after_once() -> None:
-    groups = Groups({"all": ["*"], "sales": ["10*"], "night": ["999"], "nobody": []})
+    groups = Groups(group_settings({"all": ["*"], "sales": ["10*"], "night": ["999"], "nobody": []}))
     groups.note("101", a_user("101", State.ON_CALL))
     groups.note("201", a_user("201", State.AVAILABLE))
     changes = {after.name: (before, after) for before, after in groups.changes()}
@@ -67,7 +67,7 @@ def test_a_change_gives_the_groups_before_and_after_once() -> None:
 
 
 def test_what_a_group_does_not_show_changes_no_group() -> None:
-    groups = Groups({"all": ["*"]})
+    groups = Groups(group_settings({"all": ["*"]}))
     groups.note("101", a_user("101", State.AVAILABLE))
     list(groups.changes())
     groups.note("101", a_user("101", State.AVAILABLE))
@@ -83,7 +83,7 @@ DNS = st.sampled_from(["100", "101", "102", "200", "201", "9"])
 
 @given(st.lists(st.tuples(DNS, st.none() | st.sampled_from(State), st.booleans()), max_size=60))
 def test_a_group_is_always_what_its_members_are(steps: list[tuple[str, State | None, bool]]) -> None:
-    groups = Groups({"all": ["*"], "ones": ["1*"]})
+    groups = Groups(group_settings({"all": ["*"], "ones": ["1*"]}))
     states: dict[str, State] = {}
     for dn, state, look in steps:
         groups.note(dn, None if state is None else a_user(dn, state))
@@ -136,7 +136,7 @@ def engine(clock: FakeClock, rendered: Rendered) -> Engine:
         users=UsersSettings(include=(), exclude=(), special=False, forget_after=0),
         rules=RULES,
         caller_id=CallerId.FULL,
-        groups={"all": ["*"], "sales": ["10*"]},
+        groups=group_settings({"all": ["*"], "sales": ["10*"]}),
         sources=described([MONITOR_STATUS]),
         bound=20.0,
     )

@@ -52,7 +52,7 @@ class Options:
     def text(self) -> dict[str, str]:
         """As `write_config` takes it."""
         more = [f"commands: {{profile: {_yes(self.writing)}, queue: {_yes(self.writing)}}}"]
-        more += ["groups: {sales: ['1*']}"] if self.group else []
+        more += ["groups: {sales: {users: ['100'], departments: [Sales]}}"] if self.group else []
         more += ["lights: [{name: desk, driver: wled, topic: wled/desk, users: ['1*']}]"] if self.light else []
         return {
             "mqtt": f"base_topic: {self.base}, max_rate: 0",
@@ -159,10 +159,18 @@ class Office:
         if retained.keys() != self.topics():
             return False
         roster = json.loads(retained[f"{self.options.base}/bridge/users"])
+        if self.options.group and self._members(retained) != {
+            dn for dn in self.published() if dn == "100" or self.pbx.users[dn].department == 1
+        }:
+            return False
         entries = [(dn, self.pbx.departments[self.pbx.users[dn].department]) for dn in self.published()]
         return [(entry["number"], entry["department"]) for entry in roster] == entries and all(
             self._user_is_true(dn, retained) for dn in self.published()
         )
+
+    def _members(self, retained: dict[str, str]) -> set[str]:
+        document = json.loads(retained[f"{self.options.base}/groups/sales"])
+        return {dn for members in document.values() for dn in members}
 
     def _user_is_true(self, dn: str, retained: dict[str, str]) -> bool:
         user = self.pbx.users[dn]

@@ -12,7 +12,7 @@ from bridge.domain.privacy import CallerId
 from bridge.domain.updates import Round
 from bridge.engine.engine import Engine
 from bridge.engine.policy import Policy
-from bridge.engine.settings import UsersSettings
+from bridge.engine.settings import UsersSettings, group_settings
 from bridge.outputs.hass.discovery import DiscoveryOutput
 from bridge.outputs.hass.settings import HassSettings
 from bridge.outputs.hass.throttle import DiscoveryThrottle
@@ -60,7 +60,7 @@ class Setup:
             users=UsersSettings((), (), False, 600.0),
             rules=RULES,
             caller_id=CallerId.FULL,
-            groups={"all": ["*"]},
+            groups=group_settings({"all": ["*"]}),
             sources=described([USERS]),
             bound=20.0,
         )

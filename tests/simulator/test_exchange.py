@@ -66,6 +66,8 @@ def test_typed_commands_change_people(pbx: SimulatedPbx) -> None:
         ("voicemail 101", "101 has no call"),
         ("profile 999 Away", "there is no 999"),
         ("queue 101 sideways", HELP),
+        ("department 999 Sales", "there is no 999"),
+        ("department 101", "there are the departments DEFAULT, Sales, Support"),
     ],
 )
 def test_impossible_commands_are_answered_with_the_reason(pbx: SimulatedPbx, line: str, answer: str) -> None:

@@ -11,7 +11,7 @@ from bridge.domain.privacy import CallerId
 from bridge.domain.updates import Calls, Failure, Round, UserCalls
 from bridge.engine.engine import Engine
 from bridge.engine.policy import Policy
-from bridge.engine.settings import UsersSettings
+from bridge.engine.settings import UsersSettings, group_settings
 from bridge.errors import SourceError, SourceUnavailable
 from bridge.mqtt.retained import RetainedTopics
 from bridge.outputs.state import StateOutput
@@ -95,7 +95,7 @@ class World:
             users=UsersSettings(include=(), exclude=(), special=special, forget_after=forget_after),
             rules=rules,
             caller_id=caller_id,
-            groups=groups or {},
+            groups=group_settings(groups or {}),
             sources=(*described(sources, push_required=push_required), *more_sources),
             bound=self.good_for,
             zone=zone,

@@ -1,6 +1,6 @@
 """One light: what it should show and why, and when to send it a command."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from bridge.domain.light import OFF, LightWord, Look
@@ -89,6 +89,15 @@ class Light:
         elif dn in self._held and state not in _NOT_CALLS:
             del self._held[dn]
         self._update_top(dn, state)
+
+    def follow_only(self, states: Mapping[str, State], now: float) -> None:
+        """Follow these users and no others."""
+        for dn in self._states.keys() - states.keys():
+            self._held.pop(dn, None)
+            self.follow(dn, None, now)
+        for dn, state in states.items():
+            if self._states.get(dn) is not state:
+                self.follow(dn, state, now)
 
     def forget_users(self) -> None:
         """Forget the users' states; `follow` is called again for each."""

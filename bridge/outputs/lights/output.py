@@ -41,7 +41,11 @@ class LightsOutput:
         self._exact: dict[str, list[Light]] = {}
         self._globs: dict[re.Pattern[str], list[Light]] = {}
         """Lights with the same globs share one pattern, which is matched once per DN for all of them."""
+        self._of_group: dict[str, list[Light]] = {}
+        """The lights that follow a group, by its name."""
         for light in lights:
+            if light.group is not None:
+                self._of_group.setdefault(light.group, []).append(self._lights[light.name])
             self._note_users(light.users, self._lights[light.name])
         self._followers: dict[str, tuple[Light, ...]] = {}
         """The lights that follow a user, by DN; filled as users appear, as matching every glob for every change of
@@ -83,8 +87,13 @@ class LightsOutput:
         """Nothing: lights show states."""
         yield from ()
 
-    def group(self, _before: Group | None, _after: Group) -> Iterator[Message]:
-        """Nothing: a light for a group follows its members."""
+    def group(self, _before: Group | None, after: Group) -> Iterator[Message]:
+        """Note who is in the group, and the members' states; `tick` sends what it changes."""
+        if lights := self._of_group.get(after.name):
+            states = {dn: state for dn, state, _ in after.members}
+            for light in lights:
+                light.follow_only(states, self._clock.monotonic())
+                self._mark_changed(light)
         yield from ()
 
     def bridge(self, _before: Bridge | None, _after: Bridge) -> Iterator[Message]:

@@ -1,7 +1,7 @@
 """Lights that follow users: `palette:` and `lights:`."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import time
 from enum import StrEnum
@@ -78,7 +78,7 @@ class Cue(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LightSettings:
-    """One of `lights:`. `users` are DNs or globs; times are in seconds."""
+    """One of `lights:`. It follows `users` (DNs or globs) or the members of `group`; times are in seconds."""
 
     name: str
     driver: Driver
@@ -92,6 +92,7 @@ class LightSettings:
     after_call: float
     brightness: int
     """Percent, where a look names none."""
+    group: str | None = None
 
 
 class LookOption:
@@ -202,18 +203,17 @@ _LIGHT = Record(
 LIGHTS = ListOf(_LIGHT)
 
 
-Groups = Mapping[str, tuple[str, ...]]
 Palette = Mapping[State, Mapping[str, Any]]
 
 
 def light_settings(
-    lights: Sequence[Mapping[str, Any]], palette: Palette, groups: Groups, busy: frozenset[State]
+    lights: Sequence[Mapping[str, Any]], palette: Palette, busy: frozenset[State]
 ) -> tuple[LightSettings, ...]:
     """From validated options (LIGHTS, PALETTE_OPTION) in which `contradictions` found nothing."""
-    return tuple(_light(options, palette, groups, busy) for options in lights)
+    return tuple(_light(options, palette, busy) for options in lights)
 
 
-def contradictions(lights: Sequence[Mapping[str, Any]], groups: Groups) -> Iterator[tuple[str, str]]:
+def contradictions(lights: Sequence[Mapping[str, Any]], groups: Container[str]) -> Iterator[tuple[str, str]]:
     """Options that are valid by themselves and not together: (key below `lights`, what to do)."""
     names: set[str] = set()
     taken: dict[str, str] = {}
@@ -242,7 +242,7 @@ def contradictions(lights: Sequence[Mapping[str, Any]], groups: Groups) -> Itera
             taken[topic] = name
 
 
-def _light(options: Mapping[str, Any], palette: Palette, groups: Groups, busy: frozenset[State]) -> LightSettings:
+def _light(options: Mapping[str, Any], palette: Palette, busy: frozenset[State]) -> LightSettings:
     blinking = busy if options["cue"] is Cue.BLINK else frozenset()
     looks = {
         state: _look(written, options["brightness"], must_blink=state in blinking)
@@ -253,7 +253,8 @@ def _light(options: Mapping[str, Any], palette: Palette, groups: Groups, busy: f
         name=options["name"],
         driver=_driver(options),
         blinker=_driver({**options, "transition": 0.0}),
-        users=options["users"] or groups[options["group"]],
+        users=options["users"],
+        group=options["group"],
         looks=looks,
         priority=(*priority, *(state for state in PRIORITY if state not in priority)),
         hours=None if options["hours"] is None else _hours(options["hours"]),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.domain.model import State
+from bridge.domain.model import Group, State
 from bridge.outputs.lights.output import LightsOutput
 from bridge.outputs.lights.settings import PRIORITY, LightSettings, OnExit
 from bridge.topics import Topics
@@ -25,23 +25,30 @@ JSON = st.recursive(
 
 
 class Office:
-    """Two lights: `desk` for 101, `hall` for all users whose DN begins with 1."""
+    """Three lights: `desk` for 101, `hall` for all users whose DN begins with 1, `room` for the group `sales`."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
         self.wire = Wire()
-        self.drivers = {name: Plain(topics=frozenset({name})) for name in ("desk", "hall")}
+        self.drivers = {name: Plain(topics=frozenset({name})) for name in ("desk", "hall", "room")}
         lights = [
             LightSettings(
-                name, driver, driver, users, LOOKS, PRIORITY, None, OnExit.KEEP, after_call=0.0, brightness=80
+                name, driver, driver, users, LOOKS, PRIORITY, None, OnExit.KEEP, 60.0 if group else 0.0, 80, group
             )
-            for (name, driver), users in zip(self.drivers.items(), [("101",), ("1*",)], strict=True)
+            for (name, driver), (users, group) in zip(
+                self.drivers.items(), [(("101",), None), (("1*",), None), ((), "sales")], strict=True
+            )
         ]
         self.output = LightsOutput(TOPICS, lights, self.wire, clock.clock)
 
     def user(self, dn: str, state: State | None) -> None:
         before = replace(USER, number=dn)
         assert list(self.output.user(before, None if state is None else replace(before, state=state))) == []
+        self.tick()
+
+    def group(self, states: dict[str, State], name: str = "sales") -> None:
+        members = tuple((dn, state, None) for dn, state in states.items())
+        assert list(self.output.group(None, Group(name, busy=None, members=members))) == []
         self.tick()
 
     def tick(self) -> None:
@@ -70,6 +77,27 @@ def test_each_light_follows_its_users_and_nothing_is_published_twice(office: Off
     assert office.shows("hall")["why"] == "101 available"
 
 
+def test_a_light_follows_its_group_as_members_come_and_go(office: Office) -> None:
+    office.tick()
+    assert (office.shows("room")["shows"], office.shows("room")["why"]) == ("unknown", "no user to follow")
+    office.group({"101": State.AVAILABLE, "102": State.RINGING})
+    assert office.shows("room")["why"] == "102 ringing"
+    office.group({"101": State.AVAILABLE})
+    assert office.shows("room")["why"] == "101 available"
+    office.group({"101": State.ON_CALL}, name="support")
+    assert office.shows("room")["why"] == "101 available"
+    office.group({})
+    assert office.shows("room")["shows"] == "unknown"
+
+
+def test_the_time_after_a_call_ends_with_the_membership(office: Office) -> None:
+    office.group({"101": State.AVAILABLE, "102": State.ON_CALL})
+    office.group({"101": State.AVAILABLE, "102": State.AVAILABLE})
+    assert office.shows("room")["why"] == "102 on_call"
+    office.group({"101": State.AVAILABLE})
+    assert office.shows("room")["why"] == "101 available"
+
+
 def test_removed_users_take_no_memory(office: Office) -> None:
     for dn in range(1000, 1100):
         office.user(str(dn), State.AVAILABLE)
@@ -80,7 +108,7 @@ def test_removed_users_take_no_memory(office: Office) -> None:
 def test_commands_are_never_retained_and_of_qos_1(office: Office) -> None:
     office.user("101", State.ON_CALL)
     assert ("light", "on_call") in office.wire.events
-    assert set(office.wire.retained) == {TOPICS.light_state("desk"), TOPICS.light_state("hall")}
+    assert set(office.wire.retained) == set(map(TOPICS.light_state, ("desk", "hall", "room")))
 
 
 def test_nothing_is_sent_while_disconnected_and_everything_after_the_reconnect(office: Office) -> None:
