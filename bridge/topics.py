@@ -232,6 +232,10 @@ class Topics:
         """Whether `topic` is a discovery topic of this bridge."""
         return topic.startswith(f"{self.discovery_prefix}/device/{self.device_prefix}/")
 
+    def is_discovery_of_group(self, topic: str) -> bool:
+        """Whether `topic` is the discovery topic of a group of this bridge."""
+        return topic.startswith(f"{self.discovery_prefix}/device/{self.device_prefix}/{object_id('group', '')}")
+
     def is_discovery_of_this_pbx(self, topic: str) -> bool:
         """The same under any discovery prefix."""
         return topic.endswith("/config") and f"/device/{self.device_prefix}/" in topic

@@ -42,6 +42,7 @@ What to look for:
   {base}/users/100/busy         ON or OFF                                       (for a switch)
   {base}/users/100              all that is known about the user, as JSON       (for Node-RED)
   {base}/users/100/call         a call rings, is answered, ends                 (as it happens)
+  {base}/groups/Sales           who in the department Sales is in which state
   {base}/bridge/state           online while the bridge runs; its will, offline, when it is killed
   {base}/lights/ada/state       what a busy light shows, and why
   homeassistant/device/#     discovery payloads, by which Home Assistant adds all of them
@@ -68,6 +69,9 @@ lights:
   - {{name: ada, driver: zigbee2mqtt, topic: zigbee2mqtt/ada, users: ["100"]}}
   - {{name: bruno, driver: tasmota, topic: bruno, users: ["101"]}}
   - {{name: office, driver: wled, topic: wled/office, users: ["*"]}}
+groups:
+  Sales: {{departments: [Sales]}}
+  Support: {{departments: [Support]}}
 """
 
 

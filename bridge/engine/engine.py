@@ -157,15 +157,23 @@ class Engine:
         Other tasks may run between two messages: each user is rendered as it is when its turn comes.
         """
         chosen = self._outputs if outputs is None else tuple(outputs)
-        yield from self.bridge_and_groups(chosen)
+        yield from self._of_bridge(chosen)
         for dn in tuple(self._roster.known):  # a copy, as users may be added and removed between two messages
             yield from self.of_user(dn, chosen)
+        yield from self._of_groups(chosen)  # whose discovery refers to that of the users
 
-    def bridge_and_groups(self, outputs: Iterable[Output] | None = None) -> Iterator[Message]:
+    def bridge_and_groups(self) -> Iterator[Message]:
         """The part of the snapshot that is about no single user."""
-        for output in self._outputs if outputs is None else outputs:
+        yield from self._of_bridge(self._outputs)
+        yield from self._of_groups(self._outputs)
+
+    def _of_bridge(self, outputs: Iterable[Output]) -> Iterator[Message]:
+        for output in outputs:
             yield from output.bridge(None, self._bridge)
-            for group in self._groups:
+
+    def _of_groups(self, outputs: Iterable[Output]) -> Iterator[Message]:
+        for group in self._groups:
+            for output in outputs:
                 yield from output.group(None, group)
 
     def of_user(self, dn: str, outputs: Iterable[Output] | None = None) -> Iterator[Message]:

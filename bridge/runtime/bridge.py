@@ -69,7 +69,8 @@ class Bridge:
         self._statistics = Statistics(clock, instance := instance or new_instance())
         self._pulse = Pulse(clock)
         # The engine publishes through the throttle, which passes all but discovery; lights go to the outbox directly.
-        self._throttle = DiscoveryThrottle(outbox, topics, clock.monotonic, timing.discovery_interval)
+        intervals = timing.discovery_interval, timing.group_discovery_interval
+        self._throttle = DiscoveryThrottle(outbox, topics, clock.monotonic, *intervals)
         self._lights = LightsOutput(topics, config.lights, outbox, clock)
         discovery = outputs.discovery(config)
         # Lights first: they are the most urgent.

@@ -27,6 +27,8 @@ class Timing:
     """From one `bridge/health` to the next."""
     discovery_interval: float = 5.0
     """At least so long between two discovery payloads of one device: see DiscoveryThrottle."""
+    group_discovery_interval: float = 10.0
+    """The same for a group, whose payload changes with its members."""
     heartbeat_interval: float = heartbeat.INTERVAL
     """From one write of the heartbeat file to the next."""
 

@@ -48,6 +48,7 @@ _SENSOR["then"]["allOf"] = [
 _BINARY_SENSOR = _component(
     "binary_sensor",
     device_class={"enum": ["connectivity"]},
+    group={"type": "array", "items": _TEXT, "uniqueItems": True, "maxItems": 200},
     payload_on=_TEXT,
     payload_off=_TEXT,
 )

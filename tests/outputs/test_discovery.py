@@ -125,6 +125,24 @@ def test_every_topic_in_discovery_is_published_or_subscribed_to() -> None:
             assert any(topic_matches_sub(each, command) for each in router.request_filters)
 
 
+def test_a_group_is_sent_again_when_members_come_or_go_and_not_when_their_states_change() -> None:
+    def of(*dns: str, state: State = State.AVAILABLE) -> Group:
+        return Group("sales", busy=False, members=tuple((dn, state, False) for dn in dns))
+
+    output = DiscoveryOutput(TOPICS, "https://pbx.example.com:5001")
+    assert list(output.group(of("101"), of("101", state=State.AWAY))) == []
+    _, payload = the_one(output.group(of("101"), of("102", "99")))
+    members = components(payload)["busy"]["group"]
+    assert members == sorted(
+        components(user_payload(replace(USER, number=dn))[1])["state"]["unique_id"] for dn in ("99", "102")
+    )
+    _, payload = the_one(output.group(of("101"), of()))
+    assert components(payload)["busy"]["group"] == []
+    _, payload = the_one(output.group(of(), of(*map(str, range(1000, 1300)))))
+    members = components(payload)["busy"]["group"]
+    assert (len(members), members[-1]) == (200, "3cx2mqtt_hq_user_1199_state")
+
+
 def test_unique_ids_are_unique_and_every_state_is_an_option() -> None:
     every = [component for render in ALL.values() for component in components(render()[1]).values()]
     ids = {component["unique_id"] for component in every if "unique_id" in component}

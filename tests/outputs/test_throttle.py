@@ -16,7 +16,7 @@ INTERVAL = 5.0
 class Setup:
     def __init__(self, clock: FakeClock) -> None:
         self.wire = Wire()
-        self.throttle = DiscoveryThrottle(self.wire, TOPICS, clock.clock.monotonic, INTERVAL)
+        self.throttle = DiscoveryThrottle(self.wire, TOPICS, clock.clock.monotonic, INTERVAL, 2 * INTERVAL)
 
     def publish(self, payload: str, topic: str = DEVICE) -> None:
         self.throttle.publish(Message(topic, payload.encode(), Rank.DISCOVERY))
@@ -42,6 +42,18 @@ def test_changes_of_one_device_are_an_interval_apart_and_the_last_one_wins(setup
     clock.turn(60)
     setup.throttle.tick()
     assert setup.count == 2
+
+
+def test_a_group_waits_longer(setup: Setup, clock: FakeClock) -> None:
+    group = TOPICS.discovery("group_sales")
+    setup.publish("1", group)
+    setup.publish("2", group)
+    clock.turn(2 * INTERVAL - 0.1)
+    setup.throttle.tick()
+    assert setup.wire.retained[group] == "1"
+    clock.turn(0.1)
+    setup.throttle.tick()
+    assert setup.wire.retained[group] == "2"
 
 
 def test_other_devices_and_other_topics_do_not_wait(setup: Setup) -> None:

@@ -54,7 +54,7 @@ class Setup:
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
         self.wire = CountingWire()
-        self.throttle = DiscoveryThrottle(self.wire, TOPICS, clock.clock.monotonic, 5.0)
+        self.throttle = DiscoveryThrottle(self.wire, TOPICS, clock.clock.monotonic, 5.0, 10.0)
         self.discovery = DiscoveryOutput(TOPICS, "https://pbx.example.com:5001")
         policy = Policy(
             users=UsersSettings((), (), False, 600.0),

@@ -27,6 +27,9 @@ from bridge.topics import ORIGIN, Topics, object_id, to_json
 _NO_AREA = "default"
 """3CX's department of users who were assigned to none, `DEFAULT` or `__DEFAULT__`, is no place in a house."""
 
+_MOST_MEMBERS = 200
+"""Members of a group that Home Assistant is told of."""
+
 
 class DiscoveryOutput:
     """Renders the discovery payloads by which Home Assistant shows users, groups, lights and bridge as devices.
@@ -81,8 +84,8 @@ class DiscoveryOutput:
         yield from ()
 
     def group(self, before: Group | None, after: Group) -> Iterator[Message]:
-        """A device per group."""
-        if before is None:  # it depends on the name alone, so a change of members changes nothing
+        """A device per group. It depends on the name and on who the members are."""
+        if before is None or _numbers(before) != _numbers(after):
             topic = self._topics.discovery(object_id("group", after.name))
             yield Message(topic, encode(self._group_payload(after)), Rank.DISCOVERY)
 
@@ -124,6 +127,9 @@ class DiscoveryOutput:
             "via_device": f"{self._topics.device_prefix}_bridge",
         }
         components = self._components(GROUP, prefix, group.name, f"group_{_slug(group.name)}")
+        # Always present: Home Assistant shows members only for an entity that was created with the key.
+        users = (f"{self._topics.device_prefix}_{object_id('user', dn)}" for dn in _numbers(group))
+        components["busy"]["group"] = sorted(f"{user}_state" for user in users)[:_MOST_MEMBERS]
         return self._payload(device, components, self._bridge_and_pbx)
 
     def _light_payload(self, light: str) -> str:
@@ -155,9 +161,11 @@ class DiscoveryOutput:
         components = self._components(BRIDGE, prefix, "", "bridge")
         return self._payload(device, components, (self._topics.bridge_state,))
 
-    def _components(self, entities: Iterable[Entity], prefix: str, name: str, slug: str) -> dict[str, object]:
+    def _components(
+        self, entities: Iterable[Entity], prefix: str, name: str, slug: str
+    ) -> dict[str, dict[str, object]]:
         """Components by key. Entity ids are made from numbers, so that they stay when a user is renamed."""
-        components: dict[str, object] = {}
+        components: dict[str, dict[str, object]] = {}
         for entity in entities:
             component: dict[str, object] = {
                 "platform": entity.platform,
@@ -183,6 +191,10 @@ class DiscoveryOutput:
                 "components": components,
             }
         )
+
+
+def _numbers(group: Group) -> list[str]:
+    return [dn for dn, _, _ in group.members]
 
 
 def _slug(text: str) -> str:

@@ -18,15 +18,23 @@ class DiscoveryThrottle:
     """A Publisher in front of another: delays discovery that follows too soon, drops it for deleted devices.
 
     While Home Assistant sets up the components of one payload, it loses some of those that a second, different payload
-    for the same device brings. So there are at least `interval` seconds between them, and the last one wins. All other
-    topics pass.
+    for the same device brings. So there are at least `interval` seconds between them, for groups, which change with
+    their members, `group_interval`, and the last one wins. All other topics pass.
     """
 
-    def __init__(self, publisher: Publisher, topics: Topics, monotonic: Callable[[], float], interval: float) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        topics: Topics,
+        monotonic: Callable[[], float],
+        interval: float,
+        group_interval: float,
+    ) -> None:
         self._publisher = publisher
         self._topics = topics
         self._monotonic = monotonic
         self._interval = interval
+        self._group_interval = group_interval
         self._sent: dict[str, tuple[float, int]] = {}
         """By topic: when the last payload was sent, and its hash, as 10,000 payloads would take some 30 MB."""
         self._waiting: dict[str, Message] = {}
@@ -108,7 +116,8 @@ class DiscoveryThrottle:
         if not message.payload or message.topic not in self._sent:
             return False
         when, payload = self._sent[message.topic]
-        return hash(message.payload) != payload and self._monotonic() - when < self._interval
+        interval = self._group_interval if self._topics.is_discovery_of_group(message.topic) else self._interval
+        return hash(message.payload) != payload and self._monotonic() - when < interval
 
     def _note(self, message: Message) -> None:
         if self._topics.is_discovery(message.topic):
