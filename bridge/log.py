@@ -17,6 +17,7 @@ from typing import Any, Self, TextIO
 
 from voluptuous import Optional
 
+from bridge.log_bounds import LogBounds
 from bridge.options import Choice
 
 LASTING = 300.0
@@ -24,6 +25,10 @@ LASTING = 300.0
 
 _LONG = 8
 """A secret of this many characters is unlikely to be part of another word by chance."""
+
+
+_bounds = LogBounds()
+"""Of the whole process: a reload must not start them again."""
 
 
 class LogLevel(StrEnum):
@@ -61,6 +66,7 @@ LOG_SCHEMA = {
 def setup(settings: LogSettings, secrets: Sequence[str] = (), stream: TextIO | None = None) -> None:
     """Log to stderr, or `stream`, at the level and in the format of `log:`; `secrets` are redacted in every line."""
     output = _Output(stream or sys.stderr)
+    output.addFilter(_bounds)
     journal = _goes_to_the_journal(output.stream)
     formatter: logging.Formatter = _Text(journal=journal) if settings.format == "text" else _Json()
     redacting = _Redacting(formatter, secrets)
@@ -135,11 +141,13 @@ class Published(logging.Handler):
     def __init__(self, publish: Callable[[str], None], secrets: Sequence[str]) -> None:
         super().__init__(logging.WARNING)
         self._publish = publish
+        self.addFilter(_bounds)
         self.setFormatter(_Redacting(_Json(), secrets))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Publish one record."""
-        self._publish(self.format(record))
+        if record.levelno >= self.level:  # the filter may have made it a debug record
+            self._publish(self.format(record))
 
     def __enter__(self) -> Self:
         logging.getLogger("bridge").addHandler(self)
@@ -194,13 +202,13 @@ class RepeatedFailure:
     def failed(self, message: str, level: int = logging.WARNING) -> None:
         """Log `message` at `level`, or at debug if this episode has logged it already."""
         text = self._episode.text_for(message)
-        self._logger.log(logging.DEBUG if text in self._episode else level, "%s", text)
+        self._logger.log(logging.DEBUG if text in self._episode else level, "%s", text, stacklevel=2)
         self._episode.logged(text)
 
     def recovered(self, message: str) -> None:
         """Log `message` at info if there was a failure to recover from."""
         if self._episode.succeeded():
-            self._logger.info("%s", message)
+            self._logger.info("%s", message, stacklevel=2)
 
 
 class RepeatedFailures:
@@ -219,7 +227,7 @@ class RepeatedFailures:
         text = episode.text_for(message)
         known = text in episode or self._is_failing_with(text)
         episode.logged(text)
-        self._logger.log(logging.DEBUG if known else level, "%s", text)
+        self._logger.log(logging.DEBUG if known else level, "%s", text, stacklevel=2)
 
     def recovered(self, source: str) -> None:
         """Log the recovery at info, once the last of the sources with this failure works again."""

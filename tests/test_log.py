@@ -201,11 +201,11 @@ def test_a_pipe_that_nobody_reads_holds_up_nobody_and_what_it_does_not_take_is_c
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as reader:
         with os.fdopen(writing, "w") as writer:
-            setup(LogSettings(LogLevel.INFO, form), (), writer)
+            setup(LogSettings(LogLevel.DEBUG, form), (), writer)
             for number in range(2000):
-                LOGGER.info("%d %s", number, "x" * 100)
+                LOGGER.debug("%d %s", number, "x" * 100)
             kept = os.read(reading, 1 << 20).count(b"\n")
-            LOGGER.info("long %s", "y" * 10_000)
+            LOGGER.debug("long %s", "y" * 10_000)
         *_, loss, last = reader.read().decode().splitlines()
     assert 100 < kept < 2000
     assert f"{2000 - kept} lines of the log were dropped, as nobody read them" in loss

@@ -24,6 +24,9 @@ from bridge.domain.privacy import CallerId
 from bridge.engine.source_state import PeopleSourceState, SourceStates
 from bridge.engine.user_record import UserRecord
 
+_MOST_PROFILES = 1000
+"""Profile names remembered."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -35,7 +38,7 @@ class UserDerivation:
         self._caller_id = caller_id
         self._states = states
         self._profiles: dict[str, State | None] = {}
-        """Profile names met so far → what they stand for, so that an unknown one is logged once."""
+        """Profile names met so far → what they stand for."""
 
     def forget_profiles(self) -> None:
         """The PBX's labels of profiles have changed."""
@@ -125,7 +128,13 @@ class UserDerivation:
         if profile not in self._profiles:
             found = profile_state(profile, self._rules.profiles, self._states.labels)
             if found is None:
-                _logger.warning("the profile %r is not in presence.profiles: its users are unknown", profile)
+                _logger.warning(
+                    "the profile %r is not in presence.profiles: its users are unknown",
+                    profile,
+                    extra={"subject": profile},
+                )
+            if len(self._profiles) >= _MOST_PROFILES:
+                self._profiles.clear()
             self._profiles[profile] = found
         return self._profiles[profile]
 

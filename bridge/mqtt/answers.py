@@ -102,7 +102,7 @@ class Answers:
             answer["transaction"] = request.get("transaction")
             answer["data"] = self._operations.get(name, self._unknown)(request)
         except BridgeError as error:
-            _logger.warning("request %s: %s", ascii(name)[1:-1], error)
+            _logger.warning("request %s: %s", ascii(name)[1:-1], error, extra={"subject": name})
             answer |= {"status": "error", "error": str(error)}
         text = to_json(answer).encode("utf-8", "replace")
         if len(text) > MAX_ANSWER:

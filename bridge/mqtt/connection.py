@@ -283,7 +283,11 @@ class Connection:
         try:
             self._receive(topic, bytes(message.payload), message.retain)
         except Exception:  # paho would hand over this message for ever, and read no other
-            _logger.exception("internal error in handling a message on %s, please report it", ascii(topic[:100]))
+            _logger.exception(
+                "internal error in handling a message on %s, please report it",
+                ascii(topic[:100]),
+                extra={"subject": topic},
+            )
 
     def _on_publish(
         self, _client: Client, _userdata: Any, packet: int, code: ReasonCode, _properties: Properties | None

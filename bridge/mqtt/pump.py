@@ -2,12 +2,13 @@
 
 import asyncio
 
+from bridge.domain.allowance import Allowance
 from bridge.domain.clock import Clock
 from bridge.domain.message import Message
 from bridge.mqtt.application import Application
 from bridge.mqtt.connection import Connection
 from bridge.mqtt.drops import DropReport
-from bridge.mqtt.outbox import Allowance, Outbox
+from bridge.mqtt.outbox import Outbox
 from bridge.mqtt.settings import MqttSettings
 from bridge.mqtt.timing import MqttTiming
 from bridge.statistics import Queue

@@ -5,9 +5,9 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
+from bridge.domain.allowance import Allowance
 from bridge.domain.message import Message, Rank
 from bridge.mqtt.application import Application
-from bridge.mqtt.outbox import Allowance
 from bridge.mqtt.timing import MqttTiming
 
 _AT_ONCE = 5

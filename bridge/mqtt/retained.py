@@ -200,6 +200,7 @@ class RetainedTopics:
                 "another bridge of a PBX %r is running under %s: give each PBX its own pbx.name",
                 self._topics.pbx_name,
                 base,
+                extra={"subject": base},
             )
             return False
         return True

@@ -16,6 +16,9 @@ LONGEST_ECHO = 30.0
 """Seconds that the clearing of a retained request may take to come back. A broker that denies the clearing sends none,
 and then the next empty message is a request again, such as one for `refresh`."""
 
+_MOST_CLEARED = 1000
+"""Topics of which is remembered that they were cleared."""
+
 _NO_COMMANDS = (b"", b"null")
 """A client that clears a retained command; and our own empty message, as ioBroker's MQTT adapter publishes it again."""
 
@@ -81,6 +84,8 @@ class Router:
             if not payload:
                 self._cleared.pop(topic, None)
                 return  # our own clearing
+            if len(self._cleared) >= _MOST_CLEARED:
+                self._cleared.pop(next(iter(self._cleared)))
             self._cleared[topic] = self._monotonic()
             self._publisher.publish(Message(topic, b"", Rank.BRIDGE))
         elif not payload and self._monotonic() - self._cleared.pop(topic, -math.inf) < LONGEST_ECHO:
@@ -93,7 +98,7 @@ class Router:
         elif self._topics.is_discovery(topic):
             self._discovery(topic, payload)
         else:
-            _logger.warning("no handler for topic %s", ascii(topic[:100]))
+            _logger.warning("no handler for topic %s", ascii(topic[:100]), extra={"subject": topic})
 
     def _asks(self, topic: str) -> bool:
         return topic.startswith(self._topics.request("")) or self._is_command(topic)
@@ -108,7 +113,7 @@ class Router:
                 if (about := command.about(topic)) is not None:
                     command.set(about, request)
         except BridgeError as error:
-            _logger.warning("%s: %s", ascii(topic), error)
+            _logger.warning("%s: %s", ascii(topic), error, extra={"subject": topic})
             return
         # Some clients publish the last message that they saw on every topic again when they start, as ioBroker's MQTT
         # adapter does. What they saw last is this one, and it does nothing.

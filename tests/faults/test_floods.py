@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.log_bounds import MOST_LINES
 from bridge.simulator import SimulatedPbx
 from tests.support import floods
 from tests.support.bridges import BridgeProcess, started, write_config
@@ -77,6 +78,8 @@ async def test_a_flood_holds_up_nobody_else(
             more_memory = floods.resident(bridge.pid) - quiet
             assert await bridge.signal(signal.SIGTERM) == 0
         assert more_memory < 50
+        assert len([line for line in bridge.log().splitlines() if " DEBUG " not in line]) < MOST_LINES + 50
+        assert len(subscriber.payloads("3cx/bridge/log")) < MOST_LINES + 20
     kinds = [json.loads(event)["event_type"] for event in subscriber.payloads("3cx/users/101/call")]
     assert kinds == ["ringing", "answered", "ended"] * calls
 
@@ -85,10 +88,10 @@ async def test_a_log_that_nobody_reads_stops_nothing(
     tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
     config = write_config(tmp_path, pbx, url, broker.port, **EVERYTHING, more="commands: {profile: true}")
-    async with started("run", "-c", config) as process:
+    async with started("run", "-v", "-c", config) as process:
         await subscriber.until_latest("3cx/bridge/state", "online")
         async with floods.messages(broker.port, "3cx/users/{}/set", "x") as flood:
-            while flood.sent < 2 * LEAST:  # each makes a line, which is more than a pipe holds
+            while flood.sent < 2 * LEAST:  # each makes a debug line, which is more than a pipe holds
                 await asyncio.sleep(0.05)
         call = pbx.exchange.ring("0301234567", "101")
         await subscriber.until_latest("3cx/users/101/state", "ringing")

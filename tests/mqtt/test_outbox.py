@@ -1,8 +1,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.domain.allowance import Allowance
 from bridge.domain.message import Message, Rank
-from bridge.mqtt.outbox import MOST_EVENTS, MOST_OTHERS, Allowance, Outbox
+from bridge.mqtt.outbox import MOST_EVENTS, MOST_OTHERS, Outbox
 from tests.support.clock import FakeClock
 
 

@@ -11,6 +11,9 @@ from bridge.topics import Topics
 _LONGEST_ECHO = 30.0
 """Seconds that our own clearing may take to come back. By MQTT 5 it does not come back at all."""
 
+_MOST_DELETED = 100_000
+"""Topics of deleted devices that are remembered."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -88,12 +91,13 @@ class DiscoveryThrottle:
                 self._own_clears.pop(topic, None)
         elif self._monotonic() - self._own_clears.pop(topic, -math.inf) < _LONGEST_ECHO:
             return
-        elif topic not in self._deleted:
+        elif topic not in self._deleted and len(self._deleted) < _MOST_DELETED:
             self._deleted.add(topic)
             self._waiting.pop(topic, None)
             _logger.info(
                 "discovery topic %s cleared by another client; not republished until restart, reload or refresh",
                 ascii(topic),
+                extra={"subject": topic},
             )
 
     def restore(self) -> frozenset[str]:
