@@ -1,7 +1,7 @@
 """The command `diagnose`: one archive for a public bug report.
 
-Secrets are left out as everywhere. Hosts, accounts, names and numbers are left out too: each is replaced by a word such
-as `user-1`, the same one throughout the archive, so that it can still be followed.
+Secrets are left out as everywhere. Hosts, accounts, names and numbers are left out too: each is replaced by a label
+such as `user-1`, the same one throughout the archive, so that it can still be followed.
 """
 
 import argparse
@@ -11,9 +11,11 @@ import json
 import os
 import platform
 import re
+import socket
 import tarfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import Enum
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,7 +23,9 @@ from urllib.parse import urlsplit
 from bridge import __version__
 from bridge.commands import arguments
 from bridge.commands.check import check
+from bridge.commands.masking import Masking, vocabulary
 from bridge.config import Config
+from bridge.domain.presence import DEFAULT_PROFILES, profile_key
 from bridge.errors import BridgeError, BrokerError
 from bridge.log import redacted
 from bridge.mqtt.oneshot_client import oneshot_client
@@ -30,7 +34,8 @@ from bridge.topics import json_object, to_json
 PACKAGES = ("aiohttp", "paho-mqtt", "pyyaml", "voluptuous", "prometheus-client", "busylight-core")
 
 _README = """\
-Made by `3cx2mqtt diagnose` for a bug report. Hosts, accounts, names and numbers were replaced by words such as user-1.
+Made by `3cx2mqtt diagnose` for a bug report. Hosts, accounts, names and numbers were replaced by labels such as user-1,
+and all words that the program does not know by labels such as word-x1.
 Please look through it before you attach it.
 
 about.txt    versions
@@ -41,6 +46,12 @@ topics.txt   the broker's retained topics under the base topic, and those of dis
 """
 _MOST_PAYLOAD = 2000
 """Characters of each payload."""
+_MOST_TOPICS = 2000
+_OWN = {"bridge", "users", "groups", "lights", "queues", "system"}
+"""First levels of the bridge's own topics."""
+_PRIVATE_KEYS = {"name", "department", "party"}
+"""Keys of a user's document, and of the call in it."""
+_VERSION = re.compile(r"[0-9]+(?:\.[0-9]+){1,3}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,24 +78,33 @@ def main(options: argparse.Namespace) -> int:
 async def archive(config: Config, now: int) -> bytes:
     """A gzipped tar archive; `now` (Unix seconds) dates the files in it."""
     shapes: dict[str, object] = {}
-    findings = [finding async for finding in check(config, shapes=shapes)]
+    findings = [str(finding) async for finding in check(config, shapes=shapes)]
     retained = await _retained(config)
-    files = {
+    return _packed(masked_files(config, findings, shapes, retained), now)
+
+
+def masked_files(
+    config: Config, findings: Sequence[str], shapes: Mapping[str, object], retained: Sequence[tuple[str, str]]
+) -> dict[str, str]:
+    """The files of the archive: name → content. `retained` are topics and payloads on the broker."""
+    secrets = config.secrets()
+    findings = [redacted(finding, secrets) for finding in findings]
+    masking = Masking(_private_texts(config, retained), _kept(config, retained))
+    topics = [
+        # shortened last: half a name would not be recognised
+        f"{masking.text(topic)} ({len(text)}): {_payload(config, masking, topic, redacted(text, secrets))}"
+        for topic, text in retained[:_MOST_TOPICS]
+    ]
+    if len(retained) > _MOST_TOPICS:
+        topics.append(f"and {len(retained) - _MOST_TOPICS} more")
+    return {
         "README.txt": _README,
         "about.txt": "\n".join(_about()),
-        "config.json": json.dumps(config.public(), indent=2, ensure_ascii=False),
-        "check.txt": "\n".join(map(str, findings)),
+        "config.json": json.dumps(masking.value(config.public()), indent=2),
+        "check.txt": "\n".join(map(masking.text, findings)),
         "shapes.json": json.dumps(shapes, indent=2),
+        "topics.txt": "\n".join(topics),
     }
-    replace = _replacer(dict(_spellings(_private_words(config, retained))))
-    files = {name: replace(text) for name, text in files.items()}
-    files["topics.txt"] = "\n".join(
-        # shortened last: half a name would not be recognised
-        f"{replace(topic)} ({len(text)}): {replace(_without_rows(topic, text))[:_MOST_PAYLOAD]}"
-        for topic, text in retained
-    )
-    secrets = config.secrets()
-    return _packed({name: redacted(text, secrets) for name, text in files.items()}, now)
 
 
 def _about() -> Iterator[str]:
@@ -108,95 +128,98 @@ async def _retained(config: Config) -> list[tuple[str, str]]:
     return sorted((topic, payload.decode("utf-8", "replace")) for topic, payload in found)
 
 
-def _private_words(config: Config, retained: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Pairs of a private word and its replacement."""
+def _kept(config: Config, retained: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Words and numbers that help and name nobody."""
+    yield from map(str, (config.mqtt.port, urlsplit(config.pbx.url).port, config.web.port))
+    yield __version__
+    info = json_object(dict(retained).get(config.topics.bridge_info, "")) or {}
+    for version in _texts(info):
+        if _VERSION.fullmatch(version):
+            yield version
+
+
+def _private_texts(config: Config, retained: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Pairs of a private text and the label that stands for it."""
+    mqtt = config.mqtt
+    usual_profiles = {profile_key(name) for name in DEFAULT_PROFILES}
     yield urlsplit(config.pbx.url).hostname or "", "pbx-host"
-    yield config.mqtt.host, "broker-host"
+    yield mqtt.host, "broker-host"
+    yield config.web.host, "web-host"
+    yield socket.gethostname(), "machine"
     yield config.pbx.client_id, "api-client"
-    yield config.mqtt.username or "", "broker-account"
-    yield config.mqtt.client_id, "mqtt-client"
-    options = [*config.users.include, *config.users.exclude]
-    for source in config.sources.values():
-        options += [source.query.search or "", source.query.filter or ""]
-    groups = config.groups.values()
-    members = [member for group in groups for member in (*group.users, *group.queues)]
-    members += [member for light in config.lights for member in light.users]
-    for kind, found in (
-        ("option", options),
-        ("light", [light.name for light in config.lights]),
-        ("light-topic", [str(light["topic"]) for light in config.public()["lights"]]),
-        ("member", members),
-        ("group", config.groups),
-        ("department", {*_departments(config, retained), *(each for group in groups for each in group.departments)}),
+    yield mqtt.username or "", "broker-account"
+    yield mqtt.client_id, "mqtt-client"
+    for text, usual, label in (
+        (config.topics.pbx_name, "3cx", "pbx-name"),
+        (config.topics.base, "3cx", "base-topic"),
+        (config.topics.discovery_prefix, "homeassistant", "discovery-prefix"),
     ):
-        for number, word in enumerate(found, start=1):
-            yield word, f"{kind}-{number}"
-    for number, (dn, name, party, caller) in enumerate(_people(config, retained), start=1):
-        yield dn, f"user-{number}"
-        yield name, f"name-{number}"
-        yield party, f"party-{number}"
-        yield caller, f"caller-{number}"
+        if text != usual:
+            yield text, label
+    for kind, found in (
+        ("light", [light.name for light in config.lights]),
+        ("group", config.groups),
+        (
+            "profile",
+            [name for name in config.options["presence"]["profiles"] if profile_key(name) not in usual_profiles],
+        ),
+    ):
+        for number, text in enumerate(found, start=1):
+            yield text, f"{kind}-{number}"
+    yield from _people(config, retained)
+    harmless = {config.pbx.url, "3cx", "homeassistant", "homeassistant/status"} | vocabulary()
+    for number, text in enumerate(_texts(config.public()), start=1):
+        if text not in harmless:  # of the URL it is the host
+            yield text, f"option-{number}"
 
 
-def _departments(config: Config, retained: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """Those of the users."""
-    for topic, text in retained:
+def _people(config: Config, retained: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """DN, names, department and party of each published user, with their labels."""
+    for number, (topic, text) in enumerate(retained, start=1):
+        dn = config.topics.user_of(topic)
+        if dn is not None:
+            yield dn, f"user-{number}"
         if config.topics.document_of(topic) is not None:
-            name = (json_object(text) or {}).get("department")
-            if isinstance(name, str):
-                yield name
+            document = json_object(text) or {}
+            call = document.get("call")
+            for key, value in (*document.items(), *(call.items() if isinstance(call, dict) else ())):
+                if key in _PRIVATE_KEYS and isinstance(value, str):
+                    yield value, f"{key}-{number}"
 
 
-def _spellings(words: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Each word as it is, and as JSON writes it.
+def _texts(value: object) -> Iterator[str]:
+    """All texts in a value of JSON that were chosen freely, not keys and not words from a list."""
+    if isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, str) and not isinstance(value, Enum):
+        yield value
 
-    Words without a letter or digit are left out: options such as `*` would be replaced all over the text.
-    """
-    for private, word in words:
-        if any(map(str.isalnum, private)):
-            yield private, word
-            yield json.dumps(private, ensure_ascii=False)[1:-1], word
 
-
-def _without_rows(topic: str, text: str) -> str:
-    """Rows of GetMonitorStatus() without their texts, except the state: some builds put names into other fields."""
-    document = json_object(text)
-    if document is None:
-        return text
+def _payload(config: Config, masking: Masking, topic: str, text: str) -> str:
+    """What is shown of a payload: nothing of other clients' topics, of rows of GetMonitorStatus() no texts."""
+    topics = config.topics
+    if not topics.is_discovery(topic) and topic.removeprefix(f"{topics.base}/").split("/")[0] not in _OWN:
+        return "not of the bridge"
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return masking.text(text)[:_MOST_PAYLOAD]
     if topic.endswith("/monitor"):
         document = _blank(document)
-    elif isinstance(row := document.get("monitor"), dict):
-        document = {**document, "monitor": _blank(row)}
-    return to_json(document)
+    elif isinstance(document, dict) and isinstance(row := document.get("monitor"), dict):
+        document["monitor"] = _blank(row)
+    return to_json(masking.value(document))[:_MOST_PAYLOAD]
 
 
-def _blank(row: Mapping[str, object]) -> dict[str, object]:
-    return {
-        key: value if key == "State" or not isinstance(value, str | list | dict) else "…" for key, value in row.items()
-    }
-
-
-def _people(config: Config, retained: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, str, str]]:
-    """DN, name, party of the call and its name, of each published user; empty where there is none."""
-    for topic, text in retained:
-        dn = config.topics.document_of(topic)
-        if dn is None:
-            continue
-        document = json_object(text) or {}
-        call = document.get("call")
-        party, caller = (call.get("party"), call.get("name")) if isinstance(call, dict) else (None, None)
-        yield dn, str(document.get("name") or ""), str(party or ""), str(caller or "")
-
-
-def _replacer(words: Mapping[str, str]) -> Callable[[str], str]:
-    """A function that replaces every private word in a text; not within other words, as 101 is part of 1013."""
-    # longer ones first: a name may be part of another
-    private = sorted(filter(None, words), key=len, reverse=True)
-    if not private:
-        return lambda text: text
-    alternatives = "|".join(map(re.escape, private))
-    pattern = re.compile(rf"(?<![0-9A-Za-z.])(?:{alternatives})(?![0-9A-Za-z])")
-    return lambda text: pattern.sub(lambda match: words[match[0]], text)
+def _blank(row: object) -> object:
+    """A row without its values, except the state: some builds put names and numbers into other fields."""
+    if not isinstance(row, Mapping):
+        return "…"
+    return {key: value if key == "State" or value is None else "…" for key, value in row.items()}
 
 
 def _packed(files: Mapping[str, str], now: int) -> bytes:
