@@ -8,10 +8,21 @@ from bridge.commands import arguments, running_bridge
 from bridge.commands.output import show
 from bridge.config import Config
 from bridge.domain.finding import Finding, fail, most_severe, ok, warn
-from bridge.errors import BrokerUnavailable
+from bridge.domain.message import Message, Rank
+from bridge.errors import EXIT_REFUSED, BrokerUnavailable
+from bridge.mqtt.limits import BrokerLimits
 from bridge.mqtt.oneshot_client import OneshotClient, ProbeResult, oneshot_client
 from bridge.mqtt.read_back import Reading, Wildcards
 from bridge.mqtt.timing import USUAL, MqttTiming
+
+_LARGEST_USER = 4096
+"""Bytes that discovery of one user, or of a light, may have."""
+_PER_MEMBER = 64
+"""Bytes more that discovery of a group has for each member."""
+_MOST_MEMBERS = 200
+"""Members that are named there."""
+_MOST_NAMED = 10
+"""Topics that a finding names."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,12 +56,11 @@ async def check(
 ) -> AsyncIterator[Finding]:
     """Try the broker, then the PBX through a running bridge; `force`: log in to the PBX even if a bridge is running.
 
-    `shapes` is filled with the counts of the shapes that the PBX has sent, by kind.
+    `shapes`, where somebody wants them, is filled with the counts of the shapes that the PBX has sent, by kind.
     """
-    shapes = {} if shapes is None else shapes
 
     async def try_topics(client: OneshotClient, result: ProbeResult) -> list[Finding]:
-        if result.online and not force:
+        if shapes is not None and result.online and not force:
             shapes.update(await running_bridge.shapes(client))
         return await _try_topics(client, result, config, timing)
 
@@ -62,7 +72,8 @@ async def check(
     if report.may_log_in:
         async with running_bridge.own_reader(config, force=force) as (_, reader):
             found = list(reader.findings())
-            shapes.update(reader.shapes())
+            if shapes is not None:
+                shapes.update(reader.shapes())
         for finding in found:
             yield finding
 
@@ -76,7 +87,9 @@ async def _try_topics(client: OneshotClient, result: ProbeResult, config: Config
         findings.append(fail("topics", message))
     findings.append(_topic_finding(f"{topics.base}/#", topics.bridge_check, came_back=result.clear))
     if result.clear:
-        findings.append(_retained_finding((await client.read_back(()))[1]))
+        findings.append(_retained_finding((await client.read_back(()))[1], client.limits))
+        if client.limits.qos < config.mqtt.qos:
+            findings += [warn("qos", problem) for problem in client.limits.problems(config.mqtt.qos)][-1:]
     if config.homeassistant.enabled:
         try:
             came_back = await client.echo(topics.discovery_check)
@@ -87,10 +100,16 @@ async def _try_topics(client: OneshotClient, result: ProbeResult, config: Config
                 came_back = False
         place = f"{topics.discovery_prefix}/device/{topics.device_prefix}/#"
         findings.append(_topic_finding(place, topics.discovery_check, came_back=came_back))
+    if result.clear:
+        findings += [await _will_finding(client, config), await _size_finding(client, config)]
+    if config.lights:
+        findings.append(await _lights_finding(client, config))
     return findings
 
 
-def _retained_finding(reading: Reading) -> Finding:
+def _retained_finding(reading: Reading, limits: BrokerLimits) -> Finding:
+    if not limits.retains:
+        return fail("retained", next(iter(limits.problems(0))))
     if reading.problem is not None:
         return (warn if reading.by_name else fail)("retained", reading.problem)
     if reading.wildcards is Wildcards.LATE:
@@ -102,3 +121,52 @@ def _topic_finding(place: str, topic: str, *, came_back: bool) -> Finding:
     if came_back:
         return ok("topics", f"{place} can be published to")
     return fail("topics", f"nothing came back from {topic}: allow this login to write {place}, and to read {topic}")
+
+
+async def _will_finding(client: OneshotClient, config: Config) -> Finding:
+    """The bridge's own will goes to `bridge/state`, which may not be tried while one is running."""
+    if await client.will_comes(config.mqtt):
+        return ok("will", "the broker publishes the will of a client that is gone")
+    return fail(
+        "will", "the broker published no will, so a bridge that dies stays `online`: allow this login to set one"
+    )
+
+
+async def _size_finding(client: OneshotClient, config: Config) -> Finding:
+    groups = config.groups.values()
+    members = max(
+        (_MOST_MEMBERS if group.departments or group.queues else len(group.users) for group in groups), default=0
+    )
+    size = _LARGEST_USER + _PER_MEMBER * min(members, _MOST_MEMBERS)
+    try:
+        came_back = await client.takes(size)
+    except BrokerUnavailable:  # it closes the connection then; see above
+        async with oneshot_client(config.mqtt, config.topics, "check"):
+            came_back = False
+    if came_back:
+        return ok("size", f"the broker takes messages of {size} bytes, as large as discovery may be")
+    return fail(
+        "size",
+        f"a message of {size} bytes, as large as discovery may be, did not come back: raise the broker's limit "
+        "(message_size_limit and max_packet_size in Mosquitto)",
+    )
+
+
+async def _lights_finding(client: OneshotClient, config: Config) -> Finding:
+    """Lights are not switched for this, so only some can be tried."""
+    tried = [light for light in config.lights if light.driver.harmless is not None]
+    untried = ", ".join(light.name for light in config.lights if light not in tried)
+    note = f"; not tried, as it would switch them: {untried}" if untried else ""
+    if not client.hears_denials:
+        return ok("lights", "not tried: by MQTT 3.1.1 brokers do not say what they deny; 3cx2mqtt light-test shows it")
+    denied = await client.denied(
+        Message(topic, str(light.driver.harmless).encode(), Rank.STATE, retain=False)
+        for light in tried
+        for topic in sorted(light.driver.topics)
+    )
+    if denied:
+        named = ", ".join(denied[:_MOST_NAMED])
+        more = f" and {len(denied) - _MOST_NAMED} more" if len(denied) > _MOST_NAMED else ""
+        message = f"the broker does not let this login publish to {named}{more}: allow that{note}"
+        return fail("lights", message, EXIT_REFUSED)
+    return ok("lights", f"{len(tried)} of {len(config.lights)} can be published to{note}")

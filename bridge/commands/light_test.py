@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-from bridge.commands import arguments
+from bridge.commands import arguments, running_bridge
 from bridge.config import Config
 from bridge.domain.clock import Clock, unix_seconds
 from bridge.domain.light import Look
 from bridge.domain.message import Message, Rank
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, BrokerAuthError
 from bridge.mqtt.oneshot_client import OneshotClient, oneshot_client
 from bridge.outputs.lights.light import Light
 from bridge.outputs.lights.output import as_message
@@ -76,6 +76,13 @@ async def _show_by_override(
             await asyncio.sleep(seconds)
     finally:
         await client.publish([_override(topic, _request_for(document.get("override")))])
+    if denied := light.driver.topics & await running_bridge.denied_topics(client):
+        raise BrokerAuthError(
+            f"the broker does not let the running bridge publish to {', '.join(sorted(denied))}, so the light has "
+            "shown nothing of this: allow it in the broker's access list (docs/mosquitto.acl)"
+        )
+    if not client.hears_denials:
+        report("This broker does not say what it denies: if the light has shown nothing, look into its access list.")
 
 
 def _override(topic: str, options: Mapping[str, object] | None) -> Message:

@@ -136,6 +136,12 @@ async def shapes(client: OneshotClient) -> Mapping[str, object]:
     return data if isinstance(data, dict) else {}
 
 
+async def denied_topics(client: OneshotClient) -> frozenset[str]:
+    """What the broker does not let the running bridge publish to, as far as it says so."""
+    findings = [_finding(each) for each in _objects(await client.ask("check"))]
+    return frozenset(topic for finding in findings for topic in finding.topics)
+
+
 async def _all_users(client: OneshotClient) -> Documents:
     found: Documents = []
     while part := _objects(await client.ask("users", skip=len(found), top=_PART)):
@@ -159,7 +165,14 @@ def _finding(answer: Mapping[str, object]) -> Finding:
         verdict = Verdict(str(answer.get("verdict")))
     except ValueError:
         verdict = Verdict.WARN
-    return Finding(str(answer.get("about")), verdict, str(answer.get("message")), code if isinstance(code, int) else 1)
+    topics = answer.get("topics")
+    return Finding(
+        str(answer.get("about")),
+        verdict,
+        str(answer.get("message")),
+        code if isinstance(code, int) else 1,
+        tuple(map(str, topics)) if isinstance(topics, list) else (),
+    )
 
 
 @asynccontextmanager

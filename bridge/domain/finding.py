@@ -25,6 +25,8 @@ class Finding:
     message: str
     exit_code: int = 0
     """The exit code of a command that found nothing worse; 0 unless the verdict is FAIL."""
+    topics: tuple[str, ...] = ()
+    """The topics that the broker denies, where that was found."""
 
     def __str__(self) -> str:
         return f"{self.verdict:<4}  {self.about}: {self.message}"

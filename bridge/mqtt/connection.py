@@ -7,7 +7,9 @@ without bound and sends them after a reconnect, where they would overwrite newer
 
 import asyncio
 import logging
+import math
 import socket
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,8 +24,9 @@ from bridge.aio import in_daemon_thread, wait_for
 from bridge.domain.message import Message
 from bridge.errors import BrokerError, BrokerUnavailable
 from bridge.mqtt.denials import DeniedPublishes
-from bridge.mqtt.failures import BrokerFailures, WrongProtocol
+from bridge.mqtt.failures import BrokerFailures, WillRefused, WrongProtocol
 from bridge.mqtt.in_flight import InFlight
+from bridge.mqtt.limits import BrokerLimits
 from bridge.mqtt.loop_io import LoopIo
 from bridge.mqtt.settings import MqttSettings, Protocol
 from bridge.mqtt.timing import USUAL, MqttTiming
@@ -35,11 +38,6 @@ _MOST_FILTERS = 8
 
 _LONGEST_RECEIVED = 4 * 1024 * 1024
 """Bytes in one message that a broker may send; it keeps longer ones to itself."""
-
-_LONGEST_SENT = 268_435_455
-"""Bytes: the most that MQTT can carry; brokers that take less announce it in MQTT 5."""
-_OVERHEAD = 16
-"""More bytes than a PUBLISH holds beside topic and payload."""
 
 _VERSIONS = {Protocol.V5: MQTTProtocolVersion.MQTTv5, Protocol.V311: MQTTProtocolVersion.MQTTv311}
 
@@ -59,9 +57,12 @@ class Connection:
         will: Message | None,
         receive: Receive,
         timing: MqttTiming = USUAL,
+        limits: BrokerLimits | None = None,
     ) -> None:
+        """`limits` is what an earlier connection to this broker has shown of it."""
         self._settings = settings
-        self._protocol = protocol
+        self.limits = limits or BrokerLimits(time.monotonic)
+        self.protocol = protocol
         self._receive = receive
         self._timing = timing
         self._failures = failures = BrokerFailures(settings)
@@ -71,12 +72,15 @@ class Connection:
         self._subscribing: dict[int, asyncio.Future[list[bool]]] = {}
         """SUBSCRIBEs without an answer yet, by packet identifier."""
         self._in_flight = InFlight(settings.qos)
+        self._one_at_a_time = self.limits.one_at_a_time
+        if self._one_at_a_time:
+            self._in_flight.narrow(1)
+        self._hears_acknowledgements = bool(settings.qos) or self._one_at_a_time
+        self._published_at = -math.inf
         self.acknowledged: Callable[[str], None] = lambda _topic: None
         """Called with the topic of a publish that the broker has acknowledged."""
         self.denied = DeniedPublishes(failures)
         self._room = asyncio.Event()
-        self._longest = _LONGEST_SENT
-        self._too_long: set[str] = set()
         self._unreadable = False
         self._client = self._new_client(will)
         self._io = LoopIo(self._client, self._room.set)
@@ -108,10 +112,13 @@ class Connection:
 
     def publish(self, message: Message, qos: int) -> None:
         """Send now. A connection that breaks meanwhile shows in `lost`; nothing is kept for later."""
-        if self._is_too_long(message):
+        limits = self.limits
+        if not limits.takes(message):
             return
-        info = self._client.publish(message.topic, message.payload, max(qos, message.least_qos), message.retain)
-        if qos and info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
+        qos = min(max(qos, message.least_qos, int(self._one_at_a_time)), limits.qos)
+        info = self._client.publish(message.topic, message.payload, qos, message.retain and limits.retains)
+        self._published_at = self._loop.time()
+        if qos and self._hears_acknowledgements and info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
             self._in_flight.add(info.mid, message)
         self._io.want_write()
 
@@ -141,7 +148,7 @@ class Connection:
     @property
     def guards(self) -> bool:
         """Whether `others_only` subscriptions are possible: by MQTT 5."""
-        return self._protocol is Protocol.V5
+        return self.protocol is Protocol.V5
 
     async def subscribe(
         self, filters: Sequence[str], qos: int, *, as_published: bool = False, others_only: bool = False
@@ -152,8 +159,9 @@ class Connection:
         brings no message of this connection back; MQTT 5 alone can do either.
         """
         granted: list[bool] = []
+        qos = min(qos, self.limits.qos)
         options: Any = qos
-        if self._protocol is Protocol.V5:
+        if self.protocol is Protocol.V5:
             options = SubscribeOptions(qos=qos, retainAsPublished=as_published, noLocal=others_only)
         for first in range(0, len(filters), _MOST_FILTERS):
             granted += await self._subscribe([(each, options) for each in filters[first : first + _MOST_FILTERS]])
@@ -183,19 +191,21 @@ class Connection:
         client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=settings.client_id,
-            protocol=_VERSIONS[self._protocol],
+            protocol=_VERSIONS[self.protocol],
             reconnect_on_failure=False,
         )
         client.max_inflight_messages_set(0)  # the window is kept here, where waiting values can still be replaced
         if will is not None:
-            client.will_set(will.topic, will.payload, qos=1, retain=will.retain)
+            client.will_set(
+                will.topic, will.payload, qos=min(1, self.limits.qos), retain=will.retain and self.limits.retains
+            )
         if settings.username is not None:
             client.username_pw_set(settings.username, settings.password)
         client.connect_timeout = self._timing.connect
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
-        if settings.qos:
+        if self._hears_acknowledgements:
             client.on_publish = self._on_publish  # at QoS 0 a third of the time would go into calling it
         client.on_subscribe = self._on_subscribe
         return client
@@ -206,7 +216,7 @@ class Connection:
         if settings.tls.enabled:
             self._client.tls_set_context(tls_context(settings.tls))
         properties = None
-        if self._protocol is Protocol.V5:
+        if self.protocol is Protocol.V5:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's own gap
             properties.MaximumPacketSize = _LONGEST_RECEIVED
         self._client.connect(settings.host, settings.port, settings.keepalive, properties=properties)
@@ -219,21 +229,6 @@ class Connection:
             raise TypeError("paho's socket is a websocket, which was not asked for")
         self._client.on_socket_close = lambda *_: self._io.detach()
         self._io.attach(connected)
-
-    def _is_too_long(self, message: Message) -> bool:
-        """Such a message is not sent: the broker would close the connection, and again after each connect."""
-        if len(message.payload) + len(message.topic.encode()) + _OVERHEAD <= self._longest:
-            return False
-        level = logging.DEBUG if message.topic in self._too_long else logging.WARNING
-        self._too_long.add(message.topic)
-        _logger.log(
-            level,
-            "%s is not published: %d bytes are more than the broker takes in one message (%d)",
-            ascii(message.topic),
-            len(message.payload),
-            self._longest,
-        )
-        return True
 
     async def _subscribe(self, wanted: list[tuple[str, Any]]) -> list[bool]:
         _, packet = self._client.subscribe(wanted)
@@ -259,9 +254,10 @@ class Connection:
         self, _client: Client, _userdata: Any, _flags: ConnectFlags, code: ReasonCode, properties: Properties | None
     ) -> None:
         if code.is_failure:
-            self._lose(self._failures.refused(code.value, str(code)))
+            again = self.limits.refused_will(code.value)
+            self._lose(self._failures.refused(code.value, str(code), limits_known=again))
             return
-        self._longest = getattr(properties, "MaximumPacketSize", self._longest)
+        self.limits.announced(properties)
         self._in_flight.narrow(getattr(properties, "ReceiveMaximum", None))
         if not self._accepted.done():
             self._accepted.set_result(None)
@@ -269,6 +265,14 @@ class Connection:
     def _on_disconnect(
         self, _client: Client, _userdata: Any, _flags: DisconnectFlags, code: ReasonCode, _properties: Properties | None
     ) -> None:
+        if not self.lost.done():
+            # Mosquitto 2.0 with `max_queued_messages 0` denies a publish, and closes the connection because of it.
+            suspects = [*self._in_flight.messages, *self.denied.messages]
+            self.limits.closed(
+                suspects if self._hears_acknowledgements else None,
+                one_at_a_time=self._one_at_a_time,
+                after=self._loop.time() - self._published_at,
+            )
         self._lose(self._failures.closed(code.value, str(code), accepted=self._accepted.done()))
 
     def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
@@ -309,13 +313,17 @@ class Connection:
             granted.set_result([not code.is_failure for code in codes])
 
 
-async def opened(settings: MqttSettings, receive: Receive, timing: MqttTiming = USUAL) -> Connection:
-    """Connect without a will, by MQTT 5, or by 3.1.1 where the broker refuses that; BrokerError says why not."""
-    version = VersionChoice(settings.protocol)
+async def opened(
+    settings: MqttSettings, receive: Receive, timing: MqttTiming = USUAL, will: Message | None = None
+) -> Connection:
+    """Connect by MQTT 5, or by 3.1.1 where the broker refuses that; BrokerError says why not."""
+    version, limits = VersionChoice(settings.protocol), BrokerLimits(time.monotonic)
     while True:
-        connection = Connection(settings, version.current, None, receive, timing)
+        connection = Connection(settings, version.current, will, receive, timing, limits)
         try:
             await connection.open()
+        except WillRefused:
+            connection.abort()  # and once more with what it takes
         except WrongProtocol as error:
             if not version.refused(certain=error.certain):
                 raise

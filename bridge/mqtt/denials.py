@@ -32,6 +32,16 @@ class DeniedPublishes:
             return self._failures.denied(topic, len(self._by_topic) - 1, reason)
         return None
 
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """All of them."""
+        return tuple(self._by_topic)
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The last message of each."""
+        return tuple(message for message, _ in self._by_topic.values())
+
     def add(self, message: Message, reason: str) -> None:
         """The broker denied `message`; `reason` is its reason code in words."""
         self._by_topic[message.topic] = (message, reason)

@@ -11,6 +11,8 @@ _REFUSED_LOGIN = {134, 135, 138, 140}
 """MQTT 5: bad user name or password, not authorized, banned, bad authentication method. paho translates 3.1.1's."""
 _WRONG_VERSION = 132
 _TAKEN_OVER = 142
+_LIMITS = {"Packet too large", "Quota exceeded", "Payload format invalid"}
+"""Reasons of a PUBACK that are no matter of rights, in paho's words."""
 
 
 class WrongProtocol(BrokerUnavailable):
@@ -20,6 +22,10 @@ class WrongProtocol(BrokerUnavailable):
         """`certain`: the broker has said so."""
         super().__init__(message)
         self.certain = certain
+
+
+class WillRefused(BrokerUnavailable):
+    """The broker does not take the will as it was; the next attempt sends one that respects its limits."""
 
 
 class BrokerFailures:
@@ -33,8 +39,10 @@ class BrokerFailures:
         """The broker, for messages."""
         return f"the MQTT broker {self._settings.host}:{self._settings.port}"
 
-    def refused(self, code: int, text: str) -> BrokerError:
-        """The broker answered CONNECT with a failure."""
+    def refused(self, code: int, text: str, *, limits_known: bool = False) -> BrokerError:
+        """The broker answered CONNECT with a failure; `limits_known`: it has shown limits to be respected next time."""
+        if limits_known:
+            return WillRefused(f"{self.broker} refused the will ({text})")
         if code == _WRONG_VERSION:
             return WrongProtocol(f"{self.broker} does not support this version of MQTT", certain=True)
         if code in _REFUSED_LOGIN:
@@ -73,6 +81,8 @@ class BrokerFailures:
 
     def denied(self, topic: str, others: int, text: str) -> str:
         """The broker denied a publish to `topic`, and to so many others."""
+        if text in _LIMITS:
+            return f"{self.broker} does not take what is published to {topic!a} ({text}): raise its limit"
         user = self._settings.username
         client = "this client" if user is None else repr(user)
         more = f" and {others} more topics" if others else ""

@@ -39,6 +39,11 @@ class InFlight:
         """The broker has acknowledged this packet; gives what it was, None where it was unknown."""
         return self._messages.pop(packet, None)
 
+    @property
+    def messages(self) -> list[Message]:
+        """All of them, the first sent first."""
+        return list(self._messages.values())
+
     def awaits(self, topic: str) -> bool:
         """Whether something published to `topic` is in flight."""
         return any(message.topic == topic for message in self._messages.values())

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from bridge.domain.message import Message, Rank
 from bridge.errors import EXIT_UNREACHABLE, BridgeError, BrokerAuthError, BrokerUnavailable
 from bridge.mqtt.connection import Connection, opened
+from bridge.mqtt.limits import BrokerLimits
 from bridge.mqtt.read_back import ReadBack, Reading
 from bridge.mqtt.retained import RetainedTopics, signature
 from bridge.mqtt.settings import MqttSettings
@@ -146,6 +147,40 @@ class OneshotClient:
             )
         return _data(received[-1][1])
 
+    @property
+    def limits(self) -> BrokerLimits:
+        """What the broker announces that it does not take."""
+        return self._connection.limits
+
+    @property
+    def hears_denials(self) -> bool:
+        """Whether the broker says what it denies: by MQTT 5; older ones acknowledge what they drop."""
+        return self._connection.guards
+
+    async def takes(self, size: int) -> bool:
+        """Whether a message of `size` bytes comes back from `bridge/check`."""
+        token = secrets.token_hex(8).encode()
+        topic = self._topics.bridge_check
+        message = (topic, token.ljust(size, b"."))
+        return (await self._gather((topic,), message, lambda each: each[1].startswith(token), self._timing.echo))[1]
+
+    async def will_comes(self, settings: MqttSettings) -> bool:
+        """Whether the broker publishes the will of a client that is gone, at QoS 1 as the bridge's."""
+        token, topic = secrets.token_hex(8).encode(), self._topics.bridge_check
+        settings = replace(settings, client_id=f"{settings.client_id}-will-{os.getpid()}")
+        will = Message(topic, token, Rank.BRIDGE, retain=False)
+        other = await opened(settings, lambda *_: None, self._timing, will)
+        asked = self._gather((topic,), None, lambda each: each[1] == token, self._timing.echo, then=other.abort)
+        return (await asked)[1]
+
+    async def denied(self, messages: Iterable[Message]) -> tuple[str, ...]:
+        """Publish; gives the topics that the broker denied."""
+        try:
+            await self.publish(messages)
+        except BrokerAuthError:
+            return self._connection.denied.topics
+        return ()
+
     async def publish(self, messages: Iterable[Message]) -> None:
         """Publish and wait until the broker has all; BrokerError where the connection or a right is missing."""
         self._connection.denied.forget()
@@ -173,16 +208,23 @@ class OneshotClient:
         return [(name, payload) for name, payload, retained in received if retained], came
 
     async def _gather(
-        self, filters: Sequence[str], publish: tuple[str, bytes], last: Callable[[Received], bool], pause: float
+        self,
+        filters: Sequence[str],
+        publish: tuple[str, bytes] | None,
+        last: Callable[[Received], bool],
+        pause: float,
+        then: Callable[[], None] = lambda: None,
     ) -> tuple[list[Received], bool]:
-        """Subscribe, publish (topic, payload), and collect what comes until the last one; and whether that came.
+        """Subscribe, publish (topic, payload), call `then`, and collect what comes, and whether `last` was among it.
 
         `pause` is how many seconds nothing may come. The subscription is at QoS 0, as brokers limit a client's queue
         at QoS 1 and drop most of what is retained.
         """
         self._inbox.clear()
         await self._connection.subscribe(filters, qos=0)
-        self._connection.publish(Message(*publish, Rank.BRIDGE, retain=False), qos=1)
+        if publish is not None:
+            self._connection.publish(Message(*publish, Rank.BRIDGE, retain=False), qos=1)
+        then()
         received: list[Received] = []
         try:
             while not received or not last(received[-1]):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from bridge.errors import BrokerError
 from bridge.log import LASTING, RepeatedFailure
+from bridge.mqtt.limits import BrokerLimits
 from bridge.mqtt.read_back import Reading, Wildcards
 from bridge.mqtt.settings import MqttSettings
 
@@ -17,13 +18,14 @@ _logger = logging.getLogger(__name__)
 class SessionReports:
     """Log lines about the connection and about rights that are missing."""
 
-    def __init__(self, settings: MqttSettings, monotonic: Callable[[], float]) -> None:
+    def __init__(self, settings: MqttSettings, limits: BrokerLimits, monotonic: Callable[[], float]) -> None:
         self._settings = settings
+        self._limits = limits
         self._failure = RepeatedFailure(_logger, LASTING, monotonic)
         self._unreadable = RepeatedFailure(_logger)
         self._unsubscribable = RepeatedFailure(_logger)
         self._short_connections = 0
-        self._unread = RepeatedFailure(_logger)
+        self._costs = RepeatedFailure(_logger)
 
     def failed(self, error: BrokerError, level: int) -> None:
         """No connection, or it was lost."""
@@ -47,10 +49,13 @@ class SessionReports:
     def read(self, check: str, reading: Reading) -> None:
         """How a read-back went."""
         self.readable(check, readable=reading.wildcards is not Wildcards.UNKNOWN)
-        if (problem := reading.problem) is None:
-            self._unread.recovered("the broker shows all that it retains now")
+        problems = list(self._limits.problems(self._settings.qos))
+        if reading.problem is not None and self._limits.retains:
+            problems.append(reading.problem)
+        if problems:
+            self._costs.failed("; ".join(problems))
         else:
-            self._unread.failed(problem)
+            self._costs.recovered("the broker keeps and shows all that is retained now")
 
     def subscribed(self, filters: Sequence[str], granted: Sequence[bool]) -> None:
         """Which subscriptions the broker granted."""
@@ -70,6 +75,8 @@ class SessionReports:
         """
         if short_of is None:
             self._short_connections = 0
+            return
+        if self._limits.searches:
             return
         self._short_connections += 1
         if self._short_connections == _SHORT_CONNECTIONS:

@@ -7,24 +7,28 @@ compared with what should be retained now, so an old value can never arrive afte
 import asyncio
 import logging
 import random
+from collections.abc import Iterator
 from contextlib import suppress
-from enum import StrEnum
+from dataclasses import replace
 from typing import Any
 
 from bridge.aio import Backoff
 from bridge.domain.clock import Clock
+from bridge.domain.finding import Finding, fail
 from bridge.domain.message import Message, Rank
-from bridge.errors import BrokerAuthError, BrokerError, BrokerUnavailable
+from bridge.errors import EXIT_REFUSED, BrokerAuthError, BrokerError, BrokerUnavailable
 from bridge.mqtt.application import Application
 from bridge.mqtt.connection import Connection, matches
 from bridge.mqtt.deferred import Deferred
 from bridge.mqtt.denials import DenialRetry
-from bridge.mqtt.failures import WrongProtocol
+from bridge.mqtt.failures import WillRefused, WrongProtocol
 from bridge.mqtt.guard import Guard
+from bridge.mqtt.limits import BrokerLimits
 from bridge.mqtt.pump import Pump
 from bridge.mqtt.read_back import ReadBack, Reading, Wildcards
 from bridge.mqtt.reports import SessionReports
 from bridge.mqtt.retained import RetainedTopics
+from bridge.mqtt.session_state import SessionState
 from bridge.mqtt.settings import MqttSettings, Protocol
 from bridge.mqtt.timing import USUAL, MqttTiming
 from bridge.mqtt.versions import VersionChoice
@@ -35,28 +39,6 @@ _YIELD_EVERY = 500
 """After so many messages that differ at a connect, other tasks get their turn."""
 
 _logger = logging.getLogger(__name__)
-
-
-class SessionState(StrEnum):
-    """Where the session is; from `connecting` to `in sync` in this order, and back at any time."""
-
-    STOPPED = "stopped"
-    CONNECTING = "connecting"
-    """DNS, TCP, TLS, CONNECT."""
-    READING_BACK = "reading back"
-    """Connected; collecting what the broker retains."""
-    SYNCHRONISING = "synchronising"
-    """Waiting for the application and for subscriptions, to compare what should be retained with what is."""
-    SILENT = "silent"
-    """Connected, and another bridge is at work under the same base topic."""
-    IN_SYNC = "in sync"
-    """The difference is on its way, and changes follow as they come."""
-    WAITING = "waiting"
-    """Not connected; the next attempt comes after a pause."""
-    REFUSED = "refused"
-    """The same after a refused login: a longer pause."""
-    STOPPING = "stopping"
-    """Publishing the farewell messages and `offline`."""
 
 
 class Session:
@@ -80,7 +62,8 @@ class Session:
         self._connection: Connection | None = None
         self._backoff = Backoff(*timing.retry, rng)
         self._refused_backoff = Backoff(*timing.refused_retry, rng)
-        self._reports = SessionReports(settings, clock.monotonic)
+        self._limits = BrokerLimits(clock.monotonic)
+        self._reports = SessionReports(settings, self._limits, clock.monotonic)
         self._pump = Pump(settings, application, clock, timing)
         self._denial_retry = DenialRetry(timing, rng)
         self._guard = Guard(timing, settings.repair_interval, clock.monotonic)
@@ -121,6 +104,15 @@ class Session:
         """Which publishes the broker denies, for people; None where it allows all."""
         return None if self._connection is None else self._connection.denied.description
 
+    def findings(self) -> Iterator[Finding]:
+        """What is wrong at the broker, as far as the bridge has seen it."""
+        if (rival := self.rival) is not None:
+            yield fail("bridge", rival)
+        if self._connection is not None and (denial := self.denial) is not None:
+            yield replace(fail("broker", denial, EXIT_REFUSED), topics=self._connection.denied.topics)
+        if (missing := self._limits.left_out) is not None:
+            yield fail("broker", missing)
+
     async def run(self) -> None:
         """Stay connected until cancelled; then publish `offline` and disconnect."""
         version = VersionChoice(self._settings.protocol)
@@ -132,13 +124,16 @@ class Session:
                 except BrokerAuthError as error:
                     self._note_failure(error, SessionState.REFUSED, logging.ERROR)
                     pause = self._refused_backoff.next()
+                except WillRefused as error:
+                    _logger.info("%s: connecting again with one that it takes", error)
+                    pause = 0.0
                 except WrongProtocol as error:
                     self._note_failure(error, SessionState.WAITING)
                     pause = 0.0 if version.refused(certain=error.certain) else self._backoff.next()
                 except BrokerUnavailable as error:
                     self._note_failure(error, SessionState.WAITING)
                     version.start_over()
-                    pause = self._backoff.next()
+                    pause = self._timing.retry[0] if self._limits.hurries() else self._backoff.next()
                 self._expect_progress(after=pause)
                 await asyncio.sleep(pause)
         finally:
@@ -147,7 +142,7 @@ class Session:
     async def _one_connection(self, protocol: Protocol) -> None:
         """From connect to loss; always raises, in the end what the connection was lost by."""
         self._enter(SessionState.CONNECTING)
-        connection = Connection(self._settings, protocol, self._offline, self._receive, self._timing)
+        connection = Connection(self._settings, protocol, self._offline, self._receive, self._timing, self._limits)
         connection.acknowledged = self._pump.acknowledged
         await connection.open()
         opened = self._clock.monotonic()

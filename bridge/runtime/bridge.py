@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from bridge.aio import wait_for
 from bridge.config import Config
 from bridge.domain.clock import Clock
-from bridge.domain.finding import Finding, fail
+from bridge.domain.finding import Finding
 from bridge.domain.message import Message
 from bridge.engine.commands import CommandDesk
 from bridge.engine.engine import Engine
@@ -167,8 +167,7 @@ class Bridge:
         return Application(self._topics, self._outbox, hooks, self._statistics, self._pulse)
 
     def _findings(self) -> Iterator[Finding]:
-        if (rival := self.session.rival) is not None:
-            yield fail("bridge", rival)
+        yield from self.session.findings()
         yield from self._pbx.findings()
 
     def _repair(self) -> None:

@@ -58,6 +58,8 @@ async def test_a_check_tries_broker_token_version_and_every_source(
         ("topics", "ok"),
         ("retained", "ok"),
         ("topics", "ok"),
+        ("will", "ok"),
+        ("size", "ok"),
         ("token", "ok"),
         ("version", "ok"),
         ("monitor_status", "ok"),
@@ -65,7 +67,7 @@ async def test_a_check_tries_broker_token_version_and_every_source(
         ("active_calls", "ok"),
         ("call_control", "ok"),
     ]
-    assert findings[5].message == "3CX 20.0.8.1109"
+    assert findings[7].message == "3CX 20.0.8.1109"
     assert pbx.tokens.granted == 1
 
 
@@ -75,7 +77,7 @@ async def test_optional_sources_that_the_pbx_lacks_are_no_failure(
     pbx.version, pbx.may_control_calls = "20.0.10.51", False
     findings = await check(write_config(tmp_path, pbx, url, broker.port, **EVERY_SOURCE))
     assert {finding.exit_code for finding in findings} == {0}
-    assert "not used: this 3CX 20.0.10.51 has no GetMonitorStatus()" in findings[6].message
+    assert "not used: this 3CX 20.0.10.51 has no GetMonitorStatus()" in findings[8].message
     assert the(findings, Verdict.WARN).about == "call_control"
     assert "tick 'Call Control API Access'" in the(findings, Verdict.WARN).message
 
@@ -185,6 +187,8 @@ async def test_a_running_bridge_is_asked_and_not_disturbed(
             ("topics", "ok"),
             ("retained", "ok"),
             ("topics", "ok"),
+            ("will", "ok"),
+            ("size", "ok"),
         ]
         found, findings = await users(read_config(path))
         await subscriber.until(lambda: found == [subscriber.json(f"3cx/users/{dn}") for dn in pbx.users])

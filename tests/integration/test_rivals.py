@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.mqtt.session import SessionState
+from bridge.mqtt.session_state import SessionState
 from bridge.mqtt.timing import MqttTiming
 from bridge.runtime.bridge import Bridge
 from bridge.runtime.timing import Timing

@@ -25,6 +25,7 @@ async def test_every_topic_of_a_user_is_retained(
             assert document == {
                 "number": "101",
                 "name": "Bruno O'Brien",
+                "department": None,
                 "state": "on_call",
                 "busy": True,
                 "reason": "on_call",
@@ -51,6 +52,7 @@ async def test_the_bridge_publishes_its_own_state_and_configuration(
         assert subscriber.json("3cx/bridge/users")[0] == {
             "number": "100",
             "name": "Ada Example",
+            "department": None,
             "topic": "3cx/users/100",
         }
         info = subscriber.json("3cx/bridge/info")

@@ -14,7 +14,8 @@ from bridge.domain.message import Message, Rank
 from bridge.mqtt.application import Application, Hooks
 from bridge.mqtt.outbox import MOST_EVENTS, Outbox
 from bridge.mqtt.retained import RetainedTopics
-from bridge.mqtt.session import Session, SessionState
+from bridge.mqtt.session import Session
+from bridge.mqtt.session_state import SessionState
 from bridge.mqtt.settings import MqttSettings, Protocol, TlsSettings
 from bridge.mqtt.timing import MqttTiming
 from bridge.runtime.supervision import Pulse
@@ -173,7 +174,7 @@ async def test_own_topics_are_read_back_at_qos_0_and_all_that_stays_is_subscribe
 async def test_what_waits_when_the_broker_is_lost_is_not_sent_on_the_next_connection() -> None:
     """An event would be news of something that is over; retained topics are compared anyway."""
     bridge = Bridge()
-    broker = ScriptedBroker(receive_maximum=1)
+    broker = ScriptedBroker(announces=b"\x21\0\1")  # Receive Maximum 1
     async with scripted(broker), running(broker, bridge):
         await broker.until(lambda: b"online" in broker.payloads(STATE))
         broker.acknowledges = lambda _topic: False

@@ -10,7 +10,7 @@ from tests.support.limits import limit
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A PUBLISH of the client; `packet` is 0 at QoS 0."""
+    """A PUBLISH or the will of the client; `packet` is 0 at QoS 0."""
 
     topic: str
     payload: bytes
@@ -25,8 +25,12 @@ class ScriptedBroker:
     Of what is published it returns, and retains, `bridge/check` alone.
     """
 
-    receive_maximum: int | None = None
-    """Announced to the client."""
+    announces: bytes = b""
+    """Properties of CONNACK, as they are sent."""
+    refuses: Callable[[int], int] = lambda _flags: 0
+    """Reason code of CONNACK for these flags of CONNECT."""
+    closes: Callable[[Published], bool] = lambda _published: False
+    """Whether the connection is closed because of this publish."""
     acknowledges: Callable[[str], bool] = lambda _topic: True
     """Whether publishes to a topic are acknowledged at once; the others wait for `acknowledge`."""
     port: int = 0
@@ -85,8 +89,10 @@ class ScriptedBroker:
         match kind >> 4:
             case 1:
                 self.connects += 1
-                announced = b"" if self.receive_maximum is None else b"\x21" + self.receive_maximum.to_bytes(2, "big")
-                self._send(0x20, bytes([0, 0, len(announced)]) + announced)
+                code = self.refuses(body[7])
+                self._send(0x20, bytes([0, code, len(self.announces)]) + self.announces)
+                if code:
+                    self.drop()
             case 3:
                 self._take_publish(kind, body)
             case 8:
@@ -107,6 +113,8 @@ class ScriptedBroker:
         if kind & 6:
             packet, rest = int.from_bytes(rest[:2], "big"), rest[2:]
         message = Published(topic, rest[1:], bool(kind & 1), packet)
+        if self.closes(message):
+            raise ConnectionAbortedError
         self.published.append(message)
         if packet and self.acknowledges(topic):
             self.acknowledge(message)

@@ -61,5 +61,9 @@ class Driver(Protocol):
     def blinks(self) -> bool:
         """Whether the light can blink by itself, without end; for others the bridge alternates two looks."""
 
+    @property
+    def harmless(self) -> str | None:
+        """A payload that changes nothing, to try whether `topics` can be published to; None where none is known."""
+
     def commands(self, look: Look, shows: str, /) -> Iterable[Command]:
         """What to send so that the light shows `look`, which stands for `shows`: a state, `off` or `override`."""

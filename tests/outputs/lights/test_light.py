@@ -38,6 +38,7 @@ class Plain:
     """A driver whose payload is the look itself."""
 
     blinks: bool = False
+    harmless: str | None = None
     topics: frozenset[str] = frozenset({"light"})
     availability: Availability | None = None
     seen: list[Look] = field(default_factory=list)

@@ -20,6 +20,9 @@ _LIGHT = "/light/"
 class EspHome:
     """`topic` is `<node>/light/<object id>`; `effect` is the name of the light's effect that blinks."""
 
+    harmless = "{}"
+    """Names nothing to change."""
+
     def __init__(self, options: DriverOptions) -> None:
         refuse_others(options, "esphome", "transition", "effect", "availability")
         topic = without(options.topic, "/command")

@@ -19,6 +19,8 @@ _NO_EFFECT = "None"
 class HomeAssistant:
     """`topic` is the command topic itself; `effect` is the name of the light's effect that blinks."""
 
+    harmless = None
+
     def __init__(self, options: DriverOptions) -> None:
         refuse_others(options, "home_assistant", "transition", "effect", "availability")
         self._topic = options.topic

@@ -19,6 +19,7 @@ class ShellyGen1:
     """`topic` is `shellies/<device>`, such as `shellies/shellyrgbw2-1a2b3c`."""
 
     blinks = False
+    harmless = None
 
     def __init__(self, options: DriverOptions) -> None:
         refuse_others(options, "shelly_gen1", "transition", "channel", "availability")

@@ -20,6 +20,7 @@ class ShellyGen2:
     """`topic` is the device's MQTT prefix; `component` is `rgb`, or `rgbw`, which has a separate white channel."""
 
     blinks = False
+    harmless = None
 
     def __init__(self, options: DriverOptions) -> None:
         refuse_others(options, "shelly_gen2", "transition", "channel", "component", "availability")

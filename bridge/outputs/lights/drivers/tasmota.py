@@ -24,6 +24,8 @@ class Tasmota:
     """
 
     blinks = True
+    harmless = "Power"
+    """Asks for the state."""
 
     def __init__(self, options: DriverOptions) -> None:
         refuse_others(options, "tasmota", "transition", "channel", "availability")

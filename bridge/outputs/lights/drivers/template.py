@@ -24,6 +24,7 @@ class Template:
     """`topic` is the command topic. `payloads` are chosen by what the light shows, then `off`, then `default`."""
 
     blinks = False
+    harmless = None
 
     def __init__(self, options: DriverOptions) -> None:
         refuse_others(options, "template", "availability", "payloads")

@@ -24,6 +24,8 @@ class Wled:
     """`topic` is the device topic of WLED's MQTT settings, `wled/<mac>` unless changed; its segment 0 is the light."""
 
     blinks = True
+    harmless = "{}"
+    """Names nothing to change."""
 
     def __init__(self, options: DriverOptions) -> None:
         refuse_others(options, "wled", "transition", "availability")

@@ -21,6 +21,8 @@ class Zigbee2Mqtt:
 
     blinks = False
     """The effects `blink` and `breathe` end by themselves."""
+    harmless = "{}"
+    """Names nothing to change."""
 
     def __init__(self, options: DriverOptions) -> None:
         if options.effect is not None:
