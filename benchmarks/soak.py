@@ -1,9 +1,10 @@
 """`python -m benchmarks.soak [--minutes 3] [--seed N]`: random faults of both networks while people make calls.
 
-Simulated PBX, Mosquitto and the bridge, with a link in front of either that fails at random. After each fault
-everything must become correct again: every user's retained state as the PBX has it; no call event published twice,
-after the call's end, or an end while the call is under way; in a time without faults, events from the beginning of each
-call to its end; and as many tasks and open files and as much memory as before. Exit code 1 where something was not.
+Simulated PBX, Mosquitto and the bridge, with a link in front of either that fails at random, and other clients on the
+broker that write over its topics, wipe them, or flood it. After each fault everything must become correct again: each
+user's retained state as the PBX has it; no call event published twice, after the call's end, or an end while the call
+is under way; in a time without faults, events from the beginning of each call to its end; and as many tasks and open
+files and as much memory as before. Exit code 1 where something was not.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from urllib.parse import urlsplit
 import psutil
 from aiohttp import web
 
+from benchmarks.crowd import clients
 from bridge.runtime.timing import USUAL
 from bridge.simulator import SimulatedPbx
 from bridge.simulator.life import live
@@ -66,6 +68,8 @@ _GROWTH = 24 * 2**20
 """Bytes that the memory may grow by after the first quarter of the run."""
 _MORE_FILES = 4
 """Connections open and close on either side of two links; more than that is a leak."""
+_ROUNDS = 5
+"""Of a polled source, until the end of each call is published: that waits a second for siblings of the call."""
 _CLOSES = (1000, 1001, 1008, 1011, 1012, 4401)
 _BEGINNINGS = frozenset({"ringing", "dialing", "answered"})
 _ONCE = _BEGINNINGS | {"ended"}
@@ -139,10 +143,18 @@ class Day:
 
     async def fail(self) -> None:
         """One fault, from its beginning to its end."""
-        name, begin = self.rng.choice(self._faults())
+        long = self.rng.choice(_LONG) * self.rng.uniform(0.5, 1)
+        others = clients(self.broker.port, self.pbx, self.rng)
+        names = [f"client: {name}" for name in others]
+        faults = dict(self._faults())
+        name = self.rng.choice([*faults, *names, *names])
         self.faults[name] += 1
-        await begin()
-        await asyncio.sleep(self.rng.choice(_LONG) * self.rng.uniform(0.5, 1))
+        if name in faults:
+            await faults[name]()
+            await asyncio.sleep(long)
+        else:
+            async with others[name.removeprefix("client: ")]():
+                await asyncio.sleep(long)
         self.pbx.intercept = None
         await self.to_pbx.heal()
         await self.to_broker.heal()
@@ -173,9 +185,22 @@ class Day:
             *found,
             ("PBX: token void", _at_once(self.pbx.tokens.drop)),
             ("PBX: no JSON", _at_once(self._garbage)),
+            ("PBX: restart with other calls", self._restart),
             ("broker: stopped", self.broker.stop),
             ("broker: killed", self.broker.kill),
         ]
+
+    async def _restart(self) -> None:
+        """Nobody is told of the calls that end and begin meanwhile."""
+        self.pbx.stream.losing = 10**6
+        exchange = self.pbx.exchange
+        for call in list(exchange.calls):
+            exchange.end(call)
+        for dn in self.rng.sample(sorted(self.pbx.users), 3):
+            exchange.ring("0301234567", dn)
+        self.pbx.tokens.drop()
+        await self.pbx.stream.drop(1012)
+        self.pbx.stream.losing = 0
 
     def _answer(self, status: int) -> None:
         headers = {"Retry-After": "2"} if status == 429 else {}
@@ -244,7 +269,7 @@ async def _time_without_faults(day: Day, ledger: CallLedger, subscriber: Subscri
         day.pbx.exchange.end(call)
     await until_correct(subscriber, day.pbx, RECOVERY_LIMIT)
     day.pbx.requests.clear()
-    await until(lambda: len(day.pbx.requests_to("/Users")) >= 2)
+    await until(lambda: len(day.pbx.requests_to("/Users")) >= _ROUNDS)
     ledger.read(subscriber)
     ledger.close()
     gc.collect()

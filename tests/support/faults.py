@@ -345,6 +345,8 @@ def expected_states(pbx: SimulatedPbx) -> dict[str, str]:
 
 def _expected_state(pbx: SimulatedPbx, dn: str) -> str:
     user, word = pbx.users[dn], pbx.exchange.word(dn)
+    if word == "Ringing" and all(call.started_by_api for call in pbx.exchange.calls_of(dn)):
+        return "dialing"  # the own phone rings first, and who picks up calls the other
     if word is not None:
         return _STATES[word]
     return _PROFILES.get(user.profile or "", "available" if user.registered else "offline")
@@ -362,7 +364,12 @@ async def until_correct(subscriber: Subscriber, pbx: SimulatedPbx, within: float
         online = (subscriber.latest.get(f"3cx/bridge/{topic}") for topic in ("state", "pbx"))
         return published(subscriber, pbx) == expected_states(pbx) and set(online) == {"online"}
 
-    return await until(is_correct, within, lambda: (expected_states(pbx), subscriber.latest))
+    def wrong() -> object:
+        there = published(subscriber, pbx)
+        states = {dn: (there[dn], state) for dn, state in expected_states(pbx).items() if there[dn] != state}
+        return {"published and true": states, "of": subscriber.latest}
+
+    return await until(is_correct, within, wrong)
 
 
 class Log:

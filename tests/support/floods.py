@@ -48,6 +48,7 @@ async def messages(port: int, topic: str, payload: str, rate: float = 1500) -> A
     flood = Flood(send, rate)
     async with beside(flood.run()):
         yield flood
+    client.disconnect()
     await asyncio.to_thread(client.loop_stop)
 
 
