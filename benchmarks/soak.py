@@ -88,7 +88,9 @@ class CallLedger:
     def note_life(self, _what: str = "") -> None:
         """Who is in which call now."""
         for call in self._pbx.exchange.calls.values():
-            self._took_part |= {(device.dn, str(call.id)) for device in call.devices.values()}
+            self._took_part |= {
+                (device.dn, str(call.id)) for device in call.devices.values() if device.dn in self._pbx.users
+            }
 
     def begin(self) -> None:
         """From here on every event must be published; calls that are under way already do not count."""

@@ -5,6 +5,7 @@ from typing import Protocol, runtime_checkable
 
 from bridge.domain.message import Message
 from bridge.domain.model import Bridge, CallEvent, Group, SourceReport, User
+from bridge.domain.queues import QueueState
 from bridge.domain.today import Today
 from bridge.domain.updates import Update
 
@@ -68,6 +69,9 @@ class Output(Protocol):
 
     def group(self, before: Group | None, after: Group) -> Iterable[Message]:
         """The same as `user` for a group; groups stay as long as the configuration does."""
+
+    def queue(self, before: QueueState | None, after: QueueState | None) -> Iterable[Message]:
+        """The same as `user` for a queue."""
 
     def bridge(self, before: Bridge | None, after: Bridge) -> Iterable[Message]:
         """The same for the bridge itself."""

@@ -128,6 +128,19 @@ class Topics:
         """`ON` while at least one user of the group is busy."""
         return f"{self.base}/groups/{name}/busy"
 
+    def queue(self, number: str) -> str:
+        """A queue's JSON document."""
+        return f"{self.base}/queues/{number}"
+
+    def queue_waiting(self, number: str) -> str:
+        """How many callers wait in a queue, as plain text; `None`: not known."""
+        return f"{self.base}/queues/{number}/waiting"
+
+    @property
+    def system(self) -> str:
+        """What the PBX says about itself as a whole, as JSON."""
+        return f"{self.base}/system"
+
     def light_state(self, name: str) -> str:
         """What a light shows and why, as JSON."""
         return f"{self.base}/lights/{name}/state"
@@ -190,6 +203,10 @@ class Topics:
         """The same for a group."""
         return self.group(name), self.group_busy(name), self.discovery(object_id("group", name))
 
+    def of_queue(self, number: str) -> tuple[str, ...]:
+        """The same for a queue."""
+        return self.queue(number), self.queue_waiting(number), self.discovery(object_id("queue", number))
+
     def of_light(self, name: str) -> tuple[str, ...]:
         """The same for a light."""
         return self.light_state(name), self.discovery(object_id("light", name))
@@ -218,6 +235,8 @@ class Topics:
         return (
             *(each("+") for each in (self.user, self.user_state, self.user_busy, self.user_monitor, self.user_today)),
             *(each("+") for each in (self.group, self.group_busy, self.light_state, self.discovery)),
+            *(each("+") for each in (self.queue, self.queue_waiting)),
+            self.system,
         )
 
     def all_filters(self) -> tuple[str, ...]:
@@ -261,7 +280,8 @@ TOPIC = Text(check=topic_problem)
 
 def filters_under(base: str) -> tuple[str, ...]:
     """Topic filters for everything that a bridge retains under its base topic."""
-    return (f"{base}/bridge/#", f"{base}/users/#", f"{base}/groups/#", f"{base}/lights/#")
+    parts = ("bridge/#", "users/#", "groups/#", "lights/#", "queues/#", "system")
+    return tuple(f"{base}/{part}" for part in parts)
 
 
 def object_id(kind: str, number: str) -> str:

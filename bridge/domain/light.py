@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bridge.domain.model import State
+
 MOST = 255
 """The maximum of a colour channel."""
 MOST_BRIGHT = 100
@@ -24,6 +26,18 @@ NAMES = {
     "white": "#ffffff",
 }
 """Colours that LEDs can show. The names are from CSS, but `green` is full green, not CSS's half-dark one."""
+
+
+class QueueWord(StrEnum):
+    """What a light that follows a queue shows, besides `unknown`."""
+
+    WAITING = "waiting"
+    """At least one caller waits."""
+    IDLE = "idle"
+
+
+Followed = State | QueueWord
+"""What a light can show of whom it follows."""
 
 
 class LightWord(StrEnum):

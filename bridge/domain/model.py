@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bridge.domain.certainty import Certainty
+from bridge.domain.system import System
 
 
 class State(StrEnum):
@@ -210,6 +211,10 @@ class FactKind(StrEnum):
     """Rounds of rows: who exists, with name, profile, registration, queue login or a monitor row."""
     CALLS = "calls"
     """The calls of users, polled or pushed."""
+    QUEUES = "queues"
+    """The queues, with their agents."""
+    SYSTEM = "system"
+    """Counts of the PBX as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +267,12 @@ class Bridge:
     """The total the PBX reported for $count; None while unknown or not asked for."""
     shapes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The shapes of what the PBX sends, by kind; see ShapesSeen."""
+    system: System | None = None
+    """None: the source is off, the PBX refuses it, or it has not answered yet."""
+    queues: tuple[str, ...] = ()
+    """The DNs of the queues, sorted."""
+    denied: frozenset[str] = frozenset()
+    """The sources that are on and that this PBX does not have, or does not let the API client read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bridge.domain.model import Legs, Row
 from bridge.domain.queues import Queue
+from bridge.domain.system import System
 from bridge.errors import SourceError
 
 
@@ -42,6 +43,8 @@ class Calls:
     unread: frozenset[str] | None = frozenset()
     """The DNs that may have calls besides these, as the PBX sent something that cannot be read; None: any DN. That
     such a DN has no call, or no other call, is not proven."""
+    queues: frozenset[str] | None = frozenset()
+    """The queues whose callers the source reports, as calls of the queue's DN; None: of all queues."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,18 @@ class Queues:
     source: str
     queues: Mapping[str, Queue]
     """By DN."""
+    good_for: float
+    """Seconds for which that may be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemSeen:
+    """The PBX has said how it is as a whole."""
+
+    source: str
+    system: System
+    good_for: float
+    """Seconds for which that may be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,4 +118,4 @@ class ShapesSeen:
     """All shapes seen since the start, by kind."""
 
 
-Update = Round | Calls | UserCalls | Failure | Answered | Labels | Departments | Queues | ShapesSeen
+Update = Round | Calls | UserCalls | Failure | Answered | Labels | Departments | Queues | SystemSeen | ShapesSeen

@@ -18,12 +18,13 @@ from bridge.domain.updates import (
     Queues,
     Round,
     ShapesSeen,
+    SystemSeen,
     Update,
     UserCalls,
 )
+from bridge.engine.aggregates import Aggregates
 from bridge.engine.call_events import CallEvents
 from bridge.engine.derive_user import UserDerivation
-from bridge.engine.groups import Groups
 from bridge.engine.pbx_contact import PbxContact
 from bridge.engine.policy import Policy
 from bridge.engine.rendering import Rendering
@@ -57,7 +58,7 @@ class Engine:
         self._derivation = UserDerivation(policy.rules, policy.caller_id, self._states)
         self._call_events = CallEvents(self._states, policy.caller_id, policy.timing, clock)
         self._tallies = Tallies(self._roster.known, self._rendering, policy.caller_id, policy.zone, clock)
-        self._groups = Groups(policy.groups)
+        self._aggregates = Aggregates(policy, self._states, self._rendering, self._user, self._contact.now)
         self._reports = SourceReports(policy.sources, self._states, self._roster.known)
         self._bridge = Bridge(
             pbx_online=False, pbx_version=None, sources=tuple(self._reports), roster=(), busy=0, count=None
@@ -87,7 +88,7 @@ class Engine:
     @property
     def pushed(self) -> bool:
         """Whether the calls of every published user are pushed, so that they need polling as a fallback only."""
-        return len(self._roster) > 0 and self._states.push_covers(self._roster)
+        return len(self._roster) > 0 and self._states.push_covers(self._roster, self._aggregates.queues)
 
     @property
     def next_due(self) -> float | None:
@@ -109,15 +110,15 @@ class Engine:
                 self._apply_labels(update)
             case Departments():
                 self._apply_departments(update)
-            case Queues():
-                self._apply_queues(update)
+            case Queues() | SystemSeen():
+                self._apply_facts(update)
             case Answered():
                 self._contact.answered()
                 self._show(pbx_version=update.version or self._bridge.pbx_version)
             case ShapesSeen():
                 self._show(shapes=update.shapes)
         self.publish_due()
-        self._publish_groups()
+        self._aggregates.publish()
 
     def publish_due(self) -> None:
         """Publish the ends of calls that need not wait any more for an answer at another phone."""
@@ -129,11 +130,12 @@ class Engine:
             self._states.rank()
             self._call_events.note()
             self._publish(self._roster)
+            self._aggregates.expire()
         self.publish_due()
         self._tallies.tick()
         self._contact.expire()
         self._show()
-        self._publish_groups()
+        self._aggregates.publish()
 
     def refresh(self) -> None:
         """Let the next round remove as many users as it will."""
@@ -149,7 +151,7 @@ class Engine:
         self._clear_removed()
         self._publish(self._roster)
         self._show()
-        self._publish_groups()
+        self._aggregates.publish()
 
     def snapshot(self, outputs: Iterable[Output] | None = None) -> Iterator[Message]:
         """Everything that should be retained now; with `outputs`, the part of it that these render.
@@ -158,23 +160,20 @@ class Engine:
         """
         chosen = self._outputs if outputs is None else tuple(outputs)
         yield from self._of_bridge(chosen)
+        yield from self._aggregates.of_queues(chosen)
         for dn in tuple(self._roster.known):  # a copy, as users may be added and removed between two messages
             yield from self.of_user(dn, chosen)
-        yield from self._of_groups(chosen)  # whose discovery refers to that of the users
+        yield from self._aggregates.of_groups(chosen)  # whose discovery refers to that of the users
 
     def bridge_and_groups(self) -> Iterator[Message]:
         """The part of the snapshot that is about no single user."""
         yield from self._of_bridge(self._outputs)
-        yield from self._of_groups(self._outputs)
+        yield from self._aggregates.of_queues(self._outputs)
+        yield from self._aggregates.of_groups(self._outputs)
 
     def _of_bridge(self, outputs: Iterable[Output]) -> Iterator[Message]:
         for output in outputs:
             yield from output.bridge(None, self._bridge)
-
-    def _of_groups(self, outputs: Iterable[Output]) -> Iterator[Message]:
-        for group in self._groups:
-            for output in outputs:
-                yield from output.group(None, group)
 
     def of_user(self, dn: str, outputs: Iterable[Output] | None = None) -> Iterator[Message]:
         """The part of the snapshot that is about this user; nothing where the user is not published."""
@@ -223,6 +222,7 @@ class Engine:
         coverage, interruptions = source.coverage, source.interruptions
         changed = source.replace(update)
         all_again = self._states.rank() or coverage != source.coverage
+        self._aggregates.note_calls(None if all_again else changed)
         self._call_events.note(None if all_again else changed, interrupted=source.interruptions != interruptions)
         if self._states.introduces(source):
             self._roster.introduce(self._states.introduced())
@@ -233,6 +233,7 @@ class Engine:
 
     def _apply_user_calls(self, update: UserCalls) -> None:
         if self._states.calls[update.source].change(update.dn, update.legs):
+            self._aggregates.note_calls((update.dn,))
             self._call_events.note((update.dn,))
             if update.dn in self._roster.known:
                 self._publish((update.dn,))
@@ -248,8 +249,11 @@ class Engine:
         self._roster.drop_unreported()
         self._clear_removed()
         if other_calls:
+            self._aggregates.note_calls(None)
             self._call_events.note()
             self._publish(self._roster)
+        if isinstance(update.error, SourceMissing | SourcePermissionError):
+            self._aggregates.withdraw(update.source)
         if isinstance(update.error, _NOT_USABLE):
             self._reports.not_in_use(update.source, update.reason)
         self._show()
@@ -260,17 +264,18 @@ class Engine:
             self._derivation.forget_profiles()
             self._publish(self._roster)
 
-    def _apply_queues(self, update: Queues) -> None:
+    def _apply_facts(self, update: Queues | SystemSeen) -> None:
         self._contact.answered()
-        self._states.queues = update.queues
-        self._groups.know_agents(self._states.queue_agents(), self._user)
+        self._aggregates.know(update, self._clock.monotonic())
+        self._reports.in_use(update.source)
+        self._show()
 
     def _user(self, dn: str) -> User | None:
         known = self._roster.known.get(dn)
         return None if known is None else known.user
 
     def _apply_departments(self, update: Departments) -> None:
-        self._groups.know_departments(None if update.names is None else set(update.names.values()))
+        self._aggregates.know_departments(update)
         if update.names is not None and update.names != self._states.departments:
             self._states.departments = update.names
             self._publish(self._roster)
@@ -312,12 +317,7 @@ class Engine:
         self._rendering.user(before, after)
         if before is None:
             self._rendering.today(dn, None, self._tallies.of(dn))
-        self._groups.note(dn, after)
-
-    def _publish_groups(self) -> None:
-        """Once at the end of an update, as a group may have 8,000 members that changed by it."""
-        for before, after in self._groups.changes():
-            self._rendering.group(before, after)
+        self._aggregates.note_user(dn, after)
 
     def _publish_call_events(self, events: Iterable[tuple[User, CallEvent]]) -> None:
         for user, event in events:
@@ -333,7 +333,16 @@ class Engine:
     def _show(self, **changes: Any) -> None:
         """Publish what changed about the bridge itself."""
         before = self._bridge
-        after = replace(before, pbx_online=self.pbx_online, sources=tuple(self._reports), busy=self._busy, **changes)
+        after = replace(
+            before,
+            pbx_online=self.pbx_online,
+            sources=tuple(self._reports),
+            busy=self._busy,
+            system=self._aggregates.system,
+            queues=self._aggregates.queues,
+            denied=self._states.denied(),
+            **changes,
+        )
         if before != after:
             self._bridge = after
             self._rendering.bridge(before, after)

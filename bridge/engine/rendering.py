@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 from bridge.domain.message import Message
 from bridge.domain.model import Bridge, CallEvent, Group, User
+from bridge.domain.queues import QueueState
 from bridge.domain.today import Today
 from bridge.ports import Output, Publisher
 
@@ -25,6 +26,10 @@ class Rendering:
     def group(self, before: Group | None, after: Group) -> None:
         """A group has changed."""
         self._publish(lambda output: output.group(before, after))
+
+    def queue(self, before: QueueState | None, after: QueueState | None) -> None:
+        """A queue has changed, is new or is gone."""
+        self._publish(lambda output: output.queue(before, after))
 
     def bridge(self, before: Bridge, after: Bridge) -> None:
         """What is published about the bridge has changed."""

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from bridge.domain.model import FactKind, Legs, Row, SourceDescription
-from bridge.domain.queues import Queue
 from bridge.domain.updates import Calls
 from bridge.engine.doubts import Doubts
 from bridge.errors import SourceError, SourceMissing, SourcePermissionError
@@ -68,6 +67,8 @@ class CallSourceState:
     covered: frozenset[str] | None = frozenset()
     """The DNs whose calls it reports; None: all."""
     fresh: bool = False
+    queues: frozenset[str] | None = frozenset()
+    """The queues whose callers it reports; None: all."""
     reported: bool = False
     """The first poll has finished, or the source has reported why it cannot."""
     access_denied: bool = False
@@ -101,6 +102,7 @@ class CallSourceState:
         self._doubts.renew(update.unread, self._until if self.fresh else update.as_of - 1, update.as_of)
         self._reported = dict(update.legs)
         self.legs, self.covered = self._doubts.kept(before, update.legs), update.covered
+        self.queues = update.queues
         self.live, self.as_of, self._until = update.live, update.as_of, update.as_of + update.good_for
         self.fresh = self.reported = True
         self.interruptions += self._failing
@@ -147,6 +149,11 @@ class CallSourceState:
         covered = self.covered is None or dn in self.covered
         return covered and (dn in self.legs or not self._doubts.lapsed(dn))
 
+    def covers_queue(self, dn: str) -> bool:
+        """Whether it reports the callers of this queue, and could be read."""
+        covered = self.queues is None or dn in self.queues
+        return covered and (dn in self.legs or not self._doubts.lapsed(dn))
+
     def in_doubt(self, dn: str) -> bool:
         """Whether it reports no call of this DN and cannot say that there is none."""
         return self._doubts.about(dn) and not self._reported.get(dn)
@@ -154,7 +161,38 @@ class CallSourceState:
     @property
     def coverage(self) -> object:
         """What `covers` depends on besides `legs`, to be compared."""
-        return self.covered, self._doubts.state
+        return self.covered, self.queues, self._doubts.state
+
+
+@dataclass(slots=True, eq=False)
+class FactsState:
+    """A source of facts that stand for themselves, such as the queues: they are stored where they are used."""
+
+    description: SourceDescription
+    fresh: bool = False
+    reported: bool = False
+    """The first poll has finished, or the source has reported why it cannot."""
+    access_denied: bool = False
+    """The PBX has no such function or does not allow it to this API client."""
+    _until: float = 0.0
+
+    @property
+    def on(self) -> bool:
+        """Whether the configuration uses it."""
+        return self.description.on
+
+    def received(self, now: float, good_for: float) -> None:
+        """It was read just now; what it says may be used for `good_for` seconds."""
+        self.fresh = self.reported = True
+        self.access_denied = False
+        self._until = now + good_for
+
+    def expired(self, now: float) -> bool:
+        """As for PeopleSourceState."""
+        if self.fresh and now > self._until:
+            self.fresh = False
+            return True
+        return False
 
 
 class SourceStates:
@@ -170,6 +208,8 @@ class SourceStates:
         calls.sort(key=lambda each: not each.pushes)
         self.people = {each.name: PeopleSourceState(each) for each in people}
         self.calls = {each.name: CallSourceState(each) for each in calls}
+        others = [each for each in described if each.kind not in {FactKind.PEOPLE, FactKind.CALLS}]
+        self.others = {each.name: FactsState(each) for each in others}
         self.profiles_expected = any(each.on and not each.monitor_rows for each in people)
         """Whether a source is on that reports profile and registration."""
         self.calls_read = any(each.on for each in calls)
@@ -178,8 +218,6 @@ class SourceStates:
         """Of the PBX's custom profiles."""
         self.departments: Mapping[int, str] | None = None
         """Names by id; None while no source has reported them."""
-        self.queues: Mapping[str, Queue] = {}
-        """By DN, as reported last."""
         self.preferred: tuple[CallSourceState, ...] = ()
         """The fresh sources of calls, newest first. For each user, the first one that covers the user counts."""
 
@@ -196,13 +234,13 @@ class SourceStates:
                 return True
         return False
 
-    def queue_agents(self) -> dict[str, frozenset[str] | None]:
-        """The agents by the queue's DN; None: not known."""
-        return {dn: queue.agents for dn, queue in self.queues.items()}
-
     def fresh_people(self) -> list[PeopleSourceState]:
         """The sources of people whose rows may be used, preferred ones first."""
         return [state for state in self.people.values() if state.fresh]
+
+    def denied(self) -> frozenset[str]:
+        """The sources that are on and that the PBX does not have, or does not let this API client read."""
+        return frozenset(state.description.name for state in self._all() if state.on and state.access_denied)
 
     def introduces(self, source: CallSourceState) -> bool:
         """Whether the DNs that this source of calls covers are the users, as no source of people is on."""
@@ -213,8 +251,10 @@ class SourceStates:
         introducing = [state for state in self.calls.values() if state.description.introduces_users]
         return sorted({dn for state in introducing for dn in state.covered or ()})
 
-    def push_covers(self, dns: Iterable[str]) -> bool:
-        """Whether changes of the calls of all these users are being pushed."""
+    def push_covers(self, dns: Iterable[str], queues: Iterable[str] = ()) -> bool:
+        """Whether changes of the calls of all these users, and of the callers in these queues, are being pushed."""
+        if not all(any(state.live and state.covers_queue(dn) for state in self.calls.values()) for dn in queues):
+            return False
         live = [state for state in self.calls.values() if state.live]
         if not live or any(state.covered is None for state in live):
             return bool(live)
@@ -238,6 +278,8 @@ class SourceStates:
         access_denied = isinstance(error, SourceMissing | SourcePermissionError)
         if source in self.people:
             self.people[source].failed(access_denied=access_denied)
+        if source in self.others:
+            self.others[source].reported, self.others[source].access_denied = True, access_denied
         failed = self.calls.get(source)
         if failed is None:
             return False
@@ -249,6 +291,7 @@ class SourceStates:
                     other.shorten(now, grace)
         return self.rank() or self.calls_expected is not expected
 
-    def _all(self) -> Iterator[PeopleSourceState | CallSourceState]:
+    def _all(self) -> Iterator[PeopleSourceState | CallSourceState | FactsState]:
         yield from self.people.values()
         yield from self.calls.values()
+        yield from self.others.values()

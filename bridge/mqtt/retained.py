@@ -102,6 +102,8 @@ class RetainedTopics:
             *(each for dn in self._roster for each in topics.of_user(dn)),
             *(each for name in groups for each in topics.of_group(name)),
             *(each for name in lights for each in topics.of_light(name)),
+            *(each for dn in self._listed_queues() for each in topics.of_queue(dn)),
+            topics.system,
             topics.discovery("bridge"),
             topics.bridge_health,
         ):
@@ -170,13 +172,19 @@ class RetainedTopics:
 
         Discovery goes first, as Home Assistant would show entities without a state for a while otherwise.
         """
-        ours = tuple(
-            each.removesuffix("#") for base in self._infos if self._may_clear(base) for each in filters_under(base)
-        )
+        ours = [each for base in self._infos if self._may_clear(base) for each in filters_under(base)]
+        exact = {each for each in ours if not each.endswith("#")}
+        beginnings = tuple(each.removesuffix("#") for each in ours if each.endswith("#"))
         is_discovery = self._topics.is_discovery_of_this_pbx
         discovery = (each for each in self._digests if is_discovery(each))
-        others = (each for each in self._digests if each.startswith(ours) and not is_discovery(each))
+        under = (each for each in self._digests if each in exact or each.startswith(beginnings))
+        others = (each for each in under if not is_discovery(each))
         yield from (Message(each, b"", Rank.CLEAR) for each in (*discovery, *others))
+
+    def _listed_queues(self) -> tuple[str, ...]:
+        """The queues in `bridge/info`."""
+        found = self._infos.get(self._topics.base, {}).get("queues")
+        return _topic_levels(found if isinstance(found, list) else [])
 
     def _named(self, section: str) -> tuple[str, ...]:
         """The names of the groups or lights in the configuration in force when `bridge/info` was written."""
@@ -186,7 +194,7 @@ class RetainedTopics:
             names: list[object] = list(content)
         else:
             names = [each.get("name") for each in content if _is_object(each)] if isinstance(content, list) else []
-        return tuple(each for each in names if isinstance(each, str) and _is_topic(each) and "/" not in each)
+        return _topic_levels(names)
 
     def _runs(self, base: str) -> bool:
         """Whether another bridge is online there."""
@@ -258,6 +266,10 @@ def _owner(info: dict[str, object]) -> str | None:
 
 def _is_object(value: object) -> TypeGuard[dict[str, object]]:
     return isinstance(value, dict)
+
+
+def _topic_levels(names: Iterable[object]) -> tuple[str, ...]:
+    return tuple(each for each in names if isinstance(each, str) and _is_topic(each) and "/" not in each)
 
 
 def _is_topic(value: object) -> bool:

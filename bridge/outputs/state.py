@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from bridge import __version__
 from bridge.domain.clock import utc_text
 from bridge.domain.message import Message, Rank
 from bridge.domain.model import Bridge, CallEvent, Group, ShownCall, State, User
+from bridge.domain.queues import QueueState
 from bridge.domain.today import Today
 from bridge.topics import Topics, to_json
 
@@ -73,6 +75,19 @@ class StateOutput:
                     members["busy"].append(dn)
             yield Message(self._topics.group(after.name), encode(to_json(members)), Rank.DOCUMENT)
 
+    def queue(self, before: QueueState | None, after: QueueState | None) -> Iterator[Message]:
+        """How many wait first, as lights wait for it."""
+        topics = self._topics
+        if after is None:
+            if before is not None:  # behind the removal of the device, see _cleared
+                for topic in (topics.queue_waiting(before.number), topics.queue(before.number)):
+                    yield Message(topic, b"", Rank.DISCOVERY)
+            return
+        if before is None or before.waiting != after.waiting:
+            yield Message(topics.queue_waiting(after.number), str(after.waiting).encode(), Rank.STATE)
+        if before != after:
+            yield Message(topics.queue(after.number), encode(to_json(_queue(after))), Rank.DOCUMENT)
+
     def bridge(self, before: Bridge | None, after: Bridge) -> Iterator[Message]:
         """`bridge/info` first: it names the PBX that owns the topics."""
         topics = self._topics
@@ -86,6 +101,9 @@ class StateOutput:
             yield Message(topics.bridge_users_busy, str(after.busy).encode(), Rank.DETAIL)
         if before is None or before.roster != after.roster:
             yield Message(topics.bridge_users, encode(to_json(self._roster(after))), Rank.DETAIL)
+        if after.system != (None if before is None else before.system):
+            payload = b"" if after.system is None else encode(to_json(asdict(after.system)))
+            yield Message(topics.system, payload, Rank.DETAIL if payload else Rank.DISCOVERY)
         # None: no source is asked for a total, so there is no topic.
         if after.count is not None and (before is None or before.count != after.count):
             yield Message(topics.bridge_count, str(after.count).encode(), Rank.DETAIL)
@@ -109,6 +127,7 @@ class StateOutput:
             "pbx_version": bridge.pbx_version,
             "sources": sources,
             **self._about,
+            "queues": bridge.queues,
             "shapes": bridge.shapes,
         }
 
@@ -121,7 +140,7 @@ class StateOutput:
 
 def _informed(bridge: Bridge) -> tuple[object, ...]:
     """What of the bridge `bridge/info` holds."""
-    return bridge.sources, bridge.pbx_version, bridge.shapes
+    return bridge.sources, bridge.pbx_version, bridge.queues, bridge.shapes
 
 
 def document(user: User) -> str:
@@ -155,6 +174,17 @@ def _today(today: Today) -> dict[str, object]:
         "made": today.made,
         "talk_time": today.talk_time,
         "last_missed": None if last is None else {"at": utc_text(last.at), "party": last.party},
+    }
+
+
+def _queue(queue: QueueState) -> dict[str, object]:
+    since = queue.longest_since
+    return {
+        "number": queue.number,
+        "name": queue.name,
+        "waiting": queue.waiting,
+        "longest_since": None if since is None else utc_text(since),
+        "agents": None if queue.agents is None else asdict(queue.agents),
     }
 
 

@@ -1,6 +1,7 @@
 """The outputs that a configuration asks for; the lights' own needs more than the configuration and is not here."""
 
 from bridge.config import Config
+from bridge.domain.model import FactKind
 from bridge.domain.presence import DEFAULT_PROFILES
 from bridge.domain.privacy import CallerId
 from bridge.outputs.hass.discovery import DiscoveryOutput
@@ -26,6 +27,11 @@ def discovery(config: Config) -> tuple[Output, ...]:
         queue=config.commands.queue,
         monitor=publishes_monitor_rows(config),
         lights=[light.name for light in config.lights],
+        system=_system_source(config),
         callers_in_clear=config.caller_id is CallerId.FULL,
     )
     return (output,)
+
+
+def _system_source(config: Config) -> str | None:
+    return next((each.name for each in config.source_descriptions if each.on and each.kind is FactKind.SYSTEM), None)

@@ -43,6 +43,7 @@ class Numbers:
     """Digital receptionists (IVR)."""
     trunks: dict[str, str] = field(default_factory=lambda: {"10001": "SIP-Trunk"})
     """The first one carries all calls."""
+    trunks_down: set[str] = field(default_factory=set)
     specials: Mapping[str, str] = field(
         default_factory=lambda: {"666": "666 Voicemail", "700": "Conference 700", "SP0": "SP0 Shared Parking 0"}
     )

@@ -41,7 +41,7 @@ def ring_groups(pbx: PbxState) -> list[Row]:
 
 
 def trunks(pbx: PbxState) -> list[Row]:
-    """All of them online."""
+    """Online, unless one is down."""
     return [
         {
             "Id": _TRUNK_IDS + place,
@@ -49,7 +49,7 @@ def trunks(pbx: PbxState) -> list[Row]:
             "Direction": "Both",
             "EnableInboundCalls": True,
             "EnableOutboundCalls": True,
-            "IsOnline": True,
+            "IsOnline": dn not in pbx.numbers.trunks_down,
             "SimultaneousCalls": 10,
             "ExternalNumber": "0301000",
         }
@@ -117,7 +117,7 @@ def system_status(pbx: PbxState) -> Row:
         "ExtensionsTotal": people,
         "UserExtensions": people,
         "MaxUserExtensions": _SIMULTANEOUS_CALLS * _EXTENSIONS_PER_CALL,
-        "TrunksRegistered": len(pbx.numbers.trunks),
+        "TrunksRegistered": len(pbx.numbers.trunks.keys() - pbx.numbers.trunks_down),
         "TrunksTotal": len(pbx.numbers.trunks),
         "DiskUsage": 42,
     }

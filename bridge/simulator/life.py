@@ -51,8 +51,12 @@ def _begin(pbx: SimulatedPbx, rng: random.Random) -> str:
         pbx.change(dn, profile=rng.choice(_PROFILES))
         return f"{dn} {user.name}: profile {user.profile}"
     outside = f"0301{rng.randrange(10**6):06}"
-    if pbx.ring_groups and rng.random() < _SELDOM:
-        return _ring(pbx, outside, rng.choice(list(pbx.ring_groups)))
+    if chance < 2.3 * _SELDOM:
+        pbx.change(dn, queue="LoggedOut" if user.queue == "LoggedIn" else "LoggedIn")
+        return f"{dn} {user.name}: queues {user.queue}"
+    shared = [*pbx.ring_groups, *pbx.queues]
+    if shared and rng.random() < 2 * _SELDOM:
+        return _ring(pbx, outside, rng.choice(shared))
     other = rng.choice([outside, *(each for each in pbx.users if each != dn)])
     if rng.random() < _SELDOM:
         return f"a program calls {other} for {dn} (call {pbx.exchange.make_call(dn, other)})"
@@ -61,7 +65,7 @@ def _begin(pbx: SimulatedPbx, rng: random.Random) -> str:
 
 def _ring(pbx: SimulatedPbx, caller: str, callee: str) -> str:
     """A call; one to the outside has to be routed first."""
-    known = callee in pbx.users or callee in pbx.ring_groups
+    known = any(callee in inside for inside in (pbx.users, pbx.ring_groups, pbx.queues))
     return f"{caller} calls {callee} (call {pbx.exchange.ring(caller, callee, routed=known)})"
 
 
@@ -69,6 +73,8 @@ def _go_on(pbx: SimulatedPbx, call: SimulatedCall, rng: random.Random) -> str:
     if not call.routed:
         pbx.exchange.route(call.id)
         return f"call {call.id} rings outside"
+    if call.callee in pbx.queues:
+        return _serve(pbx, call, rng)
     if call.established is None and rng.random() < _OFTEN:
         return _answer(pbx, call, rng)
     phones = [device for device in call.devices.values() if device.dn in pbx.users]
@@ -82,6 +88,15 @@ def _go_on(pbx: SimulatedPbx, call: SimulatedCall, rng: random.Random) -> str:
         return f"{talking[0].dn} holds call {call.id}"
     pbx.exchange.end(call.id)
     return f"call {call.id} ends"
+
+
+def _serve(pbx: SimulatedPbx, call: SimulatedCall, rng: random.Random) -> str:
+    """An agent takes the caller who waits in a queue, or the caller gives up."""
+    if call.ringing() and rng.random() < _OFTEN:
+        pbx.exchange.answer(call.id)
+        return f"{call.callee} answers call {call.id} of the queue"
+    pbx.exchange.end(call.id)
+    return f"the caller of call {call.id} does not wait any longer"
 
 
 def _answer(pbx: SimulatedPbx, call: SimulatedCall, rng: random.Random) -> str:

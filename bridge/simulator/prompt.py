@@ -18,6 +18,8 @@ transfer 101 102           101 hands the call on to 102
 hangup 101                 the call of 101 ends
 profile 101 Away           Available, Away, Out of office, Custom 1, Custom 2
 queue 101 in | out         101 logs in to the queues, or out
+hangup 8000                the caller who waits in the queue gives up
+trunk 10001 down | up      the trunk loses its registration, or gets it back
 department 101 Sales       101 moves to this department; 3CX gets it where it has none of this name
 unplug 101 | plug 101      the phone of 101 is unregistered, or registered again
 list                       all users and all calls"""
@@ -43,6 +45,7 @@ class Prompt:
             "profile": lambda dn, *words: self._change(dn, profile=" ".join(words)),
             "queue": lambda dn, word: self._change(dn, queue={"in": "LoggedIn", "out": "LoggedOut"}[word]),
             "department": lambda dn, *words: self._move(dn, " ".join(words)),
+            "trunk": self._trunk,
             "unplug": lambda dn: self._change(dn, registered=False),
             "plug": lambda dn: self._change(dn, registered=True),
             "list": self._list,
@@ -104,6 +107,13 @@ class Prompt:
         call = self._call(dn)
         self._pbx.exchange.end(call.id)
         return f"call {call.id} ends"
+
+    def _trunk(self, dn: str, word: str) -> str:
+        if dn not in self._pbx.numbers.trunks:
+            raise ExchangeError(f"there is no trunk {dn}")
+        change = {"down": self._pbx.numbers.trunks_down.add, "up": self._pbx.numbers.trunks_down.discard}[word]
+        change(dn)
+        return f"trunk {dn} is {word}"
 
     def _change(self, dn: str, **changes: object) -> str:
         self._user(dn)

@@ -14,6 +14,8 @@ from bridge.sources.threecx.settings import (
     ACTIVE_CALLS_SCHEMA,
     CALL_CONTROL_SCHEMA,
     MONITOR_STATUS_SCHEMA,
+    QUEUES_SCHEMA,
+    SYSTEM_SCHEMA,
     USERS_SOURCE_SCHEMA,
     SourceSettings,
     call_control_settings,
@@ -85,6 +87,18 @@ def _call_control(tools: "Tools", settings: SourceSettings) -> Source:
     return CallControl(tools, settings, CallControlApi(tools.client, tools.timing.heartbeat, tools.shapes))
 
 
+def _queues(tools: "Tools", settings: SourceSettings) -> Source:
+    from bridge.sources.threecx.readers.queues import Queues  # noqa: PLC0415  # see TYPE_CHECKING
+
+    return Queues(tools, settings)
+
+
+def _system(tools: "Tools", settings: SourceSettings) -> Source:
+    from bridge.sources.threecx.readers.system import System  # noqa: PLC0415  # see TYPE_CHECKING
+
+    return System(tools, settings)
+
+
 _ROWS = (
     SourceType(
         name="monitor_status",
@@ -119,6 +133,20 @@ _ROWS = (
         introduces_users=True,
         uncovered_advice="add them to the extensions that this API client may monitor, in Integrations > API of the "
         "3CX admin console",
+    ),
+    SourceType(
+        name="queues",
+        kind=FactKind.QUEUES,
+        summary="GET /xapi/v1/Queues: names and agents; who waits comes from the sources of calls",
+        schema=QUEUES_SCHEMA,
+        factory=_queues,
+    ),
+    SourceType(
+        name="system",
+        kind=FactKind.SYSTEM,
+        summary="GET /xapi/v1/SystemStatus: calls, trunks, licence",
+        schema=SYSTEM_SCHEMA,
+        factory=_system,
     ),
 )
 

@@ -14,7 +14,7 @@ _ONLINE = b"online"
 
 def looks(colors: Mapping[State, Color | None], brightness: int, *, blink_busy: bool) -> Mapping[State, Look]:
     """The default palette with some `colors` replaced (None: off), each at `brightness` percent of its own."""
-    defaults = {state: look_of(options, MOST_BRIGHT) for state, options in PALETTE.items()}
+    defaults = {state: look_of(PALETTE[state], MOST_BRIGHT) for state in State}
     return {
         state: replace(
             look,

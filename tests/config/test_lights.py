@@ -53,7 +53,7 @@ LIGHT = 'lights:\n  - name: desk\n    driver: wled\n    topic: wled/1a2b3c\n    
         ),
         (
             LIGHT + "    group: sales\n",
-            ["config.yaml:6 lights.0: must name whom the light follows: either users or a group"],
+            ["config.yaml:6 lights.0: must name whom the light follows: one of users, group and queue"],
         ),
         (
             LIGHT.replace('users: ["101"]', "group: sales"),

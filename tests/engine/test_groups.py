@@ -9,6 +9,7 @@ from bridge.domain.message import Message
 from bridge.domain.model import Bridge, CallEvent, Group, MonitorRow, State, User
 from bridge.domain.presence import DEFAULT_BUSY, is_busy
 from bridge.domain.privacy import CallerId
+from bridge.domain.queues import QueueState
 from bridge.domain.remembered import Remembered
 from bridge.domain.today import Today
 from bridge.domain.updates import Round
@@ -124,6 +125,9 @@ class Rendered:
 
     def group(self, _before: Group | None, after: Group) -> Iterator[Message]:
         self.groups.append(after.name)
+        yield from ()
+
+    def queue(self, _before: QueueState | None, _after: QueueState | None) -> Iterator[Message]:
         yield from ()
 
     def taken(self) -> list[str]:

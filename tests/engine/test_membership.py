@@ -16,7 +16,7 @@ from bridge.domain.updates import Departments, Queues
 from bridge.engine.membership import Membership
 from bridge.engine.settings import GroupSettings
 from tests.support.clock import FakeClock
-from tests.support.world import USERS, World, user
+from tests.support.world import QUEUES, USERS, World, user
 
 DEPARTMENTS = Departments({0: "DEFAULT", 1: "Sales", 2: "Support"})
 GROUPS: dict[str, Any] = {
@@ -28,7 +28,7 @@ GROUPS: dict[str, Any] = {
 
 @pytest.fixture
 def office(clock: FakeClock) -> World:
-    world = World(clock, sources=(USERS,), groups=GROUPS)
+    world = World(clock, sources=(USERS, QUEUES), groups=GROUPS)
     world.engine.apply(DEPARTMENTS)
     return world
 
@@ -40,7 +40,7 @@ def members(world: World, group: str) -> list[str]:
 
 def queues(agents: Mapping[str, set[str] | None]) -> Queues:
     found = {dn: Queue(dn, None, None if each is None else frozenset(each)) for dn, each in agents.items()}
-    return Queues("queues", found)
+    return Queues("queues", found, good_for=90.0)
 
 
 def test_members_move_with_their_department(office: World) -> None:
@@ -141,7 +141,7 @@ def test_a_refusal_to_list_departments_is_said_once_and_only_where_a_group_needs
 
 
 def test_an_earlier_run_s_departments_hold_until_the_pbx_answers(clock: FakeClock) -> None:
-    world = World(clock, sources=(USERS,), groups=GROUPS)
+    world = World(clock, sources=(USERS, QUEUES), groups=GROUPS)
     world.engine.adopt({"101": Remembered("Ada", State.AWAY, 0, "Sales")}, same_options=True)
     assert members(world, "sales") == ["101"]
 

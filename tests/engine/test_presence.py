@@ -11,7 +11,8 @@ from bridge.domain.model import CallStatus, Direction, Leg, State
 from bridge.domain.presence import Rules, profile_key
 from bridge.domain.privacy import CallerId
 from bridge.domain.remembered import Remembered
-from bridge.domain.updates import Departments, Labels
+from bridge.domain.system import System
+from bridge.domain.updates import Departments, Labels, Queues, SystemSeen
 from bridge.errors import SourceMissing, SourcePermissionError, SourceUnavailable
 from tests.support.clock import FakeClock
 from tests.support.world import ACTIVE_CALLS, ALL, CALL_CONTROL, MONITOR_STATUS, RULES, USERS, World, leg, user
@@ -448,12 +449,18 @@ def test_calls_are_not_pushed_any_more_when_the_connection_is_lost(world: World)
 def test_every_source_says_whether_it_is_in_use_and_why_not(world: World) -> None:
     world.fail(SourceMissing("gone since 20.0.9"))
     world.fail(SourcePermissionError("not ticked"), CALL_CONTROL)
+    waiting = not world.engine.settled
+    assert waiting
+    world.engine.apply(Queues("queues", {}, 90.0))
+    world.engine.apply(SystemSeen("system", System(), 90.0))
     assert world.engine.settled
     assert json.loads(world.wire.retained["3cx/bridge/info"])["sources"] == {
         "monitor_status": {"in_use": False, "reason": "gone since 20.0.9"},
         "users": {"in_use": True},
         "active_calls": {"in_use": True},
         "call_control": {"in_use": False, "reason": "not ticked"},
+        "queues": {"in_use": True},
+        "system": {"in_use": True},
     }
 
 

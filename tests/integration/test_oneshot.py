@@ -66,6 +66,8 @@ async def test_a_check_tries_broker_token_version_and_every_source(
         ("users", "ok"),
         ("active_calls", "ok"),
         ("call_control", "ok"),
+        ("queues", "ok"),
+        ("system", "ok"),
     ]
     assert findings[7].message == "3CX 20.0.8.1109"
     assert pbx.tokens.granted == 1
@@ -163,7 +165,7 @@ async def test_offline_checks_the_configuration_alone(tmp_path: Path, pbx: Simul
     path.write_text(path.read_text().replace("timeout: 2s", "timeout: never") + "weather: fine\n")
     code, output, errors = await command("check", "--offline", "-c", path)
     assert (code, output) == (78, "")
-    assert [line.split(": ")[0] for line in errors.splitlines()] == [f"{path}:1 pbx.timeout", f"{path}:12 weather"]
+    assert [line.split(": ")[0] for line in errors.splitlines()] == [f"{path}:1 pbx.timeout", f"{path}:14 weather"]
 
 
 async def test_a_running_bridge_is_asked_and_not_disturbed(
@@ -184,6 +186,8 @@ async def test_a_running_bridge_is_asked_and_not_disturbed(
             ("users", "ok"),
             ("active_calls", "ok"),
             ("call_control", "ok"),
+            ("queues", "ok"),
+            ("system", "ok"),
             ("topics", "ok"),
             ("retained", "ok"),
             ("topics", "ok"),

@@ -303,7 +303,7 @@ async def test_options_that_admit_no_user_are_reported(
     path = write_config(tmp_path, pbx, url, broker.port, users='include: ["9*"]', **sources)
     async with BridgeProcess.start(path) as bridge:
         await online(subscriber)
-        nobody = f"{path}:7 users: of 3 users that the PBX reports, include, exclude and special admit none"
+        nobody = f"{path}:9 users: of 3 users that the PBX reports, include, exclude and special admit none"
         await bridge.says(nobody)
         findings = [finding async for finding in check(read_config(path))]
         assert nobody in [finding.message for finding in findings]

@@ -208,6 +208,6 @@ async def test_an_address_open_to_the_network_is_a_warning(
 ) -> None:
     wide = pages.option.replace("port:", "host: 0.0.0.0, port:")
     async with BridgeProcess.start(write_config(tmp_path, pbx, url, broker.port, more=wide)) as bridge:
-        await bridge.says("config.yaml:8 web.host: ")
+        await bridge.says("config.yaml:10 web.host: ")
         await pages.until_missing()
         assert logging.getLevelName(logging.WARNING) in bridge.log()

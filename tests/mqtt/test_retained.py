@@ -115,6 +115,8 @@ def test_another_base_topic_that_is_signed_as_ours_is_looked_into_and_so_is_its_
         "phones/hq/users/#",
         "phones/hq/groups/#",
         "phones/hq/lights/#",
+        "phones/hq/queues/#",
+        "phones/hq/system",
         "ha/device/3cx2mqtt_hq/+/config",
     )
     wanted = {topic: payload for topic, payload in retained.items() if not topic.startswith("phones")}

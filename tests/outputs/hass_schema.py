@@ -37,17 +37,21 @@ def _component(platform: str, *, required: tuple[str, ...] = ("state_topic",), *
 
 _SENSOR = _component(
     "sensor",
-    device_class={"enum": ["enum"]},
+    device_class={"enum": ["enum", "timestamp"]},
     options={"type": "array", "items": _TEXT, "minItems": 1, "uniqueItems": True},
     state_class={"enum": ["measurement"]},
 )
 _SENSOR["then"]["allOf"] = [
-    {"if": {"required": ["device_class"]}, "then": {"required": ["options"], "not": {"required": ["state_class"]}}},
+    {"if": {"required": ["device_class"]}, "then": {"not": {"required": ["state_class"]}}},
+    {
+        "if": {"required": ["device_class"], "properties": {"device_class": {"const": "enum"}}},
+        "then": {"required": ["options"]},
+    },
     {"if": {"required": ["options"]}, "then": {"required": ["device_class"]}},
 ]
 _BINARY_SENSOR = _component(
     "binary_sensor",
-    device_class={"enum": ["connectivity"]},
+    device_class={"enum": ["connectivity", "problem"]},
     group={"type": "array", "items": _TEXT, "uniqueItems": True, "maxItems": 200},
     payload_on=_TEXT,
     payload_off=_TEXT,

@@ -14,6 +14,8 @@ from paho.mqtt.client import topic_matches_sub
 
 from bridge.domain.message import Message
 from bridge.domain.model import Bridge, CallEvent, CallEventType, Group, Queue, SourceReport, State, User
+from bridge.domain.queues import Agents, QueueState
+from bridge.domain.system import System
 from bridge.mqtt.outbox import Outbox
 from bridge.mqtt.router import CommandTopic, Router
 from bridge.outputs.hass.discovery import DiscoveryOutput
@@ -51,6 +53,9 @@ def the_one(messages: Iterable[Message]) -> tuple[str, bytes]:
     return message.topic, message.payload
 
 
+CALLERS = QueueState("800", "Support", 2, 1_795_341_600, Agents(("101",), ("101",)))
+
+
 def user_payload(user: User = USER) -> tuple[str, bytes]:
     return the_one(DiscoveryOutput(TOPICS, "https://pbx.example.com:5001").user(None, user))
 
@@ -70,6 +75,14 @@ def bridge_payload() -> tuple[str, bytes]:
     return the_one(DiscoveryOutput(TOPICS, "https://pbx.example.com:5001").bridge(None, BRIDGE))
 
 
+def queue_payload() -> tuple[str, bytes]:
+    return the_one(DiscoveryOutput(TOPICS, "https://pbx.example.com:5001").queue(None, CALLERS))
+
+
+def system_payload() -> tuple[str, bytes]:
+    return the_one(DiscoveryOutput(TOPICS, "https://pbx.example.com:5001", system="system").bridge(None, BRIDGE))
+
+
 def light_payload() -> tuple[str, bytes]:
     _, light = DiscoveryOutput(TOPICS, "https://pbx.example.com:5001", lights=["desk-ada"]).bridge(None, BRIDGE)
     return light.topic, light.payload
@@ -81,13 +94,15 @@ ALL = {
     "user_101_writable": writable_payload,
     "group_sales": group_payload,
     "bridge": bridge_payload,
+    "bridge_system": system_payload,
+    "queue_800": queue_payload,
 }
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_payloads_are_the_golden_ones_and_valid(name: str) -> None:
     topic, text = ALL[name]()
-    assert topic == f"homeassistant/device/3cx2mqtt_hq/{name.removesuffix('_writable')}/config"
+    assert topic == f"homeassistant/device/3cx2mqtt_hq/{name.removesuffix('_writable').removesuffix('_system')}/config"
     assert json.loads(text) == json.loads((GOLDEN / f"{name}.json").read_text())
     assert [error.message for error in VALIDATOR.iter_errors(json.loads(text))] == []
     assert ALL[name]()[1] == text
@@ -111,6 +126,8 @@ def test_every_topic_in_discovery_is_published_or_subscribed_to() -> None:
     output = StateOutput(TOPICS, {})
     published = {message.topic for message in (*output.user(None, USER), *output.bridge(None, BRIDGE))}
     published |= {message.topic for message in (*output.group(None, GROUP), *output.call(USER, EVENT))}
+    counted = replace(BRIDGE, system=System())
+    published |= {message.topic for message in (*output.queue(None, CALLERS), *output.bridge(None, counted))}
     commands = [
         CommandTopic((TOPICS.user_set("+"),), TOPICS.user_of_set, lambda _dn, _request: None),
         CommandTopic((TOPICS.light_set("+"),), TOPICS.light_of_set, lambda _light, _request: None),
@@ -148,7 +165,8 @@ def test_unique_ids_are_unique_and_every_state_is_an_option() -> None:
     ids = {component["unique_id"] for component in every if "unique_id" in component}
     writable = {"3cx2mqtt_hq_user_101_profile_select", "3cx2mqtt_hq_user_101_queue_switch"}
     assert writable < ids
-    once = [*components(user_payload()[1]).values(), *components(bridge_payload()[1]).values()]
+    once = [*components(user_payload()[1]).values(), *components(system_payload()[1]).values()]
+    once += components(queue_payload()[1]).values()
     once += components(group_payload()[1]).values()
     once += components(light_payload()[1]).values()
     found = [component["unique_id"] for component in once if "unique_id" in component]
@@ -210,3 +228,25 @@ def test_only_name_and_department_change_the_payload_and_a_removed_user_clears_i
     (cleared,) = output.user(USER, None)
     assert (cleared.topic, cleared.payload, cleared.retain) == (user_payload()[0], b"", True)
     assert list(output.bridge(BRIDGE, replace(BRIDGE, busy=3))) == []
+
+
+def test_entities_of_the_pbx_go_where_it_refuses_and_stay_in_an_outage() -> None:
+    output = DiscoveryOutput(TOPICS, "https://pbx.example.com:5001", system="system")
+
+    def components(bridge: Bridge) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(the_one(output.bridge(None, bridge))[1])["components"]
+        return found
+
+    assert "unique_id" in components(BRIDGE)["calls"]
+    denied = replace(BRIDGE, denied=frozenset({"system"}))
+    assert components(denied)["calls"] == {"platform": "sensor"}
+    assert list(output.bridge(BRIDGE, replace(BRIDGE, pbx_online=False))) == []
+    (message,) = output.bridge(BRIDGE, denied)
+    assert json.loads(message.payload)["components"] == components(denied)
+
+
+def test_a_queue_s_device_depends_on_its_name_alone_and_goes_with_the_queue() -> None:
+    output = DiscoveryOutput(TOPICS, "https://pbx.example.com:5001")
+    assert list(output.queue(CALLERS, replace(CALLERS, waiting=3))) == []
+    assert the_one(output.queue(CALLERS, replace(CALLERS, name=None)))[0].endswith("/queue_800/config")
+    assert the_one(output.queue(CALLERS, None))[1] == b""

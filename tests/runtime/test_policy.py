@@ -14,7 +14,8 @@ OFF = "{enabled: false}"
 
 def loaded(folder: Path, sources: str) -> Config:
     path = folder / "config.yaml"
-    path.write_text(f"{PBX}sources: {{{sources}}}\n")
+    every = ", ".join(filter(None, (sources, "queues: {enabled: false}, system: {enabled: false}")))
+    path.write_text(f"{PBX}sources: {{{every}}}\n")
     return load(path, {})
 
 

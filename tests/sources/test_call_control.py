@@ -403,7 +403,7 @@ class Brittle:
         yield self
 
     async def everything(self) -> parse.Snapshot:
-        return parse.Snapshot([], {})
+        return parse.Snapshot([], [], {})
 
     def __aiter__(self) -> "Brittle":
         return self

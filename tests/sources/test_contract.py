@@ -13,7 +13,8 @@ from voluptuous import Optional, Schema
 
 import bridge
 from bridge.domain.model import FactKind, MonitorRow, UserRow
-from bridge.domain.updates import Calls, Failure, Round, UserCalls
+from bridge.domain.queues import Queue
+from bridge.domain.updates import Calls, Failure, Queues, Round, SystemSeen, UserCalls
 from bridge.errors import (
     SourceAuthError,
     SourceMissing,
@@ -29,7 +30,12 @@ from tests.support.limits import limit
 from tests.support.threecx import Reports, at_work, settings, tools
 
 QUICK = ThreecxTiming(resync_pause=0.01, reconnect_first=0.01, first_recheck=0.01)
-FACTS: dict[FactKind, type[Round] | type[Calls]] = {FactKind.PEOPLE: Round, FactKind.CALLS: Calls}
+FACTS: dict[FactKind, type[Round] | type[Calls] | type[Queues] | type[SystemSeen]] = {
+    FactKind.PEOPLE: Round,
+    FactKind.CALLS: Calls,
+    FactKind.QUEUES: Queues,
+    FactKind.SYSTEM: SystemSeen,
+}
 
 
 @pytest.fixture(params=TABLE.values(), ids=list(TABLE))
@@ -76,10 +82,10 @@ def answering(status: int) -> object:
 
 
 def test_no_module_outside_the_table_names_a_source() -> None:
-    """But for the demo, which writes a configuration file. `users` is the name of many things, and left out."""
+    """But for the demo, which writes a configuration file. Some are the names of many things, and left out."""
     folder = Path(bridge.__file__).parent
     own = {folder / "commands" / "demo.py", *(folder / "sources").rglob("*.py"), *(folder / "simulator").rglob("*.py")}
-    named = re.compile("|".join(sorted(TABLE.keys() - {"users"})))
+    named = re.compile("|".join(sorted(TABLE.keys() - {"users", "queues", "system"})))
     others = set(folder.rglob("*.py")) - own
     assert not [str(path) for path in sorted(others) if named.search(path.read_text())]
 
@@ -119,9 +125,13 @@ async def test_it_reports_facts_of_its_kind_soon(
             assert found.rows.keys() == pbx.users.keys()
             assert all(isinstance(each, kind) and each.dn == dn for dn, each in found.rows.items())
             assert found.complete
-        else:
+        elif isinstance(found, Calls):
             assert len(found.legs["101"]) == 1
             assert found.live is row.pushes
+        elif isinstance(found, Queues):
+            assert found.queues == {"8000": Queue("8000", "Support", frozenset(pbx.users))}
+        else:
+            assert (found.system.calls, found.system.version) == (1, pbx.version)
         assert steps.expected.keys() == {row.name}
         assert 0 < steps.expected[row.name] < float("inf")
 

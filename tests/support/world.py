@@ -27,7 +27,8 @@ RULES = Rules(
 )
 TOPICS = Topics("3cx", "hq", "homeassistant")
 MONITOR_STATUS, USERS, ACTIVE_CALLS, CALL_CONTROL = "monitor_status", "users", "active_calls", "call_control"
-ALL = (MONITOR_STATUS, USERS, ACTIVE_CALLS, CALL_CONTROL)
+QUEUES, SYSTEM = "queues", "system"
+ALL = (MONITOR_STATUS, USERS, ACTIVE_CALLS, CALL_CONTROL, QUEUES, SYSTEM)
 """The sources that tests of the engine know; a new one in the table is none of theirs."""
 
 

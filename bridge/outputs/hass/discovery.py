@@ -7,15 +7,18 @@ from urllib.parse import urlsplit
 from bridge import __version__
 from bridge.domain.message import Message, Rank
 from bridge.domain.model import Bridge, CallEvent, Group, User
+from bridge.domain.queues import QueueState
 from bridge.domain.today import Today
 from bridge.outputs.hass.entities import (
     BRIDGE,
+    CALLERS_WAITING,
     GROUP,
     LIGHT,
     MONITORED,
     PROFILE,
     QUEUE,
     QUEUE_SWITCH,
+    SYSTEM,
     USER,
     Entity,
     call_event,
@@ -40,7 +43,8 @@ class DiscoveryOutput:
     `profiles` can be selected, where commands for them are enabled; with `queue` users can be logged in and out.
     Without `monitor` there are no monitor rows. `lights` are the names of the configured lights. With
     `callers_in_clear` the call event is disabled until it is enabled in Home Assistant, which would otherwise
-    keep a history of callers' numbers and names.
+    keep a history of callers' numbers and names. `system` is the name of the source of the PBX's own counts, where
+    that is on.
     """
 
     def __init__(
@@ -53,10 +57,12 @@ class DiscoveryOutput:
         monitor: bool = True,
         lights: Iterable[str] = (),
         callers_in_clear: bool = False,
+        system: str | None = None,
     ) -> None:
         self._topics = topics
         self._pbx_url = pbx_url
         self._lights = tuple(lights)
+        self._system = system
         self._slug = "3cx" if topics.pbx_name == "3cx" else f"3cx_{_slug(topics.pbx_name)}"
         select = profile_select(profiles)
         profile, no_profile = (select, PROFILE) if profiles else (PROFILE, select)
@@ -89,13 +95,28 @@ class DiscoveryOutput:
             topic = self._topics.discovery(object_id("group", after.name))
             yield Message(topic, encode(self._group_payload(after)), Rank.DISCOVERY)
 
-    def bridge(self, before: Bridge | None, _after: Bridge) -> Iterator[Message]:
+    def queue(self, before: QueueState | None, after: QueueState | None) -> Iterator[Message]:
+        """A device per queue. It depends on number and name."""
+        if after is None:
+            if before is not None:
+                yield Message(self._topics.discovery(object_id("queue", before.number)), b"", Rank.BRIDGE)
+        elif before is None or before.name != after.name:
+            topic = self._topics.discovery(object_id("queue", after.number))
+            yield Message(topic, encode(self._queue_payload(after)), Rank.DISCOVERY)
+
+    def bridge(self, before: Bridge | None, after: Bridge) -> Iterator[Message]:
         """The bridge's own device, first because the others refer to it (`via_device`); and a device per light."""
+        if before is None or self._tells(before) is not self._tells(after):
+            payload = self._bridge_payload(system=self._tells(after))
+            yield Message(self._topics.discovery("bridge"), encode(payload), Rank.DISCOVERY)
         if before is None:
-            yield Message(self._topics.discovery("bridge"), encode(self._bridge_payload()), Rank.DISCOVERY)
             for light in self._lights:
                 topic = self._topics.discovery(object_id("light", light))
                 yield Message(topic, encode(self._light_payload(light)), Rank.DISCOVERY)
+
+    def _tells(self, bridge: Bridge) -> bool:
+        """Whether the PBX says something about itself as a whole; an outage is no reason for entities to go."""
+        return self._system is not None and self._system not in bridge.denied
 
     def _user_topic(self, user: User) -> str:
         return self._topics.discovery(object_id("user", user.number))
@@ -132,6 +153,19 @@ class DiscoveryOutput:
         components["busy"]["group"] = sorted(f"{user}_state" for user in users)[:_MOST_MEMBERS]
         return self._payload(device, components, self._bridge_and_pbx)
 
+    def _queue_payload(self, queue: QueueState) -> str:
+        prefix = f"{self._topics.device_prefix}_{object_id('queue', queue.number)}"
+        device = {
+            "identifiers": [prefix],
+            "name": queue.name or f"Queue {queue.number}",
+            "manufacturer": "3CX",
+            "model": "Queue",
+            "serial_number": queue.number,
+            "via_device": f"{self._topics.device_prefix}_bridge",
+        }
+        components = self._components(CALLERS_WAITING, prefix, queue.number, f"queue_{_slug(queue.number)}")
+        return self._payload(device, components, self._bridge_and_pbx)
+
     def _light_payload(self, light: str) -> str:
         prefix = f"{self._topics.device_prefix}_{object_id('light', light)}"
         device = {
@@ -148,7 +182,7 @@ class DiscoveryOutput:
     def _bridge_and_pbx(self) -> tuple[str, str]:
         return self._topics.bridge_state, self._topics.bridge_pbx
 
-    def _bridge_payload(self) -> str:
+    def _bridge_payload(self, *, system: bool) -> str:
         prefix = f"{self._topics.device_prefix}_bridge"
         device = {
             "identifiers": [prefix],
@@ -158,7 +192,9 @@ class DiscoveryOutput:
             "sw_version": __version__,
             "configuration_url": self._pbx_url,
         }
-        components = self._components(BRIDGE, prefix, "", "bridge")
+        components = self._components((*BRIDGE, *(SYSTEM if system else ())), prefix, "", "bridge")
+        if not system:
+            components |= {entity.key: {"platform": entity.platform} for entity in SYSTEM}
         return self._payload(device, components, (self._topics.bridge_state,))
 
     def _components(

@@ -9,7 +9,7 @@ select and the sensor that replaces it where commands are off have different key
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bridge.domain.light import LightWord
+from bridge.domain.light import LightWord, QueueWord
 from bridge.domain.model import CallEventType, State
 from bridge.log import LogLevel
 from bridge.topics import Topics
@@ -175,6 +175,38 @@ GROUP = (
     ),
 )
 
+CALLERS_WAITING = (
+    Entity(
+        "waiting",
+        "sensor",
+        {"name": "Waiting", "icon": "mdi:human-queue", "state_class": "measurement"},
+        lambda topics, number: topics.queue_waiting(number),
+    ),
+    Entity(
+        "longest_wait",
+        "sensor",
+        {
+            "name": "Longest wait",
+            "icon": "mdi:timer-sand",
+            "device_class": "timestamp",
+            "value_template": "{{ value_json.longest_since }}",
+        },
+        lambda topics, number: topics.queue(number),
+    ),
+    Entity(
+        "agents_available",
+        "sensor",
+        {
+            "name": "Agents available",
+            "icon": "mdi:face-agent",
+            "state_class": "measurement",
+            "value_template": "{{ None if value_json.agents is none else value_json.agents.available | length }}",
+        },
+        lambda topics, number: topics.queue(number),
+    ),
+)
+"""A queue's device."""
+
 LIGHT = (
     Entity(
         "shows",
@@ -183,7 +215,7 @@ LIGHT = (
             "name": None,
             "icon": "mdi:lightbulb",
             "device_class": "enum",
-            "options": [*_STATES, *(other.value for other in LightWord)],
+            "options": [*_STATES, *(other.value for other in (*QueueWord, *LightWord))],
             "value_template": "{{ None if value_json.shows == 'unknown' else value_json.shows }}",
         },
         lambda topics, name: topics.light_state(name),
@@ -205,6 +237,58 @@ LIGHT = (
         lambda topics, name: topics.light_set(name),
     ),
 )
+
+SYSTEM = (
+    Entity(
+        "calls",
+        "sensor",
+        {
+            "name": "Calls",
+            "icon": "mdi:phone-in-talk",
+            "state_class": "measurement",
+            "value_template": "{{ value_json.calls }}",
+        },
+        lambda topics, _: topics.system,
+    ),
+    Entity(
+        "trunks_online",
+        "sensor",
+        {
+            "name": "Trunks online",
+            "icon": "mdi:transit-connection-variant",
+            "state_class": "measurement",
+            "value_template": "{{ value_json.trunks_online }}",
+            **_DIAGNOSTIC,
+        },
+        lambda topics, _: topics.system,
+    ),
+    Entity(
+        "trunk_problem",
+        "binary_sensor",
+        {
+            "name": "Trunk problem",
+            "device_class": "problem",
+            "value_template": (
+                "{{ None if value_json.trunks_online is none or value_json.trunks is none else "
+                "'ON' if value_json.trunks_online < value_json.trunks else 'OFF' }}"
+            ),
+            **_DIAGNOSTIC,
+        },
+        lambda topics, _: topics.system,
+    ),
+    Entity(
+        "licence_expires",
+        "sensor",
+        {
+            "name": "Licence expires",
+            "device_class": "timestamp",
+            "value_template": "{{ value_json.licence_expires }}",
+            **_DIAGNOSTIC,
+        },
+        lambda topics, _: topics.system,
+    ),
+)
+"""Of the bridge's device, where the PBX says something about itself."""
 
 BRIDGE = (
     Entity(

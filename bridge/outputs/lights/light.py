@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from bridge.domain.light import OFF, LightWord, Look
+from bridge.domain.light import OFF, Followed, LightWord, Look
 from bridge.domain.model import State
 from bridge.outputs.lights.hours import After
 from bridge.outputs.lights.protocol import Command
@@ -56,10 +56,10 @@ class Light:
         self.online: bool | None = None
         """What the light's availability topic says; None while it says nothing."""
         self._ranks = {state: rank for rank, state in enumerate(settings.priority)}
-        self._states: dict[str, State] = {}
-        self._top: tuple[int, str, State] | None = _NO_USER
+        self._states: dict[str, Followed] = {}
+        self._top: tuple[int, str, Followed] | None = _NO_USER
         """Rank, DN and state of the most important user; None: to be searched for among all."""
-        self._held: dict[str, tuple[State, float]] = {}
+        self._held: dict[str, tuple[Followed, float]] = {}
         """Calls that have ended, by DN: their state and until when it is shown (monotonic), for `after_call`."""
         self._sent: tuple[Look, str] | None = None
         """What the last command was for; None: the light may show anything else."""
@@ -76,7 +76,7 @@ class Light:
         """Whether what it shows can change without a change of its users."""
         return self.settings.hours is not None or self.override is not None or bool(self._held)
 
-    def follow(self, dn: str, state: State | None, now: float) -> None:
+    def follow(self, dn: str, state: Followed | None, now: float) -> None:
         """A user is in this state now, or no longer published (None)."""
         before = self._states.get(dn)
         if state is None:
@@ -90,7 +90,7 @@ class Light:
             del self._held[dn]
         self._update_top(dn, state)
 
-    def follow_only(self, states: Mapping[str, State], now: float) -> None:
+    def follow_only(self, states: Mapping[str, Followed], now: float) -> None:
         """Follow these users and no others."""
         for dn in self._states.keys() - states.keys():
             self._held.pop(dn, None)
@@ -158,7 +158,7 @@ class Light:
     def _is_out_of_hours(self, wall: float) -> bool:
         return self.settings.hours is not None and not self.settings.hours.include(wall)
 
-    def _update_top(self, dn: str, state: State | None) -> None:
+    def _update_top(self, dn: str, state: Followed | None) -> None:
         """Keep the most important user up to date; search all only where that one has become less important.
 
         A light may follow thousands of users, and nearly all changes are of others.
@@ -169,13 +169,13 @@ class Light:
         elif self._top is not None:
             self._top = min(self._top, entry)
 
-    def _most_important(self) -> tuple[int, str, State]:
+    def _most_important(self) -> tuple[int, str, Followed]:
         if self._top is None:
             ranked = ((self._ranks[state], dn, state) for dn, state in self._states.items())
             self._top = min(ranked, default=_NO_USER)
         return self._top
 
-    def _calls_held(self, now: float) -> Iterator[tuple[int, str, State]]:
+    def _calls_held(self, now: float) -> Iterator[tuple[int, str, Followed]]:
         self._held = {dn: (state, until) for dn, (state, until) in self._held.items() if now < until}
         return ((self._ranks[state], dn, state) for dn, (state, _) in self._held.items())
 

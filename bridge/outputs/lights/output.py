@@ -10,9 +10,10 @@ from voluptuous import Invalid, MultipleInvalid
 
 from bridge.domain.clock import Clock, unix_seconds, utc_text
 from bridge.domain.dn import pattern
-from bridge.domain.light import MOST_BRIGHT, Look
+from bridge.domain.light import MOST_BRIGHT, Followed, Look, QueueWord
 from bridge.domain.message import Message, Rank
-from bridge.domain.model import Bridge, CallEvent, Group, User
+from bridge.domain.model import Bridge, CallEvent, Group, State, User
+from bridge.domain.queues import QueueState
 from bridge.domain.today import Today
 from bridge.errors import BridgeError
 from bridge.outputs.lights.light import NEVER, Light, Override, Shown
@@ -43,9 +44,13 @@ class LightsOutput:
         """Lights with the same globs share one pattern, which is matched once per DN for all of them."""
         self._of_group: dict[str, list[Light]] = {}
         """The lights that follow a group, by its name."""
+        self._of_queue: dict[str, list[Light]] = {}
+        """Those that follow a queue, by its DN."""
         for light in lights:
             if light.group is not None:
                 self._of_group.setdefault(light.group, []).append(self._lights[light.name])
+            if light.queue is not None:
+                self._of_queue.setdefault(light.queue, []).append(self._lights[light.name])
             self._note_users(light.users, self._lights[light.name])
         self._followers: dict[str, tuple[Light, ...]] = {}
         """The lights that follow a user, by DN; filled as users appear, as matching every glob for every change of
@@ -93,6 +98,15 @@ class LightsOutput:
             states = {dn: state for dn, state, _ in after.members}
             for light in lights:
                 light.follow_only(states, self._clock.monotonic())
+                self._mark_changed(light)
+        yield from ()
+
+    def queue(self, before: QueueState | None, after: QueueState | None) -> Iterator[Message]:
+        """Note whether callers wait; `tick` sends what it changes."""
+        queue = after or before
+        if queue is not None:
+            for light in self._of_queue.get(queue.number, ()):
+                light.follow(queue.number, None if after is None else _word(after), self._clock.monotonic())
                 self._mark_changed(light)
         yield from ()
 
@@ -245,6 +259,12 @@ class LightsOutput:
 
 _LEFT_ALONE = {"color": None, "brightness": None, "blink": None}
 """Of a light that the bridge leaves alone: what it shows is not known."""
+
+
+def _word(queue: QueueState) -> Followed:
+    if queue.waiting is None:
+        return State.UNKNOWN
+    return QueueWord.WAITING if queue.waiting else QueueWord.IDLE
 
 
 def as_message(command: Command) -> Message:

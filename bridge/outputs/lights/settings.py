@@ -10,7 +10,7 @@ from typing import Any
 from voluptuous import Invalid, Optional, Required
 
 from bridge.domain.dn import why_unpublishable
-from bridge.domain.light import BLACK, OFF, Color, Look, color
+from bridge.domain.light import BLACK, OFF, Color, Followed, Look, QueueWord, color
 from bridge.domain.model import State
 from bridge.options import (
     TIME_ZONE,
@@ -31,7 +31,7 @@ from bridge.outputs.lights.protocol import Driver, DriverOptions
 from bridge.outputs.lights.table import DRIVERS
 from bridge.topics import TOPIC
 
-PALETTE: dict[State, dict[str, Any]] = {
+PALETTE: dict[Followed, dict[str, Any]] = {
     State.AVAILABLE: {"color": "green"},
     State.AWAY: {"color": "yellow"},
     State.DO_NOT_DISTURB: {"color": "blue"},
@@ -41,12 +41,14 @@ PALETTE: dict[State, dict[str, Any]] = {
     State.ON_HOLD: {"color": "yellow", "blink": True},
     State.OFFLINE: {"color": None},
     State.UNKNOWN: {"color": "white", "brightness": 10},
+    QueueWord.WAITING: {"color": "red", "blink": True},
+    QueueWord.IDLE: {"color": None},
 }
 """What each state looks like unless the configuration says otherwise."""
 
 _TIME_OF_DAY = "([01][0-9]|2[0-3]):[0-5][0-9]|24:00"
 
-PRIORITY = (
+PRIORITY: tuple[Followed, ...] = (
     State.ON_CALL,
     State.ON_HOLD,
     State.RINGING,
@@ -59,6 +61,8 @@ PRIORITY = (
 )
 """The state that a light for several users shows: the first of theirs in this order. `unknown` comes before the states
 that look free, as a light must not be green on a guess."""
+
+_QUEUE_PRIORITY: tuple[Followed, ...] = (QueueWord.WAITING, State.UNKNOWN, QueueWord.IDLE)
 
 
 class OnExit(StrEnum):
@@ -78,21 +82,26 @@ class Cue(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LightSettings:
-    """One of `lights:`. It follows `users` (DNs or globs) or the members of `group`; times are in seconds."""
+    """One of `lights:`. It follows `users` (DNs or globs), the members of `group`, or the callers in `queue`.
+
+    Times are in seconds.
+    """
 
     name: str
     driver: Driver
     blinker: Driver
     """The same without transitions: a light that the bridge makes blink must change at once."""
     users: tuple[str, ...]
-    looks: Mapping[State, Look]
-    priority: tuple[State, ...]
+    looks: Mapping[Followed, Look]
+    """Of a queue: of QueueWord and `unknown`."""
+    priority: tuple[Followed, ...]
     hours: Hours | None
     on_exit: OnExit
     after_call: float
     brightness: int
     """Percent, where a look names none."""
     group: str | None = None
+    queue: str | None = None
 
 
 class LookOption:
@@ -160,7 +169,19 @@ _HOURS = Record(
 OVERRIDE = Record({**_LOOK.fields, Optional("for", default=None): Nullable(Duration(1, 30 * 86400))})
 """A look requested by MQTT, and for how long."""
 
-PALETTE_OPTION = MapOf(Choice(State), LookOption(), "such as {away: orange}")
+
+class _FollowedOption:
+    """A state of users, or a word of queues."""
+
+    def __call__(self, value: object) -> Followed:
+        words: type[State | QueueWord] = QueueWord if value in set(QueueWord) else State
+        return Choice(words)(value)
+
+    def json_schema(self) -> JsonSchema:
+        return {"enum": [*State, *QueueWord]}
+
+
+PALETTE_OPTION = MapOf(_FollowedOption(), LookOption(), "such as {away: orange}")
 
 _LIGHT = Record(
     {
@@ -173,6 +194,7 @@ _LIGHT = Record(
             "users", default=[], description="DNs or globs; with several users the most important state is shown"
         ): (ListOf(Text())),
         Optional("group", default=None, description="Name of one of `groups:`, instead of users"): Nullable(Text()),
+        Optional("queue", default=None, description="DN of a queue, whose waiting callers are shown"): Nullable(Text()),
         Optional("brightness", default=100, description="Percent"): _PERCENT,
         Optional("palette", default={}, description="Looks of this light that differ from `palette:`"): PALETTE_OPTION,
         Optional(
@@ -203,7 +225,7 @@ _LIGHT = Record(
 LIGHTS = ListOf(_LIGHT)
 
 
-Palette = Mapping[State, Mapping[str, Any]]
+Palette = Mapping[Followed, Mapping[str, Any]]
 
 
 def light_settings(
@@ -223,8 +245,8 @@ def contradictions(lights: Sequence[Mapping[str, Any]], groups: Container[str]) 
             yield f"{index}.name", f"{name!r} is used twice: give each light a name of its own"
         names.add(name)
         group = options["group"]
-        if bool(options["users"]) is (group is not None):
-            yield str(index), "must name whom the light follows: either users or a group"
+        if [bool(options["users"]), group is not None, options["queue"] is not None].count(True) != 1:
+            yield str(index), "must name whom the light follows: one of users, group and queue"
         elif group is not None and group not in groups:
             yield f"{index}.group", f"{group!r} is not one of groups"
         try:
@@ -244,19 +266,22 @@ def contradictions(lights: Sequence[Mapping[str, Any]], groups: Container[str]) 
 
 def _light(options: Mapping[str, Any], palette: Palette, busy: frozenset[State]) -> LightSettings:
     blinking = busy if options["cue"] is Cue.BLINK else frozenset()
+    words = _QUEUE_PRIORITY if options["queue"] is not None else PRIORITY
     looks = {
         state: _look(written, options["brightness"], must_blink=state in blinking)
         for state, written in {**PALETTE, **palette, **options["palette"]}.items()
+        if state in words
     }
-    priority = options["priority"]
+    priority: tuple[Followed, ...] = options["priority"] if words is PRIORITY else ()
     return LightSettings(
         name=options["name"],
         driver=_driver(options),
         blinker=_driver({**options, "transition": 0.0}),
         users=options["users"],
         group=options["group"],
+        queue=options["queue"],
         looks=looks,
-        priority=(*priority, *(state for state in PRIORITY if state not in priority)),
+        priority=(*priority, *(state for state in words if state not in priority)),
         hours=None if options["hours"] is None else _hours(options["hours"]),
         on_exit=options["on_exit"],
         after_call=options["after_call"],

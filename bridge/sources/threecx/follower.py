@@ -52,6 +52,9 @@ class Follower:
         self._good_for = good_for
         self._directory = directory
         self._participants = Participants(directory)
+        self._callers = Participants(directory)
+        """Of the queues: apart, as a queue is no side of a call that a user has."""
+        self._queues: frozenset[str] = frozenset()
         self._fetching: set[Key] = set()
         self._sequence: int | None = None
         self._covered: frozenset[str] | None = None
@@ -80,15 +83,19 @@ class Follower:
         `now` is in monotonic seconds.
         """
         self._participants.requesting_all()
+        self._callers.requesting_all()
         snapshot = await self._api.everything()
         self._directory.learn(self._source, snapshot.numbers)
         self._participants.all_received(snapshot.extensions)
+        self._callers.all_received(snapshot.queues)
+        self._queues = frozenset(queue.dn for queue in snapshot.queues if not queue.unread)
         self._covered = covered = frozenset(extension.dn for extension in snapshot.extensions)
         unread = frozenset(extension.dn for extension in snapshot.extensions if extension.unread)
         if unread:
             self._odd.failed(f"Call Control sent participants without an id, of {len(unread)} extensions")
-        legs = self._participants.all_legs()
-        self._report(Calls(self._source, legs, covered, now, self._good_for, live=True, unread=unread))
+        legs = self._participants.all_legs() | self._callers.all_legs()
+        queues = self._queues
+        self._report(Calls(self._source, legs, covered, now, self._good_for, live=True, unread=unread, queues=queues))
 
     def _count(self, sequence: int | None) -> None:
         """Events are numbered: a gap means that some were missed. Some events are sent twice."""
@@ -99,19 +106,22 @@ class Follower:
         self._sequence = sequence
 
     def _covers(self, dn: str) -> bool:
-        """Whether an event may be about a user; there are events about queues and trunks too."""
-        return self._covered is None or dn in self._covered
+        """Whether an event may be about a user or a queue; there are events about trunks too."""
+        return self._covered is None or dn in self._covered or dn in self._queues
+
+    def _of(self, dn: str) -> Participants:
+        return self._callers if dn in self._queues else self._participants
 
     def _take(self, event: parse.Event, key: Key) -> None:
         if event.type is parse.EventType.REMOVE:
-            self._participants.store(key, None)
-        elif self._participants.is_full(key) or len(self._fetching) >= _MOST_FETCHES:
+            self._of(event.dn).store(key, None)
+        elif self._of(event.dn).is_full(key) or len(self._fetching) >= _MOST_FETCHES:
             self._missed.set()
             return
         elif event.participant is not None:
-            self._participants.store(key, event.participant)
+            self._of(event.dn).store(key, event.participant)
         else:
-            self._participants.changed(key)
+            self._of(event.dn).changed(key)
             if key not in self._fetching:
                 self._fetching.add(key)
                 self._tasks.create_task(self._fetch(key), name=f"call-control-{key[0]}-{key[1]}")
@@ -121,13 +131,13 @@ class Follower:
     async def _fetch(self, key: Key) -> None:
         """Request the participant until the answer is newer than every event about it."""
         try:
-            while (ticket := self._participants.requesting(key)) is not None:
+            while (ticket := self._of(key[0]).requesting(key)) is not None:
                 participant = await self._api.participant(*key)
-                if self._participants.received(key, ticket, participant):
+                if self._of(key[0]).received(key, ticket, participant):
                     self._report_user(key[0])
         except (SourceUnavailable, SourcePermissionError, SourceProtocolError) as error:
             _logger.debug("Call Control: participant %d of %s: %s", key[1], key[0], error)
-            self._participants.give_up(key)
+            self._of(key[0]).give_up(key)
             await asyncio.sleep(least_pause(error))
             self._missed.set()
         finally:
@@ -135,6 +145,8 @@ class Follower:
 
     def _report_user(self, dn: str) -> None:
         if self._covered is not None:
-            self._report(UserCalls(self._source, dn, self._participants.legs(dn)))
+            self._report(UserCalls(self._source, dn, self._of(dn).legs(dn)))
+            if dn in self._queues:
+                return
             for other in sorted(self._participants.in_doubt(dn)):
                 self._report(UserCalls(self._source, other, self._participants.legs(other)))

@@ -170,6 +170,24 @@ CALL_CONTROL_SCHEMA = {
     Optional("resync", default="45s", description="How often everything is read again"): Duration(5, 3600),
 }
 
+QUEUES_SCHEMA = {
+    Optional(
+        "enabled",
+        default="auto",
+        description="Queues with agents and waiting callers; auto: if this API client may; true: an error if not",
+    ): Choice(Enabled),
+    Optional("interval", default="30s", description="From poll to poll, of names and agents"): Duration(1, 3600),
+}
+
+SYSTEM_SCHEMA = {
+    Optional(
+        "enabled",
+        default="auto",
+        description="Calls, trunks and licence of the PBX; auto: if this API client may; true: an error if not",
+    ): Choice(Enabled),
+    Optional("interval", default="60s", description="From poll to poll"): Duration(5, 3600),
+}
+
 
 def pbx_settings(options: Mapping[str, Any]) -> PbxSettings:
     """From options that PBX_SCHEMA has passed."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.domain.light import OFF, Color, Look
+from bridge.domain.light import OFF, Color, Followed, Look
 from bridge.domain.model import State
 from bridge.outputs.lights.hours import After, Hours, Weekday
 from bridge.outputs.lights.light import MIN_INTERVAL, NEVER, PHASE, Light, Override
@@ -20,7 +20,7 @@ from tests.support.clock import FakeClock
 
 GREEN, RED, DIM = Look(Color(0, 255, 0)), Look(Color(255, 0, 0)), Look(Color(255, 255, 255), 10)
 BLINKING = replace(RED, blink=True)
-LOOKS = {
+LOOKS: dict[Followed, Look] = {
     State.AVAILABLE: GREEN,
     State.AWAY: Look(Color(255, 255, 0)),
     State.DO_NOT_DISTURB: Look(Color(0, 0, 255)),

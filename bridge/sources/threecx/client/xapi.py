@@ -49,6 +49,15 @@ class Xapi:
         """One page of Trunks, Queues, RingGroups or Users as JSON text, for their numbers alone."""
         return (await self._request("GET", f"{_ROOT}/{collection}", query, right=f"{_ROOT} numbers")).body
 
+    async def queues(self, query: str) -> bytes:
+        """One page of Queues with their agents as JSON text."""
+        query = f"{query}&$expand={parse.QUEUE_RELATION}"
+        return (await self._request("GET", f"{_ROOT}/Queues", query, right=f"{_ROOT}/Queues with agents")).body
+
+    async def system_status(self) -> bytes:
+        """SystemStatus as JSON text. Without `$select` it would hold the licence key and addresses."""
+        return (await self._get(f"{_ROOT}/SystemStatus", f"$select={','.join(parse.SYSTEM_FIELDS)}")).body
+
     async def active_calls(self, query: str) -> bytes:
         """One page of ActiveCalls as JSON text."""
         return (await self._get(f"{_ROOT}/ActiveCalls", query)).body

@@ -18,6 +18,8 @@ from bridge.sources.threecx.parse.call_control import (
 )
 from bridge.sources.threecx.parse.envelope import Page, error_message, page
 from bridge.sources.threecx.parse.monitor import MAX_ROW_BYTES, monitor_row
+from bridge.sources.threecx.parse.queues import QUEUE_FIELDS, QUEUE_RELATION, queue
+from bridge.sources.threecx.parse.system import SYSTEM_FIELDS, system
 from bridge.sources.threecx.parse.users import (
     CHANGEABLE,
     DEPARTMENT_FIELDS,
@@ -36,6 +38,9 @@ __all__ = [
     "DEPARTMENT_FIELDS",
     "MAX_ROW_BYTES",
     "NUMBER_FIELD",
+    "QUEUE_FIELDS",
+    "QUEUE_RELATION",
+    "SYSTEM_FIELDS",
     "USER_FIELDS",
     "USER_KEY",
     "ActiveCall",
@@ -55,7 +60,9 @@ __all__ = [
     "page",
     "participant",
     "profile_labels",
+    "queue",
     "snapshot",
+    "system",
     "user_changes",
     "user_row",
 ]

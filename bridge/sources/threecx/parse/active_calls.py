@@ -1,12 +1,11 @@
 """Rows of ActiveCalls: a display string for each side, and a status for both."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from bridge.domain.model import CallStatus, Leg
 from bridge.errors import SourceProtocolError
 from bridge.sources.threecx.directory import Directory
-from bridge.sources.threecx.parse.envelope import as_digits, as_text
+from bridge.sources.threecx.parse.envelope import as_digits, as_text, unix_time
 from bridge.sources.threecx.parse.party import number_in, party_of_side
 
 
@@ -65,9 +64,6 @@ class ActiveCall:
         )
 
 
-_LONG_AGO = 946_684_800
-"""The year 2000. Earlier times mean none: .NET writes 0001-01-01 for what has not happened."""
-
 # The status of a call → (status for the caller, status for the callee, whether a known call keeps the status it had).
 # No status for calls on hold has been seen: 3CX lists them as connected.
 _CALL_STATUS: dict[str, tuple[CallStatus | None, CallStatus | None, bool]] = {
@@ -98,9 +94,9 @@ def active_call(raw: object) -> ActiveCall:
         caller=as_text(raw.get("Caller")),
         callee=as_text(raw.get("Callee")),
         status=str(raw.get("Status")).casefold(),
-        established=_unix(raw.get("EstablishedAt")),
-        changed=_unix(raw.get("LastChangeStatus")),
-        now=_unix(raw.get("ServerNow")),
+        established=unix_time(raw.get("EstablishedAt")),
+        changed=unix_time(raw.get("LastChangeStatus")),
+        now=unix_time(raw.get("ServerNow")),
     )
 
 
@@ -108,15 +104,3 @@ def numbers_in(raw: object) -> tuple[str, ...] | None:
     """Of a row that is no call: whose call it may be. None: anybody's, as a side is missing."""
     sides = [as_text(raw.get(key)) for key in ("Caller", "Callee")] if isinstance(raw, dict) else [None]
     return None if None in sides else tuple(number_in(side) for side in sides if side is not None)
-
-
-def _unix(value: object) -> int | None:
-    """Unix seconds from `2026-09-01T08:15:04Z`, with or without fractions; UTC if it names no zone."""
-    if not isinstance(value, str):
-        return None
-    try:
-        time = datetime.fromisoformat(value)
-        seconds = int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
-    except (ValueError, OverflowError):
-        return None
-    return seconds if seconds > _LONG_AGO else None

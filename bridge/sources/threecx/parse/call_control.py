@@ -59,6 +59,8 @@ class Snapshot:
 
     extensions: list[Extension]
     """Of users, where it says something about their calls."""
+    queues: list[Extension]
+    """The queues, where it says something about their callers."""
     numbers: Mapping[str, Kind]
     """Every DN that has a type."""
 
@@ -101,7 +103,8 @@ def snapshot(body: bytes) -> Snapshot:
     rows = load(body)
     if not isinstance(rows, list):
         raise SourceProtocolError("/callcontrol sent no list")
-    found, numbers = [], {}
+    found: dict[Kind, list[Extension]] = {Kind.USER: [], Kind.QUEUE: []}
+    numbers = {}
     for row in rows:
         dn = as_text(row.get("dn")) if isinstance(row, dict) else None
         if dn is None:
@@ -110,9 +113,9 @@ def snapshot(body: bytes) -> Snapshot:
         if kind is not None:
             numbers[dn] = kind
         inside = row.get("participants")
-        if kind is Kind.USER and isinstance(inside, list):
-            found.append(_extension(dn, inside))
-    return Snapshot(found, numbers)
+        if kind in found and isinstance(inside, list):
+            found[kind].append(_extension(dn, inside))
+    return Snapshot(found[Kind.USER], found[Kind.QUEUE], numbers)
 
 
 def _extension(dn: str, rows: list[object]) -> Extension:

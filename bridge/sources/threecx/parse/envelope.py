@@ -4,6 +4,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from bridge.errors import SourceProtocolError
 
@@ -80,3 +81,19 @@ def as_digits(value: object) -> str | None:
     """An id in one spelling, be it a number or a string of digits; None for anything else."""
     text = as_text(value)
     return str(int(text)) if text is not None and _DIGITS.fullmatch(text) else None
+
+
+_LONG_AGO = 946_684_800
+"""The year 2000. Earlier times mean none: .NET writes 0001-01-01 for what has not happened."""
+
+
+def unix_time(value: object) -> int | None:
+    """Unix seconds from `2026-09-01T08:15:04Z`, with or without fractions; UTC if it names no zone."""
+    if not isinstance(value, str):
+        return None
+    try:
+        time = datetime.fromisoformat(value)
+        seconds = int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
+        return None
+    return seconds if seconds > _LONG_AGO else None

@@ -68,7 +68,7 @@ class ActiveCalls:
             found = found | {key: call for key, call in last.items() if call.id not in ids}
         good_for = self._tools.timing.good_for(self._poll.interval)
         legs = _by_number(found.values(), self._tools.directory)
-        return Calls(NAME, legs, None, asked, good_for, now=now, unread=_unread(reading))
+        return Calls(NAME, legs, None, asked, good_for, now=now, unread=_unread(reading), queues=None)
 
 
 def _by_number(calls: Iterable[parse.ActiveCall], directory: Directory) -> dict[str, Legs]:
