@@ -87,15 +87,18 @@ class Integer:
         return {"anyOf": [number, {"type": "string", "pattern": r"^-?\d+$"}]}
 
 
+_BOOLEANS = {spell(word): word == "true" for word in ("true", "false") for spell in (str, str.title, str.upper)}
+
+
 @dataclass(frozen=True, slots=True)
 class Boolean:
-    """`true` or `false`."""
+    """`true` or `false`; also as YAML 1.2 has them, `True` and `TRUE`."""
 
     def __call__(self, value: object) -> bool:
         if isinstance(value, bool):
             return value
-        if isinstance(value, str) and value in {"true", "false"}:
-            return value == "true"
+        if isinstance(value, str) and value in _BOOLEANS:
+            return _BOOLEANS[value]
         raise Invalid(f"{_shown(value)} is neither true nor false")
 
     def json_schema(self) -> JsonSchema:
@@ -136,7 +139,7 @@ class Choice(Generic[E]):
 
     def __call__(self, value: object) -> E:
         # JSON and defaults have True where an enumeration has "true".
-        word = str(value).lower() if isinstance(value, bool) else value
+        word = str(value).lower() if isinstance(value, bool) or value in _BOOLEANS else value
         try:
             return self.words(word)  # type: ignore[arg-type]  # anything else is a ValueError
         except ValueError:

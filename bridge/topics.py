@@ -271,11 +271,18 @@ def topic_problem(topic: str) -> str | None:
     return None
 
 
+def device_topic_problem(topic: str) -> str | None:
+    """The same for a device's own topic, which may start with /: some people's do."""
+    return topic_problem(topic.removeprefix("/"))
+
+
 # MQTT allows 65,535 bytes, but users, names and suffixes are appended to it, and some brokers allow less.
 _LONGEST_TOPIC = 200
 
 TOPIC = Text(check=topic_problem)
 """Option: an MQTT topic to publish under."""
+DEVICE_TOPIC = Text(check=device_topic_problem)
+"""Option: a topic of a device."""
 
 
 def filters_under(base: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from bridge.errors import BridgeError, BrokerAuthError
 from bridge.mqtt.oneshot_client import OneshotClient, oneshot_client
 from bridge.outputs.lights.light import Light
 from bridge.outputs.lights.output import as_message
-from bridge.outputs.lights.settings import LightSettings
+from bridge.outputs.lights.settings import KEEP, LightSettings
 from bridge.topics import Topics, json_object, to_json
 
 _MARGIN = 5.0
@@ -71,6 +71,9 @@ async def _show_by_override(
         raise BridgeError(f"the light {light.name!r} is paused: end that first")
     try:
         for state, look in light.looks.items():
+            if look is None:
+                report(f"{state:<15} {KEEP}")
+                continue
             report(f"{state:<15} {look}")
             await client.publish([_override(topic, _options_of(look, seconds + _MARGIN))])
             await asyncio.sleep(seconds)
@@ -113,7 +116,7 @@ async def _show(client: OneshotClient, light: Light, report: Callable[[str], Non
     """Publish to the light as the bridge itself would."""
     clock = Clock()
     for state, look in light.settings.looks.items():
-        report(f"{state:<15} {look}")
+        report(f"{state:<15} {KEEP if look is None else look}")
         end = clock.monotonic() + seconds
         light.follow(light.name, state, clock.monotonic())
         while (now := clock.monotonic()) < end:

@@ -54,7 +54,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
         mqtt=mqtt_settings(options["mqtt"], pbx.name),
         homeassistant=HassSettings(**options["homeassistant"]),
         zone=zone(options["time_zone"]),
-        lights=lights.light_settings(options["lights"], options["palette"], rules.busy),
+        lights=lights.light_settings(options["lights"], options["palette"], rules.busy, options["time_zone"]),
         web=WebSettings(**options["web"]),
         log=LogSettings(**options["log"]),
         warnings=(

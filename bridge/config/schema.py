@@ -28,7 +28,9 @@ SCHEMA: dict[Marker, Any] = {
     Optional("groups", default={}, description="Groups of users: name → members"): GROUPS,
     Optional("presence", default={}, description="How the state of a user is derived"): PRESENCE_SCHEMA,
     Optional("privacy", default={}, description="What is published about callers"): PRIVACY_SCHEMA,
-    Optional("time_zone", default=None, description="By whose clocks a day begins; null: the machine's"): TIME_ZONE,
+    Optional(
+        "time_zone", default=None, description="By whose clocks a day begins and lights work; null: the machine's"
+    ): TIME_ZONE,
     Optional("palette", default={}, description="The look of each state on all lights: state → look"): PALETTE_OPTION,
     Optional("lights", default=[], description="Lights that follow users"): LIGHTS,
     Optional("mqtt", default={}, description="The MQTT broker"): MQTT_SCHEMA,

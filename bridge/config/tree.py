@@ -106,6 +106,10 @@ def _text(tree: Tree) -> str | None:
     return None
 
 
+_UNQUOTED = re.compile(r"[ \t]+#[^\s#]")
+"""A comment without a blank behind its #, where a value should be."""
+
+
 class _Reader:
     """Converts the nodes of one file to values."""
 
@@ -113,10 +117,12 @@ class _Reader:
         self._tree = tree
         self._environ = environ
         self._nodes = 0
+        self._lines: list[str] = []
         self._secrets: Mapping[str, Any] | None = None
         self._secrets_are_unusable = False
 
     def read(self, text: str) -> None:
+        self._lines = text.splitlines()
         try:
             root = yaml.compose(text, Loader=_Loader)
             values = {} if root is None else self._value(root, ())
@@ -144,7 +150,15 @@ class _Reader:
         if isinstance(node, yaml.SequenceNode):
             return [self._item(item, (*key, str(index))) for index, item in enumerate(node.value)]
         plain = isinstance(node, yaml.ScalarNode) and node.style is None
+        if plain and not node.value and _UNQUOTED.match(self._after(node)):
+            self._tree.complain(key, "is empty, as # begins a comment: put the value in quotes, or write null")
+            return MISSING
         return None if plain and node.value in _NULLS else node.value
+
+    def _after(self, node: yaml.Node) -> str:
+        """The rest of the line behind an empty value."""
+        mark = node.end_mark
+        return self._lines[mark.line][mark.column :] if mark.line < len(self._lines) else ""
 
     def _item(self, node: yaml.Node, key: Key) -> Any:
         self._tree.places[key] = f"{self._tree.path}:{node.start_mark.line + 1}"
@@ -162,6 +176,9 @@ class _Reader:
             if name_node.value in values:
                 first = self._tree.places[inner].rpartition(":")[2]
                 self._complain_at(line, f"duplicate key, first in line {first}: keep one", inner)
+                continue
+            if name_node.value == "<<":
+                self._complain_at(line, "merge keys are not supported: write the options out here", inner)
                 continue
             self._tree.places[inner] = f"{self._tree.path}:{line}"
             values[name_node.value] = self._value(value_node, inner)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.domain.model import State
 from bridge.outputs.lights.table import DRIVERS
 from tests.config.loading import MINIMAL, loaded, mistakes
 
@@ -91,12 +92,13 @@ LIGHT = 'lights:\n  - name: desk\n    driver: wled\n    topic: wled/1a2b3c\n    
                 (
                     "config.yaml:5 palette.busy: 'busy' is not one of available, away, do_not_disturb, ringing, "
                     "dialing, "
-                    "on_call, on_hold, offline, unknown"
+                    "on_call, on_hold, offline, unknown, waiting, idle"
                 ),
                 (
                     "config.yaml:5 palette.on_call: 'reddish' is no colour: write a name (red, green, blue, "
                     "yellow, amber, "
-                    "orange, magenta, pink, purple, cyan, turquoise, white), '#rrggbb' or 'r,g,b' from 0 to 255, or off"
+                    "orange, magenta, pink, purple, cyan, turquoise, white), '#rrggbb' or 'r,g,b' from 0 to 255, "
+                    "keep, or off"
                 ),
             ],
         ),
@@ -104,6 +106,72 @@ LIGHT = 'lights:\n  - name: desk\n    driver: wled\n    topic: wled/1a2b3c\n    
 )
 def test_mistakes_in_lights_are_reported_with_their_line(tmp_path: Path, text: str, problems: list[str]) -> None:
     assert mistakes(tmp_path, MINIMAL + text) == problems
+
+
+@pytest.mark.parametrize(
+    ("driver", "topic", "problem"),
+    [
+        ("tasmota", "cmnd/desk", "write the device's Topic alone, desk: the driver adds cmnd/ and the command"),
+        ("tasmota", "cmnd/lamp/POWER", "write the device's Topic alone, lamp: the driver adds cmnd/ and the command"),
+        ("home_assistant", "light.desk", "light.desk is an entity of Home Assistant: write the light's own MQTT topic"),
+        ("esphome", "light.desk", "light.desk is an entity of Home Assistant: write the light's own MQTT topic"),
+        ("zigbee2mqtt", "Desk lamp", "write zigbee2mqtt/Desk lamp: Zigbee2MQTT's base topic, and the friendly name"),
+        ("shelly_gen2", "shelly-1/command/rgbw:0", "write the device's MQTT prefix alone, shelly-1"),
+    ],
+)
+def test_topics_of_another_kind_are_refused_with_the_right_one(
+    tmp_path: Path, driver: str, topic: str, problem: str
+) -> None:
+    light = f"{{name: desk, driver: {driver}, topic: {topic!r}, users: ['101']}}"
+    assert f"config.yaml:5 lights.0.topic: {problem}" in mistakes(tmp_path, f"{MINIMAL}lights: [{light}]\n")
+
+
+def test_topics_of_devices_may_start_with_a_slash(tmp_path: Path) -> None:
+    lights = (
+        "{name: a, driver: tasmota, topic: /%prefix%/desk, users: ['101']}",
+        "{name: b, driver: zigbee2mqtt, topic: /house/zigbee/desk, users: ['101'], availability: /house/b}",
+    )
+    found = loaded(tmp_path, f"{MINIMAL}lights: [{', '.join(lights)}]\n").lights
+    assert [set(light.driver.topics) for light in found] == [{"/cmnd/desk/Backlog0"}, {"/house/zigbee/desk/set"}]
+    assert [light.driver.availability and light.driver.availability.topic for light in found] == [
+        "/tele/desk/LWT",
+        "/house/b",
+    ]
+
+
+def test_an_empty_colour_is_refused(tmp_path: Path) -> None:
+    assert mistakes(tmp_path, MINIMAL + "palette:\n  on_call:\n    color: #ff0000\n    blink: true\n") == [
+        "config.yaml:7 palette.on_call.color: is empty, as # begins a comment: put the value in quotes, or write null"
+    ]
+    (problem,) = mistakes(tmp_path, MINIMAL + "palette: {away: null}\n")
+    assert problem.startswith("config.yaml:5 palette.away: must not be empty: a colour that begins with # needs quotes")
+
+
+def test_a_light_follows_one_queue_with_a_palette_of_its_own(tmp_path: Path) -> None:
+    light = "lights: [{name: desk, driver: wled, topic: wled/x, queue: '800', palette: {idle: green}}]\n"
+    (found,) = loaded(tmp_path, MINIMAL + light).lights
+    assert found.queue == "800"
+    assert {word: str(look) for word, look in found.looks.items()} == {
+        "waiting": "#ff0000 at 100 %, blinking",
+        "unknown": "#ffffff at 10 %",
+        "idle": "#00ff00 at 100 %",
+    }
+
+
+def test_a_state_may_leave_the_light_alone(tmp_path: Path) -> None:
+    (light,) = loaded(tmp_path, MINIMAL + LIGHT + "palette: {available: keep, away: {color: keep}}\n").lights
+    assert (light.looks[State.AVAILABLE], light.looks[State.AWAY]) == (None, None)
+
+
+def test_hours_are_by_the_common_time_zone_unless_they_have_their_own(tmp_path: Path) -> None:
+    def zone(more: str, common: str = "time_zone: Europe/Berlin\n") -> str | None:
+        (light,) = loaded(tmp_path, f"{MINIMAL}{LIGHT}    hours: {{from: 08:00, to: '18:00'{more}}}\n{common}").lights
+        assert light.hours is not None
+        return light.hours.zone.key if light.hours.zone else None
+
+    assert zone("") == "Europe/Berlin"
+    assert zone(", tz: Asia/Tokyo") == "Asia/Tokyo"
+    assert zone("", common="") is None
 
 
 def test_a_light_s_palette_overrides_the_common_one(tmp_path: Path) -> None:

@@ -81,4 +81,6 @@ async def test_cleanup_takes_queues_and_system_with_it(
         await subscriber.until(lambda: {WAITING, "3cx/queues/8000", "3cx/system"} <= subscriber.latest.keys())
     code, _, _ = await command("cleanup", "-c", config, "--yes")
     assert code == 0
-    await subscriber.until(lambda: not [topic for topic in subscriber.latest if "check" not in topic and "wled" not in topic])
+    await subscriber.until(
+        lambda: not [topic for topic in subscriber.latest if "check" not in topic and "wled" not in topic]
+    )

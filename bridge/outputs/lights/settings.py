@@ -29,7 +29,9 @@ from bridge.options import (
 from bridge.outputs.lights.hours import After, Hours, Weekday
 from bridge.outputs.lights.protocol import Driver, DriverOptions
 from bridge.outputs.lights.table import DRIVERS
-from bridge.topics import TOPIC
+from bridge.topics import DEVICE_TOPIC
+
+_ENTITY_ID = re.compile(r"(?:light|switch|group|scene|script)\.[a-z0-9_]+")
 
 PALETTE: dict[Followed, dict[str, Any]] = {
     State.AVAILABLE: {"color": "green"},
@@ -92,8 +94,8 @@ class LightSettings:
     blinker: Driver
     """The same without transitions: a light that the bridge makes blink must change at once."""
     users: tuple[str, ...]
-    looks: Mapping[Followed, Look]
-    """Of a queue: of QueueWord and `unknown`."""
+    looks: Mapping[Followed, Look | None]
+    """None: the light is left alone. Of a queue: of QueueWord and `unknown`."""
     priority: tuple[Followed, ...]
     hours: Hours | None
     on_exit: OnExit
@@ -110,27 +112,39 @@ class LookOption:
     def __call__(self, value: object) -> dict[str, Any]:
         if isinstance(value, dict):
             return _LOOK(value)
-        return {"color": _ColorOption()(value), "blink": False, "brightness": None}
+        return {"color": _SHADE(value), "blink": False, "brightness": None}
 
     def json_schema(self) -> JsonSchema:
-        return {"anyOf": [_ColorOption().json_schema(), _LOOK.json_schema()]}
+        return {"anyOf": [_SHADE.json_schema(), _LOOK.json_schema()]}
 
 
+@dataclass(frozen=True, slots=True)
 class _ColorOption:
+    more: tuple[str, ...] = ()
+    """Words besides colours and `off`."""
+    empty: bool = False
+    """Whether null is off: in JSON, where it is no accident."""
+
     def __call__(self, value: object) -> str | None:
-        """`#rrggbb`, or None for off."""
-        if value is None or value is False or value == "off":
+        """`#rrggbb`, None for off, or one of `more`."""
+        if value is False or value == "off" or (value is None and self.empty):
             return None
+        if value in self.more:
+            return str(value)
+        if value is None:
+            raise Invalid(
+                "must not be empty: a colour that begins with # needs quotes, such as '#ff0000'; or write off"
+            )
         if not isinstance(value, str):
             raise Invalid("must be a colour, such as red, or off")
         try:
             shade = color(value)
         except ValueError as error:
-            raise Invalid(f"{value!r} is no colour: {error}, or off") from None
+            raise Invalid(f"{value!r} is no colour: {', '.join([str(error), *self.more])}, or off") from None
         return None if shade == BLACK else shade.hex
 
     def json_schema(self) -> JsonSchema:
-        return {"type": ["string", "boolean", "null"]}
+        return {"type": ["string", "boolean"]}
 
 
 class _TimeOption:
@@ -145,9 +159,12 @@ class _TimeOption:
 
 
 _PERCENT = Integer(1, 100)
+KEEP = "keep"
+"""In a palette: the light is left alone."""
+_SHADE = _ColorOption((KEEP,))
 _LOOK = Record(
     {
-        Required("color", description="A name, '#rrggbb' or 'r,g,b'; or off"): _ColorOption(),
+        Required("color", description="A name, '#rrggbb' or 'r,g,b'; off; or keep: leave the light alone"): _SHADE,
         Optional("blink", default=False, description="Blink once a second"): Boolean(),
         Optional("brightness", default=None, description="Percent; null: the light's brightness"): Nullable(_PERCENT),
     }
@@ -162,11 +179,17 @@ _HOURS = Record(
         Optional(
             "after", default="off", description="Outside of the hours: off, or keep (no commands are sent)"
         ): Choice(After),
-        Optional("tz", default=None, description="Time zone; null: the machine's"): TIME_ZONE,
+        Optional("tz", default=None, description="Time zone; null: `time_zone`"): TIME_ZONE,
     }
 )
 
-OVERRIDE = Record({**_LOOK.fields, Optional("for", default=None): Nullable(Duration(1, 30 * 86400))})
+OVERRIDE = Record(
+    {
+        **_LOOK.fields,
+        Required("color"): _ColorOption(empty=True),
+        Optional("for", default=None): Nullable(Duration(1, 30 * 86400)),
+    }
+)
 """A look requested by MQTT, and for how long."""
 
 
@@ -174,8 +197,10 @@ class _FollowedOption:
     """A state of users, or a word of queues."""
 
     def __call__(self, value: object) -> Followed:
-        words: type[State | QueueWord] = QueueWord if value in set(QueueWord) else State
-        return Choice(words)(value)
+        for words in (State, QueueWord):
+            if isinstance(value, str) and value in set(words):
+                return words(value)
+        raise Invalid(f"{value!r} is not one of {', '.join([*State, *QueueWord])}")
 
     def json_schema(self) -> JsonSchema:
         return {"enum": [*State, *QueueWord]}
@@ -189,7 +214,7 @@ _LIGHT = Record(
         Required("driver", description=", ".join(DRIVERS)): Text(
             check=lambda name: None if name in DRIVERS else f"is no driver: there are {', '.join(DRIVERS)}"
         ),
-        Required("topic", description="The light's own topic, as its documentation calls it"): TOPIC,
+        Required("topic", description="The light's own topic, as its documentation calls it"): DEVICE_TOPIC,
         Optional(
             "users", default=[], description="DNs or globs; with several users the most important state is shown"
         ): (ListOf(Text())),
@@ -215,7 +240,7 @@ _LIGHT = Record(
         Optional("channel", default=0, description="Number of the output, for devices with several"): Integer(0, 31),
         Optional("component", default=None, description="Kind of output of shelly_gen2: rgb or rgbw"): Nullable(Text()),
         Optional("availability", default=None, description="Topic on which the light reports that it is online"): (
-            Nullable(TOPIC)
+            Nullable(DEVICE_TOPIC)
         ),
         Optional("payloads", default={}, description="Driver template only: payload by state"): MapOf(
             Text(), Text(), "such as {default: '$hex'}"
@@ -229,10 +254,10 @@ Palette = Mapping[Followed, Mapping[str, Any]]
 
 
 def light_settings(
-    lights: Sequence[Mapping[str, Any]], palette: Palette, busy: frozenset[State]
+    lights: Sequence[Mapping[str, Any]], palette: Palette, busy: frozenset[State], time_zone: str | None
 ) -> tuple[LightSettings, ...]:
     """From validated options (LIGHTS, PALETTE_OPTION) in which `contradictions` found nothing."""
-    return tuple(_light(options, palette, busy) for options in lights)
+    return tuple(_light(options, palette, busy, time_zone) for options in lights)
 
 
 def contradictions(lights: Sequence[Mapping[str, Any]], groups: Container[str]) -> Iterator[tuple[str, str]]:
@@ -249,6 +274,11 @@ def contradictions(lights: Sequence[Mapping[str, Any]], groups: Container[str]) 
             yield str(index), "must name whom the light follows: one of users, group and queue"
         elif group is not None and group not in groups:
             yield f"{index}.group", f"{group!r} is not one of groups"
+        if _ENTITY_ID.fullmatch(options["topic"]):
+            yield (
+                f"{index}.topic",
+                f"{options['topic']} is an entity of Home Assistant: write the light's own MQTT topic",
+            )
         try:
             driver = _driver(options)
         except ValueError as error:
@@ -264,11 +294,13 @@ def contradictions(lights: Sequence[Mapping[str, Any]], groups: Container[str]) 
             taken[topic] = name
 
 
-def _light(options: Mapping[str, Any], palette: Palette, busy: frozenset[State]) -> LightSettings:
+def _light(
+    options: Mapping[str, Any], palette: Palette, busy: frozenset[State], time_zone: str | None
+) -> LightSettings:
     blinking = busy if options["cue"] is Cue.BLINK else frozenset()
     words = _QUEUE_PRIORITY if options["queue"] is not None else PRIORITY
     looks = {
-        state: _look(written, options["brightness"], must_blink=state in blinking)
+        state: None if written["color"] == KEEP else _look(written, options["brightness"], must_blink=state in blinking)
         for state, written in {**PALETTE, **palette, **options["palette"]}.items()
         if state in words
     }
@@ -282,7 +314,7 @@ def _light(options: Mapping[str, Any], palette: Palette, busy: frozenset[State])
         queue=options["queue"],
         looks=looks,
         priority=(*priority, *(state for state in words if state not in priority)),
-        hours=None if options["hours"] is None else _hours(options["hours"]),
+        hours=None if options["hours"] is None else _hours(options["hours"], time_zone),
         on_exit=options["on_exit"],
         after_call=options["after_call"],
         brightness=options["brightness"],
@@ -303,13 +335,13 @@ def _look(options: Mapping[str, Any], brightness: int, *, must_blink: bool) -> L
     return Look(shade, brightness if own is None else own, blink=must_blink or options.get("blink", False))
 
 
-def _hours(options: Mapping[str, Any]) -> Hours:
+def _hours(options: Mapping[str, Any], time_zone: str | None) -> Hours:
     return Hours(
         days=frozenset(list(Weekday).index(day) for day in options["days"]),
         begin=time.fromisoformat(options["from"]),
         end=time.fromisoformat(options["to"]),
         after=options["after"],
-        zone=zone(options["tz"]),
+        zone=zone(options["tz"] or time_zone),
     )
 
 

@@ -249,6 +249,16 @@ class ShellyGen2White(ShellyGen2):
         assert params["white"] == 0
 
 
+class ShellyGen3Bulb(ShellyGen2):
+    """The component RGBCCT, which is white unless its mode is `rgb`."""
+
+    method: ClassVar[str] = "RGBCCT.Set"
+
+    def _light(self, params: Mapping[str, Any]) -> None:
+        _keys(params, {"id", "on", "brightness", "rgb", "mode", "transition_duration"})
+        assert params["mode"] == "rgb"
+
+
 class EspHome(_Light):
     """A light with the effect `Blink`; what light_call.cpp would warn of, fails."""
 
@@ -385,6 +395,7 @@ CASES: Mapping[str, tuple[Case, ...]] = {
         Case(DriverOptions(_SHELLY), ShellyGen2, f"{_SHELLY}/online", *_TRUE),
         Case(DriverOptions(_SHELLY, component="rgb"), ShellyGen2, f"{_SHELLY}/online", *_TRUE),
         Case(DriverOptions(_SHELLY, component="rgbw", channel=1), ShellyGen2White, f"{_SHELLY}/online", *_TRUE),
+        Case(DriverOptions(_SHELLY, component="rgbcct"), ShellyGen3Bulb, f"{_SHELLY}/online", *_TRUE),
     ),
     "esphome": (
         Case(DriverOptions("desk/light/lamp", effect="Blink"), EspHome, "desk/status"),

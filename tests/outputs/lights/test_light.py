@@ -219,6 +219,23 @@ def test_a_paused_light_is_left_alone_and_gets_its_command_afterwards(bench: Ben
     assert bench.sent() == [(RED, "on_call")]
 
 
+def test_a_state_that_keeps_the_light_sends_nothing_and_the_next_one_its_command(clock: FakeClock) -> None:
+    made = Bench(clock, looks=LOOKS | {State.AVAILABLE: None})
+    made.state(State.AVAILABLE)
+    assert (made.sent(), made.shows(), made.why()) == ([], "available", "101 available")
+    made.state(State.ON_CALL)
+    assert made.sent() == [(RED, "on_call")]
+    clock.turn(60)
+    made.state(State.AVAILABLE)
+    assert made.sent() == []
+    clock.turn(60)
+    made.state(State.ON_CALL)
+    assert made.sent() == [(RED, "on_call")]
+    made.light.send_again()
+    made.state(State.AVAILABLE)
+    assert made.sent() == []
+
+
 def test_an_override_beats_the_state_and_ends_in_time(bench: Bench, clock: FakeClock) -> None:
     magenta = Look(Color(255, 0, 255))
     bench.light.override = Override(magenta, bench.wall + 300)

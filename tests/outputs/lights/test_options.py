@@ -59,7 +59,7 @@ WRONG = {
     "an unknown component": (
         "shelly_gen2",
         DriverOptions("desk", component="light"),
-        "component: write rgb or rgbw, the profile that the device is set to",
+        "component: write one of rgb, rgbw, rgbcct, as the device or its profile is",
     ),
     "no default payload": (
         "template",
@@ -160,7 +160,7 @@ def test_the_node_of_an_esphome_light_is_the_part_before_light(topic: str, statu
     ],
 )
 def test_a_transition_is_written_in_the_units_of_the_make(name: str, transition: float, written: str) -> None:
-    assert written in sent(name, DriverOptions("desk", transition=transition), Look(Color(1, 2, 3)))
+    assert written in sent(name, DriverOptions("office/desk", transition=transition), Look(Color(1, 2, 3)))
 
 
 def test_a_template_payload_is_chosen_by_what_is_shown_then_off_then_the_default() -> None:

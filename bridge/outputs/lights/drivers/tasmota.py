@@ -6,6 +6,7 @@ full fade, 1 to 40; `Power BLINK` toggles every `BlinkTime` tenths of a second u
 `BlinkCount 0` means 64000 toggles: just under nine hours at one blink a second, then the light is steady.
 """
 
+import re
 from collections.abc import Iterable
 
 from bridge.domain.light import Look
@@ -15,6 +16,7 @@ from bridge.outputs.lights.protocol import Availability, Command, DriverOptions
 _PREFIX = "%prefix%"
 _SLOWEST = 40
 _BLINK = ("BlinkTime 5", "BlinkCount 0")
+_OWN_PREFIX = re.compile(r"/?(?:cmnd|stat|tele)/(?P<topic>[^/]+)")
 
 
 class Tasmota:
@@ -52,6 +54,10 @@ class Tasmota:
 
 
 def _full_topic(topic: str) -> str:
+    if (found := _OWN_PREFIX.match(topic)) is not None:
+        raise ValueError(
+            f"topic: write the device's Topic alone, {found['topic']}: the driver adds cmnd/ and the command"
+        )
     full_topic = topic if _PREFIX in topic else f"{_PREFIX}/{topic}"
     if full_topic.count(_PREFIX) > 1:
         raise ValueError(f"topic: write {_PREFIX} once, as in Tasmota's FullTopic")

@@ -31,6 +31,8 @@ class Zigbee2Mqtt:
             )
         refuse_others(options, "zigbee2mqtt", "transition", "availability")
         topic = without(options.topic, "/set")
+        if "/" not in topic.strip("/"):
+            raise ValueError(f"topic: write zigbee2mqtt/{topic}: Zigbee2MQTT's base topic, and the friendly name")
         self._topic = f"{topic}/set"
         self._transition = number(options.transition)
         self.topics = frozenset({self._topic})
