@@ -40,6 +40,7 @@ COMMANDS = {
     "health": Row("health", "whether the daemon on this machine works; for containers"),
     "check": Row("check", "try configuration, broker and PBX; say what to fix"),
     "users": Row("users", "all users with state, profile, queue, phone and call"),
+    "dashboard": Row("dashboard", "print a dashboard of all users for Home Assistant"),
     "cleanup": Row("cleanup", "clear every retained topic of the bridge, discovery included"),
     "diagnose": Row("diagnose", "write one redacted archive for a bug report"),
     "record": Row("record", "record what the PBX says, redacted, to replay or to attach to a bug report"),

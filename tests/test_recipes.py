@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bridge.config import load
 from bridge.domain.message import Message
 from bridge.domain.model import State
-from bridge.outputs.hass.discovery import DiscoveryOutput
+from bridge.outputs.hass.discovery import DiscoveryOutput, Features
 from bridge.statistics import Statistics
 from bridge.topics import Topics
 from bridge.web.metrics import Metrics
@@ -129,9 +129,8 @@ def entity_ids() -> Iterator[str]:
     """Of a user 101, a group sales and the bridge, with and without commands, for two names of the PBX."""
     for name in ("3cx", "hq"):
         for profiles in ((), ("Available",)):
-            output = DiscoveryOutput(
-                Topics("3cx", name, "homeassistant"), "https://x.example", profiles=profiles, queue=bool(profiles)
-            )
+            features = Features(profiles=profiles, queue=bool(profiles), monitor="rows")
+            output = DiscoveryOutput(Topics("3cx", name, "homeassistant"), "https://x.example", features)
             messages: tuple[Message, ...] = (
                 *output.user(None, USER),
                 *output.group(None, GROUP),
@@ -184,7 +183,7 @@ def test_relative_links_exist(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize("path", [DOCS / "home-assistant.md", DOCS / "tasmota.md", ESPHOME, BERRY], ids=name_of)
+@pytest.mark.parametrize("path", [DOCS / "tasmota.md", ESPHOME, BERRY], ids=name_of)
 def test_light_recipes_handle_every_state(path: Path) -> None:
     text = path.read_text()
     assert [state.value for state in State if not re.search(rf"\b{state.value}\b", text)] == []

@@ -271,6 +271,8 @@ class Bridge:
     """None: the source is off, the PBX refuses it, or it has not answered yet."""
     queues: tuple[str, ...] = ()
     """The DNs of the queues, sorted."""
+    failing: tuple[str, ...] = ()
+    """The sources that should be in use and cannot be read until an administrator changes something, sorted."""
     denied: frozenset[str] = frozenset()
     """The sources that are on and that this PBX does not have, or does not let the API client read."""
 

@@ -252,10 +252,11 @@ class Engine:
             self._aggregates.note_calls(None)
             self._call_events.note()
             self._publish(self._roster)
-        if isinstance(update.error, SourceMissing | SourcePermissionError):
+        denied = isinstance(update.error, SourceMissing | SourcePermissionError)
+        if denied:
             self._aggregates.withdraw(update.source)
         if isinstance(update.error, _NOT_USABLE):
-            self._reports.not_in_use(update.source, update.reason)
+            self._reports.not_in_use(update.source, update.reason, denied=denied)
         self._show()
 
     def _apply_labels(self, update: Labels) -> None:
@@ -340,6 +341,7 @@ class Engine:
             busy=self._busy,
             system=self._aggregates.system,
             queues=self._aggregates.queues,
+            failing=self._reports.failing,
             denied=self._states.denied(),
             **changes,
         )

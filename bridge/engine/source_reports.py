@@ -27,6 +27,8 @@ class SourceReports:
             each.name: SourceReport(each.name, in_use=False, reason=each.why_off or "not read yet")
             for each in described
         }
+        self._failing: set[str] = set()
+        self._optional = frozenset(each.name for each in described if not each.required)
         self._totals: dict[str, int | None] = dict.fromkeys(self._reports)
         self._uncovered = {each.name: RepeatedFailure(_logger) for each in described if each.pushes}
 
@@ -38,8 +40,14 @@ class SourceReports:
         """The total that the PBX reported for $count, of the first source that has one."""
         return next((total for total in self._totals.values() if total is not None), None)
 
+    @property
+    def failing(self) -> tuple[str, ...]:
+        """The sources that should be in use and cannot be read until an administrator changes something, sorted."""
+        return tuple(sorted(self._failing))
+
     def in_use(self, source: str) -> None:
         """The source reads what it should; the log names users that it does not cover, once."""
+        self._failing.discard(source)
         reason = self._not_covered(source)
         self._reports[source] = SourceReport(source, in_use=True, reason=reason)
         if source in self._uncovered:
@@ -48,9 +56,14 @@ class SourceReports:
             else:
                 self._uncovered[source].failed(f"{source} {reason}")
 
-    def not_in_use(self, source: str, reason: str) -> None:
-        """The source cannot be used until an administrator changes something."""
+    def not_in_use(self, source: str, reason: str, *, denied: bool) -> None:
+        """The source cannot be used until an administrator changes something.
+
+        `denied`: the PBX has no such function, or denies access to it, which an optional source has to expect.
+        """
         if source in self._reports:
+            if not (denied and source in self._optional):
+                self._failing.add(source)
             self._reports[source] = SourceReport(source, in_use=False, reason=reason)
 
     def note_total(self, update: Round) -> None:

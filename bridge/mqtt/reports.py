@@ -35,6 +35,17 @@ class SessionReports:
         """The connection has lasted; may be called again and again."""
         self._failure.recovered("the broker is back")
 
+    def owned(self, base: str, owner: str | None, own: str) -> None:
+        """What lies under `base` was published for the PBX `owner`, and `own` is ours."""
+        if owner is not None and owner != own:
+            _logger.warning(
+                "what %s/# holds was published for the PBX %r: if that was the former pbx.name of this one, '3cx2mqtt "
+                "cleanup --pbx-name %s' clears its devices in Home Assistant",
+                base,
+                owner,
+                owner,
+            )
+
     def readable(self, topic: str, *, readable: bool) -> None:
         """Whether the echo on `topic`, `bridge/check`, came back."""
         if readable:

@@ -232,6 +232,7 @@ class Session:
         self.reading = reading = await read_back.read(connection, signatures, keep)
         self._guard.connected(reading)
         self._reports.read(topics.bridge_check, reading)
+        self._reports.owned(topics.base, read_back.retained.owner, topics.pbx_name)
         return read_back.retained
 
     async def _subscribe(self, connection: Connection) -> None:

@@ -127,6 +127,7 @@ class StateOutput:
             "pbx_version": bridge.pbx_version,
             "sources": sources,
             **self._about,
+            "failing": bridge.failing,
             "queues": bridge.queues,
             "shapes": bridge.shapes,
         }
@@ -140,7 +141,7 @@ class StateOutput:
 
 def _informed(bridge: Bridge) -> tuple[object, ...]:
     """What of the bridge `bridge/info` holds."""
-    return bridge.sources, bridge.pbx_version, bridge.queues, bridge.shapes
+    return bridge.sources, bridge.pbx_version, bridge.failing, bridge.queues, bridge.shapes
 
 
 def document(user: User) -> str:

@@ -3,17 +3,22 @@
 from urllib.parse import urlsplit
 
 from bridge.config import Config
+from bridge.domain.clock import utc_text
 from bridge.domain.model import FactKind
 
 _SELECTING = ("enabled", "top", "skip", "search", "filter")
 """Options that decide which users a source reports, in the order in which `bridge/info` has them."""
 
 
-def about(config: Config, instance: str) -> dict[str, object]:
-    """PBX, options in force and configuration, without secrets. `instance` names this process."""
+def about(config: Config, instance: str, started: float) -> dict[str, object]:
+    """PBX, options in force and configuration, without secrets.
+
+    `instance` names this process, which has `started` then (Unix seconds).
+    """
     host = urlsplit(config.pbx.url).hostname or ""
     return {
         "instance": instance,
+        "started": utc_text(int(started)),
         "pbx": {"name": config.pbx.name, "host": host},
         "options": options_in_force(config),
         "config": config.public(),

@@ -54,10 +54,12 @@ class Bridge:
         supervision: Supervision | None = None,
         timing: Timing = USUAL,
         instance: str | None = None,
+        started: float | None = None,
     ) -> None:
         """`refusals` outlives a bridge, so that a reload does not repeat a refused login too soon.
 
-        `instance` names this process, in 8 hexadecimal digits; None: a new name.
+        `instance` names this process, in 8 hexadecimal digits; None: a new name. `started` is when it did, Unix
+        seconds; None: now.
         """
         self._config = config
         self._supervision = supervision
@@ -74,7 +76,8 @@ class Bridge:
         self._lights = LightsOutput(topics, config.lights, outbox, clock)
         discovery = outputs.discovery(config)
         # Lights first: they are the most urgent.
-        rendering = (self._lights, outputs.states(config, instance), *discovery)
+        started = clock.wall() if started is None else started
+        rendering = (self._lights, outputs.states(config, instance, started), *discovery)
         rules = policy(config, timing.threecx, timing.engine)
         self._engine = engine = Engine(rules, rendering, self._throttle, clock)
         self._republisher = DiscoveryRepublisher(

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,6 +45,7 @@ class Daemon:
         self._refusals = refusals
         self._supervision = supervision
         self._instance = new_instance()
+        self._started = time.time()
         self.stop = asyncio.Event()
         self.reload = asyncio.Event()
 
@@ -81,7 +83,13 @@ class Daemon:
         for warning in config.warnings:
             _logger.warning("%s", warning)
         self._refusals = self._refusals.for_settings(config.pbx)
-        return Bridge(config, refusals=self._refusals, supervision=self._supervision, instance=self._instance)
+        return Bridge(
+            config,
+            refusals=self._refusals,
+            supervision=self._supervision,
+            instance=self._instance,
+            started=self._started,
+        )
 
     async def _wanted(self, *tasks: asyncio.Task[None]) -> Config | None:
         """Wait for a reload and return its configuration, or None to stop; raises the error of a task that failed."""

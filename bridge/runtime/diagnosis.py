@@ -7,7 +7,7 @@ from bridge.config import Config
 from bridge.domain.finding import Finding, Verdict, fail, ok, warn
 from bridge.domain.model import FactKind, SourceReport
 from bridge.domain.presence import NO_PRESENCE
-from bridge.domain.updates import Answered, Calls, Failure, Round, Update
+from bridge.domain.updates import Answered, Calls, Failure, Queues, Round, SystemSeen, Update
 from bridge.engine.engine import Engine
 from bridge.errors import EXIT_UNREACHABLE, SourceMissing, SourcePermissionError
 from bridge.sources.threecx import probe
@@ -43,7 +43,13 @@ class Diagnosis:
         match update:
             case Answered():
                 self._last[probe.NAME] = update
-            case Round(source=source) | Calls(source=source) | Failure(source=source):
+            case (
+                Round(source=source)
+                | Calls(source=source)
+                | Queues(source=source)
+                | SystemSeen(source=source)
+                | Failure(source=source)
+            ):
                 self._last[source] = update
 
     @property
@@ -133,6 +139,8 @@ class Diagnosis:
             return ok(report.name, f"{len(last.rows)} rows") if problem is None else warn(report.name, problem)
         if isinstance(last, Calls) and last.covered is not None:
             return ok(report.name, f"pushes the calls of {len(last.covered)} extensions")
+        if isinstance(last, Queues):
+            return ok(report.name, f"{len(last.queues)} queue{'' if len(last.queues) == 1 else 's'}")
         return ok(report.name, "works")
 
     def _none_admitted(self) -> str | None:

@@ -64,6 +64,8 @@ async def test_a_source_that_is_switched_off_or_refused_leaves_nothing(
     config = everything(tmp_path, pbx, url, broker.port, push=True, more="")
     async with running(config):
         await subscriber.until(lambda: {WAITING, "3cx/queues/8000", "3cx/system"} <= subscriber.latest.keys())
+        code, output, _ = await command("check", "-c", config)
+        assert ("ok    queues: 1 queue\n" in output, "ok    system: works" in output, code) == (True, True, 0)
     pbx.may_read_numbers = pbx.may_read_system = False
     async with running(config):
         await subscriber.until(lambda: not {WAITING, "3cx/queues/8000", "3cx/system"} & subscriber.latest.keys())

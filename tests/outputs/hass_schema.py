@@ -39,7 +39,8 @@ _SENSOR = _component(
     "sensor",
     device_class={"enum": ["enum", "timestamp"]},
     options={"type": "array", "items": _TEXT, "minItems": 1, "uniqueItems": True},
-    state_class={"enum": ["measurement"]},
+    state_class={"enum": ["measurement", "total_increasing"]},
+    enabled_by_default={"type": "boolean"},
 )
 _SENSOR["then"]["allOf"] = [
     {"if": {"required": ["device_class"]}, "then": {"not": {"required": ["state_class"]}}},
@@ -55,6 +56,7 @@ _BINARY_SENSOR = _component(
     group={"type": "array", "items": _TEXT, "uniqueItems": True, "maxItems": 200},
     payload_on=_TEXT,
     payload_off=_TEXT,
+    enabled_by_default={"type": "boolean"},
 )
 _EVENT = _component(
     "event",
@@ -77,6 +79,26 @@ _SWITCH = _component(
     **_COMMAND,
 )
 _BUTTON = _component("button", required=("command_topic",), payload_press=_TEXT, **_COMMAND)
+_TEXT_FIELD = _component(
+    "text",
+    required=("state_topic", "command_topic"),
+    max={"type": "integer", "maximum": 255},
+    entity_category={"const": "config"},
+    **_COMMAND,
+)
+_TRIGGER: dict[str, Any] = {
+    "if": {"properties": {"platform": {"const": "device_automation"}}},
+    "then": {
+        "properties": {
+            "platform": _TEXT,
+            "automation_type": {"const": "trigger"},
+            "topic": _TOPIC,
+            **dict.fromkeys(("type", "subtype", "payload", "value_template"), _TEXT),
+        },
+        "required": ["automation_type", "topic", "type", "subtype"],
+        "additionalProperties": False,
+    },
+}
 _ALL = {
     "sensor": _SENSOR,
     "binary_sensor": _BINARY_SENSOR,
@@ -84,6 +106,8 @@ _ALL = {
     "select": _SELECT,
     "switch": _SWITCH,
     "button": _BUTTON,
+    "text": _TEXT_FIELD,
+    "device_automation": _TRIGGER,
 }
 
 SCHEMA: dict[str, Any] = {

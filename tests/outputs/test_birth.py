@@ -3,9 +3,10 @@
 import pytest
 
 from bridge.outputs.hass.birth import is_start
+from bridge.outputs.hass.names import Language
 from bridge.outputs.hass.settings import HassSettings
 
-SETTINGS = HassSettings(True, "homeassistant", "homeassistant/status", "online")
+SETTINGS = HassSettings(True, "homeassistant", "homeassistant/status", "online", Language.EN)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from bridge.domain.message import Message
 from bridge.domain.model import Bridge, CallEvent, CallEventType, Group, Queue, SourceReport, State, User
 from bridge.domain.queues import Agents, QueueState
 from bridge.domain.system import System
+from bridge.domain.today import Today
 from bridge.mqtt.outbox import Outbox
 from bridge.mqtt.router import CommandTopic, Router
-from bridge.outputs.hass.discovery import DiscoveryOutput
+from bridge.outputs.hass.discovery import DiscoveryOutput, Features
+from bridge.outputs.hass.names import Language
 from bridge.outputs.state import StateOutput
 from bridge.topics import Topics
 from tests.outputs.hass_schema import VALIDATOR
@@ -56,35 +59,37 @@ def the_one(messages: Iterable[Message]) -> tuple[str, bytes]:
 CALLERS = QueueState("800", "Support", 2, 1_795_341_600, Agents(("101",), ("101",)))
 
 
+def output_with(**features: Any) -> DiscoveryOutput:
+    return DiscoveryOutput(TOPICS, "https://pbx.example.com:5001", Features(**{"monitor": "rows", **features}))
+
+
 def user_payload(user: User = USER) -> tuple[str, bytes]:
-    return the_one(DiscoveryOutput(TOPICS, "https://pbx.example.com:5001").user(None, user))
+    return the_one(output_with().user(None, user))
 
 
 def writable_payload() -> tuple[str, bytes]:
-    output = DiscoveryOutput(
-        TOPICS, "https://pbx.example.com:5001", profiles=("Available", "Out of office"), queue=True
-    )
+    output = output_with(profiles=("Available", "Out of office"), queue=True)
     return the_one(output.user(None, USER))
 
 
 def group_payload() -> tuple[str, bytes]:
-    return the_one(DiscoveryOutput(TOPICS, "https://pbx.example.com:5001").group(None, GROUP))
+    return the_one(output_with().group(None, GROUP))
 
 
 def bridge_payload() -> tuple[str, bytes]:
-    return the_one(DiscoveryOutput(TOPICS, "https://pbx.example.com:5001").bridge(None, BRIDGE))
+    return the_one(output_with().bridge(None, BRIDGE))
 
 
 def queue_payload() -> tuple[str, bytes]:
-    return the_one(DiscoveryOutput(TOPICS, "https://pbx.example.com:5001").queue(None, CALLERS))
+    return the_one(output_with().queue(None, CALLERS))
 
 
 def system_payload() -> tuple[str, bytes]:
-    return the_one(DiscoveryOutput(TOPICS, "https://pbx.example.com:5001", system="system").bridge(None, BRIDGE))
+    return the_one(output_with(system="system").bridge(None, BRIDGE))
 
 
 def light_payload() -> tuple[str, bytes]:
-    _, light = DiscoveryOutput(TOPICS, "https://pbx.example.com:5001", lights=["desk-ada"]).bridge(None, BRIDGE)
+    _, light = output_with(lights={"desk-ada": True}).bridge(None, BRIDGE)
     return light.topic, light.payload
 
 
@@ -112,9 +117,7 @@ def test_payloads_are_the_golden_ones_and_valid(name: str) -> None:
 def test_any_number_and_name_gives_a_valid_payload(number: str, name: str | None) -> None:
     topic, text = user_payload(replace(USER, number=number.replace("/", "-"), name=name or None))
     assert re.fullmatch(r"homeassistant/device/3cx2mqtt_hq/user_[a-zA-Z0-9_-]+/config", topic)
-    errors = [
-        error.message for error in VALIDATOR.iter_errors(json.loads(text)) if "state_topic" not in error.json_path
-    ]
+    errors = [error.message for error in VALIDATOR.iter_errors(json.loads(text)) if "topic" not in error.json_path]
     assert errors == []
 
 
@@ -127,6 +130,7 @@ def test_every_topic_in_discovery_is_published_or_subscribed_to() -> None:
     published = {message.topic for message in (*output.user(None, USER), *output.bridge(None, BRIDGE))}
     published |= {message.topic for message in (*output.group(None, GROUP), *output.call(USER, EVENT))}
     counted = replace(BRIDGE, system=System())
+    published |= {message.topic for message in output.today("101", None, Today(date(2026, 11, 22)))}
     published |= {message.topic for message in (*output.queue(None, CALLERS), *output.bridge(None, counted))}
     commands = [
         CommandTopic((TOPICS.user_set("+"),), TOPICS.user_of_set, lambda _dn, _request: None),
@@ -146,7 +150,7 @@ def test_a_group_is_sent_again_when_members_come_or_go_and_not_when_their_states
     def of(*dns: str, state: State = State.AVAILABLE) -> Group:
         return Group("sales", busy=False, members=tuple((dn, state, False) for dn in dns))
 
-    output = DiscoveryOutput(TOPICS, "https://pbx.example.com:5001")
+    output = output_with()
     assert list(output.group(of("101"), of("101", state=State.AWAY))) == []
     _, payload = the_one(output.group(of("101"), of("102", "99")))
     members = components(payload)["busy"]["group"]
@@ -198,15 +202,69 @@ def test_events_have_no_availability_so_that_they_are_never_repeated() -> None:
 
 
 def test_with_callers_in_clear_the_call_event_is_disabled_by_default() -> None:
-    output = DiscoveryOutput(TOPICS, "https://pbx.example.com:5001", callers_in_clear=True)
+    output = output_with(callers_in_clear=True)
     _, payload = the_one(output.user(None, USER))
     assert components(payload)["call"]["enabled_by_default"] is False
     assert [error.message for error in VALIDATOR.iter_errors(json.loads(payload))] == []
-    assert not any("enabled_by_default" in component for component in components(user_payload()[1]).values())
+    assert "enabled_by_default" not in components(user_payload()[1])["call"]
+
+
+def test_a_device_trigger_fires_for_its_event_and_no_other() -> None:
+    found = components(user_payload()[1])
+    triggers = {key: found[key] for key in found if key.startswith("trigger_")}
+    assert triggers.keys() == {"trigger_rings", "trigger_answers", "trigger_call_ends", "trigger_misses_a_call"}
+    assert {trigger["topic"] for trigger in triggers.values()} == {"3cx/users/101/call"}
+
+    def fired(event_type: str, outcome: str | None) -> set[str]:
+        values = {"event_type": event_type, "outcome": outcome}
+        fires = {
+            key: trigger["payload"] == values[trigger["value_template"].strip("{} ").removeprefix("value_json.")]
+            for key, trigger in triggers.items()
+        }
+        return {key.removeprefix("trigger_") for key in fires if fires[key]}
+
+    assert fired("ringing", None) == {"rings"}
+    assert fired("dialing", None) == set()
+    assert fired("answered", None) == {"answers"}
+    assert fired("ended", "completed") == {"call_ends"}
+    assert fired("ended", "answered_elsewhere") == {"call_ends"}
+    assert fired("ended", "missed") == {"call_ends", "misses_a_call"}
+
+
+def test_names_are_in_the_language_and_ids_are_not() -> None:
+    every = {"monitor": "rows", "system": "system", "lights": {"desk": True}}
+
+    def all_components(language: Language) -> list[dict[str, Any]]:
+        output = output_with(**every, language=language)
+        messages = [*output.user(None, USER), *output.group(None, GROUP), *output.queue(None, CALLERS)]
+        return [
+            each
+            for message in (*messages, *output.bridge(None, BRIDGE))
+            for each in components(message.payload).values()
+        ]
+
+    english, german = all_components(Language.EN), all_components(Language.DE)
+    assert [each | {"name": None} for each in english] == [each | {"name": None} for each in german]
+    assert ("Missed today", "Verpasst heute") in [
+        (one.get("name"), two.get("name")) for one, two in zip(english, german, strict=True)
+    ]
+
+
+def test_monitored_is_removed_where_the_pbx_has_no_monitor_status() -> None:
+    output = output_with(monitor="rows")
+    assert "unique_id" in components(the_one(output.user(None, USER))[1])["monitored"]
+    list(output.bridge(None, replace(BRIDGE, denied=frozenset({"rows"}))))
+    assert components(the_one(output.user(None, USER))[1])["monitored"] == {"platform": "binary_sensor"}
+
+
+def test_a_light_that_does_not_say_whether_it_is_online_has_no_such_entity() -> None:
+    _, desk, hall = output_with(lights={"desk": True, "hall": False}).bridge(None, BRIDGE)
+    assert "connected" in components(desk.payload)
+    assert "connected" not in components(hall.payload)
 
 
 def test_without_monitor_status_the_entity_monitored_is_removed() -> None:
-    output = DiscoveryOutput(TOPICS, "https://pbx.example.com:5001", monitor=False)
+    output = output_with(monitor=None)
     _, payload = the_one(output.user(None, USER))
     assert components(payload)["monitored"] == {"platform": "binary_sensor"}
     assert components(user_payload()[1])["monitored"]["state_topic"] == "3cx/users/101/monitor"
@@ -221,7 +279,7 @@ def test_no_department_suggests_no_area() -> None:
 
 
 def test_only_name_and_department_change_the_payload_and_a_removed_user_clears_it() -> None:
-    output = DiscoveryOutput(TOPICS, "https://pbx.example.com:5001")
+    output = output_with()
     assert list(output.user(USER, replace(USER, state=State.AWAY, since=5))) == []
     assert len(list(output.user(USER, replace(USER, name="Ada Lovelace")))) == 1
     assert len(list(output.user(USER, replace(USER, department="Support")))) == 1
@@ -231,7 +289,7 @@ def test_only_name_and_department_change_the_payload_and_a_removed_user_clears_i
 
 
 def test_entities_of_the_pbx_go_where_it_refuses_and_stay_in_an_outage() -> None:
-    output = DiscoveryOutput(TOPICS, "https://pbx.example.com:5001", system="system")
+    output = output_with(system="system")
 
     def components(bridge: Bridge) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(the_one(output.bridge(None, bridge))[1])["components"]
@@ -246,7 +304,7 @@ def test_entities_of_the_pbx_go_where_it_refuses_and_stay_in_an_outage() -> None
 
 
 def test_a_queue_s_device_depends_on_its_name_alone_and_goes_with_the_queue() -> None:
-    output = DiscoveryOutput(TOPICS, "https://pbx.example.com:5001")
+    output = output_with()
     assert list(output.queue(CALLERS, replace(CALLERS, waiting=3))) == []
     assert the_one(output.queue(CALLERS, replace(CALLERS, name=None)))[0].endswith("/queue_800/config")
     assert the_one(output.queue(CALLERS, None))[1] == b""

@@ -13,7 +13,8 @@ from bridge.domain.updates import Round
 from bridge.engine.engine import Engine
 from bridge.engine.policy import Policy
 from bridge.engine.settings import UsersSettings, group_settings
-from bridge.outputs.hass.discovery import DiscoveryOutput
+from bridge.outputs.hass.discovery import DiscoveryOutput, Features
+from bridge.outputs.hass.names import Language
 from bridge.outputs.hass.settings import HassSettings
 from bridge.outputs.hass.throttle import DiscoveryThrottle
 from bridge.outputs.state import StateOutput
@@ -24,7 +25,7 @@ from tests.support.clock import FakeClock
 from tests.support.limits import limit
 from tests.support.world import RULES, TOPICS, USERS, Wire, described, user
 
-SETTINGS = HassSettings(True, "homeassistant", "homeassistant/status", "online")
+SETTINGS = HassSettings(True, "homeassistant", "homeassistant/status", "online", Language.EN)
 COUNT = 500
 
 
@@ -55,7 +56,7 @@ class Setup:
         self.clock = clock
         self.wire = CountingWire()
         self.throttle = DiscoveryThrottle(self.wire, TOPICS, clock.clock.monotonic, 5.0, 10.0)
-        self.discovery = DiscoveryOutput(TOPICS, "https://pbx.example.com:5001")
+        self.discovery = DiscoveryOutput(TOPICS, "https://pbx.example.com:5001", Features())
         policy = Policy(
             users=UsersSettings((), (), False, 600.0),
             rules=RULES,

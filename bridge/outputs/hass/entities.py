@@ -29,11 +29,24 @@ class Entity:
     """Where its state is published."""
     command: Topic | None = None
     """Where Home Assistant publishes commands."""
+    slug: str | None = None
+    """What stands in entity ids for the key, where that is a word of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A device trigger: what an automation of Home Assistant can begin with; `template` gives `payload` for it."""
+
+    type: str
+    template: str
+    payload: str
 
 
 _STATES = [state.value for state in State if state is not State.UNKNOWN]
 _CONNECTIVITY = {"payload_on": "online", "payload_off": "offline", "device_class": "connectivity"}
 _DIAGNOSTIC = {"entity_category": "diagnostic"}
+_AT_FIRST_OFF = {"enabled_by_default": False}
+_TOTAL = {"state_class": "total_increasing"}
 
 
 def _flag(key: str, on: str) -> str:
@@ -78,6 +91,52 @@ USER = (
         },
         Topics.user,
     ),
+    Entity(
+        "since",
+        "sensor",
+        {"name": "Since", "device_class": "timestamp", "value_template": "{{ value_json.since }}", **_AT_FIRST_OFF},
+        Topics.user,
+    ),
+    Entity(
+        "in_call_with",
+        "sensor",
+        {
+            "name": "In call with",
+            "icon": "mdi:account-voice",
+            "value_template": "{{ (value_json.call.name or value_json.call.party) if value_json.call else None }}",
+            **_AT_FIRST_OFF,
+        },
+        Topics.user,
+    ),
+    Entity(
+        "calls",
+        "sensor",
+        {
+            "name": "Calls",
+            "icon": "mdi:phone-plus",
+            "state_class": "measurement",
+            "value_template": "{{ value_json.calls }}",
+            **_AT_FIRST_OFF,
+        },
+        Topics.user,
+    ),
+    Entity(
+        "missed_today",
+        "sensor",
+        {"name": "Missed today", "icon": "mdi:phone-missed", "value_template": "{{ value_json.missed }}", **_TOTAL},
+        Topics.user_today,
+    ),
+    Entity(
+        "calls_today",
+        "sensor",
+        {
+            "name": "Calls today",
+            "icon": "mdi:phone-log",
+            "value_template": "{{ value_json.missed + value_json.answered + value_json.made }}",
+            **_TOTAL,
+        },
+        Topics.user_today,
+    ),
 )
 
 MONITORED = Entity(
@@ -88,6 +147,7 @@ MONITORED = Entity(
         "icon": "mdi:eye",
         "value_template": "{{ None if value_json is none else 'ON' if value_json else 'OFF' }}",
         **_DIAGNOSTIC,
+        **_AT_FIRST_OFF,
     },
     Topics.user_monitor,
 )
@@ -101,7 +161,16 @@ def call_event(*, enabled: bool) -> Entity:
         "event_types": [kind.value for kind in CallEventType],
         "availability": [],  # with one, the last event would be shown as a new one after each reconnect
     }
-    return Entity("call", "event", options if enabled else {**options, "enabled_by_default": False}, Topics.user_call)
+    return Entity("call", "event", options if enabled else options | _AT_FIRST_OFF, Topics.user_call)
+
+
+TRIGGERS = (
+    Trigger("rings", "{{ value_json.event_type }}", "ringing"),
+    Trigger("answers", "{{ value_json.event_type }}", "answered"),
+    Trigger("call_ends", "{{ value_json.event_type }}", "ended"),
+    Trigger("misses_a_call", "{{ value_json.outcome }}", "missed"),
+)
+"""Of each user, on the topic of call events."""
 
 
 PROFILE = Entity(
@@ -135,6 +204,7 @@ QUEUE_SWITCH = Entity(
     },
     Topics.user,
     Topics.user_set,
+    slug="queue",
 )
 
 
@@ -152,6 +222,7 @@ def profile_select(profiles: tuple[str, ...]) -> Entity:
         },
         Topics.user,
         Topics.user_set,
+        slug="profile",
     )
 
 
@@ -170,6 +241,18 @@ GROUP = (
             "icon": "mdi:account-check",
             "state_class": "measurement",
             "value_template": "{{ value_json.available | length }}",
+        },
+        lambda topics, name: topics.group(name),
+    ),
+    Entity(
+        "busy_count",
+        "sensor",
+        {
+            "name": "Busy count",
+            "icon": "mdi:account-multiple-minus",
+            "state_class": "measurement",
+            "value_template": "{{ value_json.busy | length }}",
+            **_AT_FIRST_OFF,
         },
         lambda topics, name: topics.group(name),
     ),
@@ -236,7 +319,34 @@ LIGHT = (
         lambda topics, name: topics.light_state(name),
         lambda topics, name: topics.light_set(name),
     ),
+    Entity(
+        "override",
+        "text",
+        {
+            "name": "Override",
+            "icon": "mdi:format-color-fill",
+            "max": 20,
+            "value_template": "{{ (value_json.override.color or 'off') if value_json.override else '' }}",
+            "command_template": '{"override":{{ ({"color": value} if value else none) | tojson }}}',
+            "entity_category": "config",
+        },
+        lambda topics, name: topics.light_state(name),
+        lambda topics, name: topics.light_set(name),
+    ),
 )
+
+LIGHT_CONNECTED = Entity(
+    "connected",
+    "binary_sensor",
+    {
+        "name": "Connected",
+        "device_class": "connectivity",
+        "value_template": _flag("online", "value_json.online"),
+        **_DIAGNOSTIC,
+    },
+    lambda topics, name: topics.light_state(name),
+)
+"""Where the light says whether it is online."""
 
 SYSTEM = (
     Entity(
@@ -319,9 +429,31 @@ BRIDGE = (
         "pbx_version",
         "sensor",
         {
-            "name": "3CX version",
+            "name": "Version",
             "icon": "mdi:numeric",
             "value_template": "{{ value_json.pbx_version }}",
+            **_DIAGNOSTIC,
+        },
+        lambda topics, _: topics.bridge_info,
+    ),
+    Entity(
+        "started",
+        "sensor",
+        {
+            "name": "Started",
+            "device_class": "timestamp",
+            "value_template": "{{ value_json.started }}",
+            **_DIAGNOSTIC,
+        },
+        lambda topics, _: topics.bridge_info,
+    ),
+    Entity(
+        "problem",
+        "binary_sensor",
+        {
+            "name": "Problem",
+            "device_class": "problem",
+            "value_template": "{{ 'ON' if value_json.failing else 'OFF' }}",
             **_DIAGNOSTIC,
         },
         lambda topics, _: topics.bridge_info,

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from voluptuous import Optional
 
-from bridge.options import Boolean, Text
+from bridge.options import Boolean, Choice, Text
+from bridge.outputs.hass.names import Language
 from bridge.topics import TOPIC
 
 
@@ -16,6 +17,7 @@ class HassSettings:
     discovery_prefix: str
     birth_topic: str
     birth_payload: str
+    language: Language
 
 
 HASS_SCHEMA = {
@@ -27,4 +29,5 @@ HASS_SCHEMA = {
         "birth_topic", default="homeassistant/status", description="Topic of Home Assistant's birth message"
     ): TOPIC,
     Optional("birth_payload", default="online", description="Payload of the birth message"): Text(),
+    Optional("language", default="en", description="Names of entities: en or de; ids are the same"): Choice(Language),
 }
