@@ -29,6 +29,7 @@ EXAMPLES = ROOT / "examples"
 COMPOSE = EXAMPLES / "docker-compose"
 ESPHOME = EXAMPLES / "esphome" / "busy-light.yaml"
 BERRY = EXAMPLES / "tasmota" / "busy_light.be"
+GRAFANA = EXAMPLES / "prometheus" / "grafana.json"
 OPENHAB = EXAMPLES / "openhab"
 BLUEPRINT = EXAMPLES / "home-assistant" / "blueprints" / "automation" / "3cx2mqtt" / "busy_light.yaml"
 
@@ -274,7 +275,21 @@ def test_the_dockerignore_file_admits_what_the_image_is_built_from() -> None:
     assert {*needed, "pyproject.toml", "requirements.lock"} <= copied
 
 
-@pytest.mark.parametrize("path", [DOCS / "monitoring.md", EXAMPLES / "prometheus" / "alerts.yaml"], ids=name_of)
+def test_the_grafana_dashboard_is_complete_and_asks_only_the_chosen_data_source() -> None:
+    dashboard = json.loads(GRAFANA.read_text())
+    panels = dashboard["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    for panel in panels:
+        assert {"type", "title", "gridPos", "targets"} <= panel.keys()
+        assert panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24
+        assert {target["datasource"]["uid"] for target in panel["targets"]} == {"${datasource}"}
+        assert all('instance=~"$instance"' in target["expr"] for target in panel["targets"])
+    assert [each["name"] for each in dashboard["templating"]["list"]] == ["datasource", "instance"]
+
+
+@pytest.mark.parametrize(
+    "path", [DOCS / "monitoring.md", EXAMPLES / "prometheus" / "alerts.yaml", GRAFANA], ids=name_of
+)
 def test_monitoring_recipes_name_only_existing_metrics(path: Path) -> None:
     world, statistics = World(clock := FakeClock()), Statistics(clock.clock)
     statistics.polled("users", 0.1)

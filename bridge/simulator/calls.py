@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
 
 from bridge.simulator.people import SimulatedUser
 
@@ -31,13 +32,17 @@ class Kind(StrEnum):
     NONE = "None"
 
 
+_MOST_AGENTS = 20
+"""Of one queue: more is rare, and would make everything that a simulated PBX is used to measure about queues."""
+
+
 @dataclass(slots=True)
 class Numbers:
     """All DNs of the PBX; each map may change at any time."""
 
     users: dict[str, SimulatedUser] = field(default_factory=dict)
     queues: dict[str, str] = field(default_factory=lambda: {"8000": "Support"})
-    """Names by DN; every user who is logged in is an agent."""
+    """Names by DN; the first users are the agents of each."""
     ring_groups: dict[str, RingGroup] = field(default_factory=lambda: {"8100": RingGroup("Reception", ["100", "101"])})
     receptionists: dict[str, str] = field(default_factory=lambda: {"8200": "Main menu"})
     """Digital receptionists (IVR)."""
@@ -48,6 +53,10 @@ class Numbers:
         default_factory=lambda: {"666": "666 Voicemail", "700": "Conference 700", "SP0": "SP0 Shared Parking 0"}
     )
     """Display strings of numbers that are no user's, as seen in others' captures."""
+
+    def agents(self) -> list[SimulatedUser]:
+        """The agents of every queue, logged in or not."""
+        return list(islice(self.users.values(), _MOST_AGENTS))
 
     @property
     def trunk(self) -> str:

@@ -15,8 +15,8 @@ _CODECS = ("G.711 U-law", "G.711 A-law", "G.722", "Opus")
 
 
 def queues(pbx: PbxState) -> list[Row]:
-    """Every user is an agent, whether logged in or not: the PBX keeps no login per queue."""
-    agents = [_named(user) | {"SkillGroup": "1"} for user in pbx.users.values()]
+    """With their agents, whether logged in or not: the PBX keeps no login per queue."""
+    agents = [_named(user) | {"SkillGroup": "1"} for user in pbx.numbers.agents()]
     return [
         {"Id": _QUEUE_IDS + place, "Number": dn, "Name": name, "IsRegistered": True, "PollingStrategy": "RingAll"}
         | {"Agents": agents, "Managers": agents[:1]}

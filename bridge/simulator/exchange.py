@@ -155,8 +155,9 @@ class Exchange:
         elif call.callee in self._numbers.queues:
             call.via, call.status, call.established = call.callee, "Talking", self._clock()
             self._add(call, call.callee, 0, "Connected")
-            for agent in [user.dn for user in users.values() if user.queue == "LoggedIn" and user.dn != call.caller]:
-                self._ring_phones(call, agent)
+            for agent in self._numbers.agents():
+                if agent.queue == "LoggedIn" and agent.dn != call.caller:
+                    self._ring_phones(call, agent.dn)
         elif call.callee in self._numbers.ring_groups:
             call.via = call.callee
             members = self._numbers.ring_groups[call.callee].members

@@ -30,11 +30,11 @@ def pbx() -> SimulatedPbx:
     return SimulatedPbx(users=3, version="20.0.10.51")
 
 
-@pytest_asyncio.fixture
-async def node_red(tmp_path: Path, broker: Mosquitto) -> AsyncIterator[NodeRed]:
+@pytest_asyncio.fixture(params=[4, 5])
+async def node_red(tmp_path: Path, broker: Mosquitto, request: pytest.FixtureRequest) -> AsyncIterator[NodeRed]:
     folder = tmp_path / "node-red"
     folder.mkdir()
-    async with NodeRed(folder, broker.port) as process:
+    async with NodeRed(folder, broker.port, request.param) as process:
         yield process
         # The start and (dis)connections of the broker are the only lines expected.
         assert "[error]" not in process.log()

@@ -14,7 +14,9 @@ from tests.support.mosquitto import free_port
 
 ROOT = Path(__file__).parents[2]
 FLOWS = ROOT / "examples" / "node-red" / "flows.json"
-_RED = ROOT / ".cache" / "node-red" / "node_modules" / "node-red" / "red.js"
+_CACHE = ROOT / ".cache"
+_FOLDERS = {4: _CACHE / "node-red", 5: _CACHE / "node-red-5"}
+"""By version; Node-RED 5 needs a newer Node.js than many machines have, so one is installed beside it."""
 
 # No editor, no connections to the internet, and short waits before reconnecting to the broker.
 _SETTINGS = """\
@@ -35,8 +37,9 @@ module.exports = {{
 class NodeRed:
     """Keeps its folder and its port across restarts."""
 
-    def __init__(self, folder: Path, broker_port: int) -> None:
+    def __init__(self, folder: Path, broker_port: int, version: int = 4) -> None:
         self._folder = folder
+        self._modules = _FOLDERS[version] / "node_modules"
         self._port = free_port()
         self._log = folder / "node-red.log"
         self._process: asyncio.subprocess.Process | None = None
@@ -56,13 +59,15 @@ class NodeRed:
 
     async def start(self) -> None:
         """Start it; returns when the flows run."""
-        node = shutil.which("node")
+        own = next(self._modules.glob("node-linux-*/bin/node"), None)
+        node = str(own) if own is not None else shutil.which("node")
         assert node is not None, "node is missing; scripts/test-e2e installs it"
-        assert _RED.exists(), "Node-RED is missing; scripts/test-e2e installs it"
+        red = self._modules / "node-red" / "red.js"
+        assert red.exists(), "Node-RED is missing; scripts/test-e2e installs it"
         arguments = ("--settings", str(self._folder / "settings.js"), "--userDir", str(self._folder))
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                node, str(_RED), *arguments, cwd=self._folder, stdout=log, stderr=log
+                node, str(red), *arguments, cwd=self._folder, stdout=log, stderr=log
             )
         async with asyncio.timeout(limit(30)):
             while not await self._answers():
