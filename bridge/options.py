@@ -170,10 +170,12 @@ class ListOf:
     """A list; converted to a tuple."""
 
     inner: Option
+    example: str = '["101"]'
+    """Shown in error messages."""
 
     def __call__(self, value: object) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
-            raise Invalid(f'expected a list, such as ["101"], not {_kind(value)}')
+            raise Invalid(f"expected a list, such as {self.example}, not {_kind(value)}")
         return tuple(_each((str(index), self.inner, item) for index, item in enumerate(value)))
 
     def json_schema(self) -> JsonSchema:

@@ -2,12 +2,12 @@
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from bridge.commands import arguments, running_bridge
 from bridge.commands.output import show
 from bridge.config import Config
-from bridge.domain.finding import Finding, fail, most_severe, ok, warn
+from bridge.domain.finding import Finding, Verdict, fail, most_severe, ok, warn
 from bridge.domain.message import Message, Rank
 from bridge.errors import EXIT_REFUSED, BrokerUnavailable
 from bridge.mqtt.limits import BrokerLimits
@@ -42,13 +42,25 @@ def main(options: argparse.Namespace) -> int:
         return 0
 
     async def show_all() -> int:
-        codes = []
+        found = []
         async for finding in check(settings, force=options.force):
             show(finding)
-            codes.append(finding.exit_code)
-        return most_severe(codes)
+            found.append(finding)
+        print(f"\n{next_step(found, settings)}")
+        return most_severe(finding.exit_code for finding in found)
 
     return asyncio.run(show_all())
+
+
+def next_step(found: Sequence[Finding], config: Config) -> str:
+    """The one most useful thing to do now. Findings come in the order in which things depend on each other."""
+    for verdict, words in ((Verdict.FAIL, "Next, mend"), (Verdict.WARN, "It works. Next, look at")):
+        for finding in found:
+            if finding.verdict is verdict and finding.about != "bridge":
+                return f"{words} {finding.about}: {finding.message}"
+    if any(finding.about == "bridge" and finding.verdict is Verdict.OK for finding in found):
+        return "Everything works, and the bridge is running."
+    return f"Everything works. Next: 3cx2mqtt run -c {config.tree.path}"
 
 
 async def check(

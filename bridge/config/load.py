@@ -8,7 +8,7 @@ from voluptuous import ALLOW_EXTRA, MultipleInvalid, Schema
 from bridge.config.config import Config, secrets_of
 from bridge.config.overrides import override, read_secret_files
 from bridge.config.tree import Tree, read
-from bridge.config.unsafe import ineffective_groups, unsafe_files, unsafe_options
+from bridge.config.unsafe import ineffective_groups, odd_secrets, unsafe_files, unsafe_options
 from bridge.config.validation import check_files, validated
 from bridge.engine.commands import CommandsSettings
 from bridge.engine.settings import UsersSettings, group_settings, presence_rules
@@ -60,6 +60,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
         warnings=(
             *warnings,
             *unsafe_options(options, tree),
+            *odd_secrets(options, tree),
             *unsafe_files(tree, secrets_of(options)),
             *ineffective_groups(groups, used, tree),
         ),

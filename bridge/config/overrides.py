@@ -27,7 +27,10 @@ def override(tree: Tree, environ: Mapping[str, str]) -> Iterator[str]:
         section = tree.parent(key)
         if section is not None:
             section.pop(other[-1], None)  # the variable replaces both forms of a secret
-            section[key[-1]] = environ[variable] or None  # an empty variable means null
+            value = environ[variable]
+            section[key[-1]] = value or None  # an empty variable means null
+            if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+                yield f"{variable} begins and ends with a quote, which is taken for a part of it: leave the quotes out"
             tree.places[key] = variable
 
 

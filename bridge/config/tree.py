@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from bridge.config.yaml_mistakes import explained
 from bridge.errors import Problem
 from bridge.files import read_regular
 
@@ -54,7 +55,17 @@ class Tree:
 
     def complain(self, key: Key, message: str) -> None:
         """Note a mistake at `key`."""
-        self.problems.append(Problem(self.place(key), ".".join(key), message))
+        self.problems.append(Problem(self.place(key), self._label(key), message))
+
+    def _label(self, key: Key) -> str:
+        """The key; of an entry of a list that has a name, with it: nobody counts lights."""
+        entries = self.values.get(key[0]) if len(key) > 1 else None
+        label = ".".join(key)
+        if not isinstance(entries, list) or not key[1].isdecimal() or int(key[1]) >= len(entries):
+            return label
+        entry = entries[int(key[1])]
+        name = entry.get("name") if isinstance(entry, dict) else None
+        return f"{label} ({name})" if isinstance(name, str) else label
 
     def parent(self, key: Key) -> dict[str, Any] | None:
         """The mapping that holds `key`, created if missing; None if a value above it is not a mapping."""
@@ -78,9 +89,12 @@ def read(path: Path, environ: Mapping[str, str]) -> Tree:
 
 
 def read_secret_file(path: Path) -> str:
-    """The secret in a file, without the newline at its end; raises ValueError with the reason if there is none."""
+    """The secret in a file, without the newline at its end; raises ValueError with the reason if there is none.
+
+    A byte order mark is left out, as in the configuration.
+    """
     try:
-        secret = read_regular(path, MAX_BYTES).decode("utf-8").removesuffix("\n").removesuffix("\r")
+        secret = read_regular(path, MAX_BYTES).decode("utf-8-sig").removesuffix("\n").removesuffix("\r")
     except (OSError, UnicodeDecodeError) as error:
         hint = ""
         if isinstance(error, PermissionError) and "CREDENTIALS_DIRECTORY" in os.environ:
@@ -127,8 +141,7 @@ class _Reader:
             root = yaml.compose(text, Loader=_Loader)
             values = {} if root is None else self._value(root, ())
         except yaml.MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else 1
-            self._complain_at(line, f"is not valid YAML: {error.problem or error}")
+            self._complain_at(*explained(error))
         except yaml.YAMLError as error:
             self._complain_at(1, f"is not valid YAML: {str(error).splitlines()[0]}")
         except RecursionError:

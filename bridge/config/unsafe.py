@@ -43,6 +43,19 @@ def ineffective_groups(groups: Mapping[str, GroupSettings], sources: Collection[
                 yield f"{place} groups.{name}.{kind}: has no members, as the source {source} is off"
 
 
+def odd_secrets(options: Mapping[str, Any], tree: Tree) -> Iterator[str]:
+    """Secrets that hold what was hardly meant to be part of them; they are used as they are."""
+    for key in (("pbx", "client_secret"), ("mqtt", "password")):
+        secret = options[key[0]][key[1]]
+        if not secret:
+            continue
+        place = f"{tree.place(key)} {'.'.join(key)}"
+        if secret != secret.strip():
+            yield f"{place}: begins or ends with a blank, which is taken for a part of it"
+        elif len(secret) > 1 and secret[0] == secret[-1] and secret[0] in "\"'":
+            yield f"{place}: begins and ends with a quote, which is taken for a part of it: leave the quotes out"
+
+
 def unsafe_files(tree: Tree, secrets: Iterable[str]) -> Iterator[str]:
     """Files with secrets that every account on this machine may read.
 

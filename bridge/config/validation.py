@@ -79,7 +79,8 @@ def _message(key: Key, error: Invalid) -> tuple[Key, str]:
         file = f" or {key[-1]}_file" if is_secret(OPTIONS.get(key)) else ""
         return key, f"is required: add {key[-1]}{file}"
     if isinstance(OPTIONS.get(key), dict):
-        return key, "expected a section: keys and values, indented"
+        switch = f"; to switch it on or off write {key[-1]}: {{enabled: false}}" if (*key, "enabled") in OPTIONS else ""
+        return key, f"expected a section: keys and values, indented{switch}"
     return key, error.msg
 
 

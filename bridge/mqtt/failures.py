@@ -93,6 +93,7 @@ class BrokerFailures:
 
 
 _NO_TLS = "perhaps no TLS on this port: set mqtt.port to the one for TLS (usually 8883), or mqtt.tls.enabled to false"
+_RIGHT_PLACE = "are mqtt.host and mqtt.port right?"
 _MISTRUST = {
     Mistrust.OTHER_NAME: "is for another name ({}): use in mqtt.host the name that the certificate is for",
     Mistrust.EXPIRED: "has expired ({}): renew it on the broker",
@@ -102,14 +103,15 @@ _MISTRUST = {
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its TLS certificate {_MISTRUST[mistrust(error)].format(error.verify_message)}"
-    if isinstance(error, ssl.SSLError):
-        if is_no_tls(error):
-            return _NO_TLS
-        return f"TLS failed ({error.reason})"
-    if isinstance(error, socket.gaierror):
-        return "the host name cannot be resolved"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"its TLS certificate {_MISTRUST[mistrust(error)].format(error.verify_message)}"
+        case ssl.SSLError():
+            return _NO_TLS if is_no_tls(error) else f"TLS failed ({error.reason})"
+        case socket.gaierror():
+            return "the host name cannot be resolved"
+        case ConnectionRefusedError():
+            return f"connection refused: does the broker run, and {_RIGHT_PLACE}"
+        case OSError(strerror=str(why)):
+            return why.lower() if isinstance(error, ConnectionResetError) else f"{why.lower()}: {_RIGHT_PLACE}"
     return str(error) or type(error).__name__

@@ -133,7 +133,7 @@ class Diagnosis:
         if report.reason is not None:
             return warn(report.name, report.reason)
         if isinstance(last, Round):
-            problem = self._ignored.get(report.name) or self._none_admitted()
+            problem = self._ignored.get(report.name) or self._none_passed(report.name, last) or self._none_admitted()
             if problem is None and report.name in self._monitor_sources():
                 problem = self._no_presence()
             return ok(report.name, f"{len(last.rows)} rows") if problem is None else warn(report.name, problem)
@@ -142,6 +142,16 @@ class Diagnosis:
         if isinstance(last, Queues):
             return ok(report.name, f"{len(last.queues)} queue{'' if len(last.queues) == 1 else 's'}")
         return ok(report.name, "works")
+
+    def _none_passed(self, source: str, last: Round) -> str | None:
+        """Which options of the source hide all rows; None where there are some, or none of its options hides any."""
+        query = self._config.sources[source].query
+        options = {"filter": query.filter, "search": query.search, "skip": query.skip or None}
+        named = [name for name, value in options.items() if value is not None]
+        if last.rows or not named:
+            return None
+        place = self._config.place(f"sources.{source}.{named[0]}")
+        return f"no rows: {place} sources.{source}.{' and '.join(named)} lets nobody through"
 
     def _none_admitted(self) -> str | None:
         """Why no user is published although the PBX reports some; None where that is not so."""

@@ -15,31 +15,39 @@ LIGHT = 'lights:\n  - name: desk\n    driver: wled\n    topic: wled/1a2b3c\n    
 @pytest.mark.parametrize(
     ("text", "problems"),
     [
-        ("lights: {name: desk}\n", ['config.yaml:5 lights: expected a list, such as ["101"], not a mapping']),
+        (
+            "lights: {name: desk}\n",
+            [
+                (
+                    "config.yaml:5 lights: expected a list, such as [{name: desk, driver: wled, topic: wled/1a2b3c, "
+                    "users: ['101']}], not a mapping"
+                )
+            ],
+        ),
         ("lights: [desk]\n", ["config.yaml:5 lights.0: expected keys and values, not text"]),
         (
             "lights:\n  - name: desk\n    drivre: wled\n",
             [
-                "config.yaml:6 lights.0.driver: is required: add driver",
-                "config.yaml:6 lights.0.topic: is required: add topic",
-                "config.yaml:7 lights.0.drivre: unknown key; did you mean driver?",
+                "config.yaml:6 lights.0.driver (desk): is required: add driver",
+                "config.yaml:6 lights.0.topic (desk): is required: add topic",
+                "config.yaml:7 lights.0.drivre (desk): unknown key; did you mean driver?",
             ],
         ),
         (
             LIGHT.replace("wled\n", "hue\n"),
             [
-                f"config.yaml:7 lights.0.driver: 'hue' is no driver: there are {', '.join(DRIVERS)}",
+                f"config.yaml:7 lights.0.driver (desk): 'hue' is no driver: there are {', '.join(DRIVERS)}",
             ],
         ),
         (
             LIGHT + "    hours: {from: 8, to: '25:00', days: [monday], tz: Mars/Base, after: dark}\n",
             [
-                "config.yaml:10 lights.0.hours.after: 'dark' is not one of off, keep",
-                "config.yaml:10 lights.0.hours.days.0: 'monday' is not one of mon, tue, wed, thu, fri, sat, sun",
-                "config.yaml:10 lights.0.hours.from: '8' is no time of day: write 08:00",
-                "config.yaml:10 lights.0.hours.to: '25:00' is no time of day: write 08:00",
+                "config.yaml:10 lights.0.hours.after (desk): 'dark' is not one of off, keep",
+                "config.yaml:10 lights.0.hours.days.0 (desk): 'monday' is not one of mon, tue, wed, thu, fri, sat, sun",
+                "config.yaml:10 lights.0.hours.from (desk): '8' is no time of day: write 08:00",
+                "config.yaml:10 lights.0.hours.to (desk): '25:00' is no time of day: write 08:00",
                 (
-                    "config.yaml:10 lights.0.hours.tz: 'Mars/Base' is no time zone that this machine knows: "
+                    "config.yaml:10 lights.0.hours.tz (desk): 'Mars/Base' is no time zone that this machine knows: "
                     "write one such "
                     "as Europe/Berlin"
                 ),
@@ -48,28 +56,31 @@ LIGHT = 'lights:\n  - name: desk\n    driver: wled\n    topic: wled/1a2b3c\n    
         (
             LIGHT + LIGHT.removeprefix("lights:\n"),
             [
-                "config.yaml:10 lights.1.name: 'desk' is used twice: give each light a name of its own",
-                "config.yaml:12 lights.1.topic: wled/1a2b3c/api is the topic of the light 'desk' too: use another",
+                "config.yaml:10 lights.1.name (desk): 'desk' is used twice: give each light a name of its own",
+                (
+                    "config.yaml:12 lights.1.topic (desk): wled/1a2b3c/api is the topic of the light 'desk' too: "
+                    "use another"
+                ),
             ],
         ),
         (
             LIGHT + "    group: sales\n",
-            ["config.yaml:6 lights.0: must name whom the light follows: one of users, group and queue"],
+            ["config.yaml:6 lights.0 (desk): must name whom the light follows: one of users, group and queue"],
         ),
         (
             LIGHT.replace('users: ["101"]', "group: sales"),
-            ["config.yaml:9 lights.0.group: 'sales' is not one of groups"],
+            ["config.yaml:9 lights.0.group (desk): 'sales' is not one of groups"],
         ),
         (
             LIGHT + "    effect: Blink\n",
-            ["config.yaml:10 lights.0.effect: has no effect with the driver wled, leave it out"],
+            ["config.yaml:10 lights.0.effect (desk): has no effect with the driver wled, leave it out"],
         ),
         (
             (
                 "lights:\n  - name: a/b\n    driver: template\n    topic: signs\n    users: ['*']\n"
                 "    payloads:\n      default: $colour\n"
             ),
-            ["config.yaml:6 lights.0.name: 'a/b' '/' has a meaning of its own in MQTT topics"],
+            ["config.yaml:6 lights.0.name (a/b): 'a/b' '/' has a meaning of its own in MQTT topics"],
         ),
         (
             (
@@ -78,7 +89,7 @@ LIGHT = 'lights:\n  - name: desk\n    driver: wled\n    topic: wled/1a2b3c\n    
             ),
             [
                 (
-                    "config.yaml:11 lights.0.payloads.default: $colour is unknown, write $r, $g, $b, $hex, "
+                    "config.yaml:11 lights.0.payloads.default (sign): $colour is unknown, write $r, $g, $b, $hex, "
                     "$brightness or "
                     "$state, or $$ for a dollar sign"
                 )
@@ -123,7 +134,7 @@ def test_topics_of_another_kind_are_refused_with_the_right_one(
     tmp_path: Path, driver: str, topic: str, problem: str
 ) -> None:
     light = f"{{name: desk, driver: {driver}, topic: {topic!r}, users: ['101']}}"
-    assert f"config.yaml:5 lights.0.topic: {problem}" in mistakes(tmp_path, f"{MINIMAL}lights: [{light}]\n")
+    assert f"config.yaml:5 lights.0.topic (desk): {problem}" in mistakes(tmp_path, f"{MINIMAL}lights: [{light}]\n")
 
 
 def test_topics_of_devices_may_start_with_a_slash(tmp_path: Path) -> None:

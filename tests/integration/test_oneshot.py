@@ -107,7 +107,7 @@ async def test_wrong_credentials_are_reported_once_with_77_whatever_else_is_wron
     code, output, errors = await command("check", "-c", path)
     assert code == 77
     assert [line.split(":")[0] for line in output.splitlines()] == [
-        *("ok    configuration", "FAIL  broker", "warn  bridge", "FAIL  token")
+        *("ok    configuration", "FAIL  broker", "warn  bridge", "FAIL  token", "", "Next, mend broker")
     ]
     assert "compare both with Integrations > API" in output
     assert errors == ""
@@ -427,3 +427,18 @@ async def test_check_says_that_the_pbx_ignores_search(
     async with running(path), asyncio.timeout(limit(20)):
         while finding not in await check(path):
             await asyncio.sleep(0.05)
+
+
+async def test_check_ends_with_the_most_useful_next_step(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto
+) -> None:
+    async def last_line(**options: str) -> str:
+        path = write_config(tmp_path, pbx, url, broker.port, **options)
+        return (await command("check", "-c", path))[1].splitlines()[-1]
+
+    assert await last_line() == f"Everything works. Next: 3cx2mqtt run -c {tmp_path / 'config.yaml'}"
+    pbx.rows = "official"
+    assert (await last_line()).startswith("It works. Next, look at monitor_status: ")
+    hidden = await last_line(users_source="filter: \"Number eq '9'\"")
+    assert hidden.endswith("config.yaml:4 sources.users.filter lets nobody through")
+    assert (await last_line(client_secret="wrong")).startswith("Next, mend token: ")

@@ -247,7 +247,7 @@ _LIGHT = Record(
         ),
     }
 )
-LIGHTS = ListOf(_LIGHT)
+LIGHTS = ListOf(_LIGHT, "[{name: desk, driver: wled, topic: wled/1a2b3c, users: ['101']}]")
 
 
 Palette = Mapping[Followed, Mapping[str, Any]]

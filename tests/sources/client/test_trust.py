@@ -152,4 +152,4 @@ async def test_tls_on_a_port_without_and_plain_http_on_a_port_of_tls(tmp_path: P
         )
     async with pbx.serve(ssl_context=server(trustme.CA())) as url:
         problem = await problem_of(url.replace("https:", "http:"), True)
-        assert problem.endswith("; if this port speaks TLS, use https in pbx.url")
+        assert "should pbx.url begin with https://? If not, is it another port, or is this machine's IP" in problem

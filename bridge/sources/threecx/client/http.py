@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import ECONNRESET
 from http import HTTPStatus
 from types import TracebackType
 from typing import Self, TypeVar
@@ -285,9 +286,11 @@ def _in_words(error: Exception, *, plain: bool) -> str:
         return _untrusted(error.certificate_error)
     if isinstance(error, aiohttp.ClientConnectorSSLError):
         return _failed_handshake(error.os_error)
-    words = next((words for kind, words in _WORDS if isinstance(error, kind)), None)
+    words = next((words for kind, words in (_PLAIN_WORDS if plain else _WORDS) if isinstance(error, kind)), None)
     if words is not None:
-        return f"{words}{_NO_HTTP}" if plain and isinstance(error, _WITHOUT_TLS) else words
+        return words
+    if isinstance(error, OSError) and error.errno == ECONNRESET:
+        return "the connection was reset: is the port in pbx.url that of the PBX's web client (443 or 5001 as a rule)?"
     if isinstance(error, aiohttp.ClientConnectorError):
         number = error.os_error.errno
         why = os.strerror(number).lower() if number else "the connection was closed while it was being opened"
@@ -323,6 +326,15 @@ _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.ClientResponseError, "its answer is not HTTP"),
 )
 """For the last two aiohttp's own texts contain byte counts or the data, so each would be logged as a new failure."""
-_WITHOUT_TLS = (aiohttp.ServerDisconnectedError, aiohttp.ClientResponseError)
-"""What plain HTTP on a port of TLS ends with."""
-_NO_HTTP = "; if this port speaks TLS, use https in pbx.url"
+_PLAIN_WORDS: tuple[tuple[type[Exception], str], ...] = (
+    (
+        aiohttp.ServerDisconnectedError,
+        (
+            "the connection was closed without an answer: should pbx.url begin with https://? If not, is it another "
+            "port, or is this machine's IP blocked in 3CX?"
+        ),
+    ),
+    (aiohttp.ClientResponseError, "its answer is not HTTP; if this port speaks TLS, use https in pbx.url"),
+    *_WORDS,
+)
+"""The same where pbx.url begins with http:."""
