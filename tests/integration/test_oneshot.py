@@ -437,8 +437,8 @@ async def test_check_ends_with_the_most_useful_next_step(
         return (await command("check", "-c", path))[1].splitlines()[-1]
 
     assert await last_line() == f"Everything works. Next: 3cx2mqtt run -c {tmp_path / 'config.yaml'}"
-    pbx.rows = "official"
-    assert (await last_line()).startswith("It works. Next, look at monitor_status: ")
     hidden = await last_line(users_source="filter: \"Number eq '9'\"")
     assert hidden.endswith("config.yaml:4 sources.users.filter lets nobody through")
+    pbx.peers = {"100"}
+    assert (await last_line(call_control="enabled: true")).startswith("It works. Next, look at call_control: ")
     assert (await last_line(client_secret="wrong")).startswith("Next, mend token: ")
