@@ -185,7 +185,7 @@ async def test_without_pbx_and_broker_it_is_ready_and_works_and_says_what_is_mis
         return (
             line.startswith("STATUS=0 users; no PBX: cannot reach")
             and "; no broker: cannot connect" in line
-            and line.endswith("Connection refused")
+            and line.endswith("are mqtt.host and mqtt.port right?")
         )
 
     config = write_config(tmp_path, pbx, f"http://127.0.0.1:{free_port()}", free_port())

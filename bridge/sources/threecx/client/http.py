@@ -290,7 +290,7 @@ def _in_words(error: Exception, *, plain: bool) -> str:
     if words is not None:
         return words
     if isinstance(error, OSError) and error.errno == ECONNRESET:
-        return "the connection was reset: is the port in pbx.url that of the PBX's web client (443 or 5001 as a rule)?"
+        return "connection reset by peer: is the port in pbx.url that of the PBX's web client (443 or 5001 as a rule)?"
     if isinstance(error, aiohttp.ClientConnectorError):
         number = error.os_error.errno
         why = os.strerror(number).lower() if number else "the connection was closed while it was being opened"
