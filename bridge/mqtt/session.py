@@ -128,8 +128,12 @@ class Session:
                     _logger.info("%s: connecting again with one that it takes", error)
                     pause = 0.0
                 except WrongProtocol as error:
-                    self._note_failure(error, SessionState.WAITING)
-                    pause = 0.0 if version.refused(certain=error.certain) else self._backoff.next()
+                    if version.refused(certain=error.certain):
+                        _logger.debug("%s: trying MQTT %s", error, version.current)
+                        pause = 0.0
+                    else:
+                        self._note_failure(error, SessionState.WAITING)
+                        pause = self._backoff.next()
                 except BrokerUnavailable as error:
                     self._note_failure(error, SessionState.WAITING)
                     version.start_over()
