@@ -10,10 +10,10 @@ from bridge.commands import arguments, running_bridge
 from bridge.commands.output import harmless_json, show
 from bridge.commands.running_bridge import Documents, Report
 from bridge.config import Config
+from bridge.documents import user_documents
 from bridge.domain.finding import Finding, Verdict, most_severe
 from bridge.log import harmless
 from bridge.mqtt.timing import USUAL, MqttTiming
-from bridge.outputs.state import documents
 
 _COLUMNS = ("number", "name", "state", "profile", "queue", "registered", "call")
 
@@ -47,7 +47,7 @@ async def users(config: Config, *, force: bool = False, timing: MqttTiming = USU
     if not report.may_log_in:
         return report.users, findings
     async with running_bridge.own_reader(config, force=force) as (engine, reader):
-        return documents(engine.users()), findings + _wrong(reader.findings())
+        return user_documents(engine.users()), findings + _wrong(reader.findings())
 
 
 def _wrong(findings: Iterable[Finding]) -> list[Finding]:

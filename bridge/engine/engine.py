@@ -32,14 +32,11 @@ from bridge.engine.roster import Roster
 from bridge.engine.source_reports import SourceReports
 from bridge.engine.source_state import SourceStates
 from bridge.engine.tallies import Tallies
-from bridge.errors import SourceAuthError, SourceMissing, SourcePermissionError, SourceQueryError
+from bridge.errors import SourceAuthError, SourceMissing, SourcePermissionError
 from bridge.ports import Output, Publisher
 
 _MOST_NAMED = 20
 """Users that one log line names."""
-
-_NOT_USABLE = SourceMissing | SourcePermissionError | SourceQueryError | SourceAuthError
-"""Failures that an administrator has to fix; after others the source may be usable again with its next attempt."""
 
 _logger = logging.getLogger(__name__)
 
@@ -47,10 +44,18 @@ _logger = logging.getLogger(__name__)
 class Engine:
     """Merges updates and publishes differences."""
 
-    def __init__(self, policy: Policy, outputs: Iterable[Output], publisher: Publisher, clock: Clock) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        outputs: Iterable[Output],
+        publisher: Publisher,
+        clock: Clock,
+        observers: Iterable[Output] = (),
+    ) -> None:
+        """`outputs` render what goes to `publisher`; `observers` see the same changes, also without a broker."""
         self._policy = policy
         self._outputs = tuple(outputs)
-        self._rendering = Rendering(self._outputs, publisher)
+        self._rendering = Rendering(self._outputs, publisher, tuple(observers))
         self._clock = clock
         self._states = SourceStates(policy.sources)
         self._contact = PbxContact(clock, policy.bound)
@@ -252,11 +257,9 @@ class Engine:
             self._aggregates.note_calls(None)
             self._call_events.note()
             self._publish(self._roster)
-        denied = isinstance(update.error, SourceMissing | SourcePermissionError)
-        if denied:
+        if isinstance(update.error, SourceMissing | SourcePermissionError):
             self._aggregates.withdraw(update.source)
-        if isinstance(update.error, _NOT_USABLE):
-            self._reports.not_in_use(update.source, update.reason, denied=denied)
+        self._reports.failed(update)
         self._show()
 
     def _apply_labels(self, update: Labels) -> None:

@@ -15,9 +15,11 @@ class Rendering:
     While the broker is not in sync, nothing is rendered: the resynchronisation that follows publishes a snapshot.
     """
 
-    def __init__(self, outputs: tuple[Output, ...], publisher: Publisher) -> None:
+    def __init__(self, outputs: tuple[Output, ...], publisher: Publisher, observers: tuple[Output, ...] = ()) -> None:
+        """`observers` see every change, with the broker or without; what they render is dropped."""
         self._outputs = outputs
         self._publisher = publisher
+        self._observers = observers
 
     def user(self, before: User | None, after: User | None) -> None:
         """A user has changed, is new or is gone."""
@@ -44,6 +46,9 @@ class Rendering:
         self._publish(lambda output: output.today(dn, before, after))
 
     def _publish(self, render: Callable[[Output], Iterable[Message]]) -> None:
+        for observer in self._observers:
+            for _ in render(observer):
+                pass
         if self._publisher.in_sync:
             for output in self._outputs:
                 for message in render(output):

@@ -5,12 +5,16 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
 from bridge.domain.model import SourceDescription, SourceReport
-from bridge.domain.updates import Round
+from bridge.domain.updates import Failure, Round
 from bridge.engine.source_state import CallSourceState, SourceStates
+from bridge.errors import SourceAuthError, SourceMissing, SourcePermissionError, SourceQueryError
 from bridge.log import RepeatedFailure
 
 _MOST_NAMED = 20
 """Users that one message names; it says how many there are in all."""
+
+_NOT_USABLE = SourceMissing | SourcePermissionError | SourceQueryError | SourceAuthError
+"""Failures that an administrator has to fix; after others the source may be usable again with its next attempt."""
 
 _logger = logging.getLogger(__name__)
 
@@ -56,15 +60,16 @@ class SourceReports:
             else:
                 self._uncovered[source].failed(f"{source} {reason}")
 
-    def not_in_use(self, source: str, reason: str, *, denied: bool) -> None:
-        """The source cannot be used until an administrator changes something.
+    def failed(self, failure: Failure) -> None:
+        """Note that a source cannot be used, if that is for an administrator to fix.
 
-        `denied`: the PBX has no such function, or denies access to it, which an optional source has to expect.
+        That the PBX has no such function, or denies access to it, is something that an optional source has to expect.
         """
-        if source in self._reports:
-            if not (denied and source in self._optional):
+        source, error = failure.source, failure.error
+        if source in self._reports and isinstance(error, _NOT_USABLE):
+            if not (isinstance(error, SourceMissing | SourcePermissionError) and source in self._optional):
                 self._failing.add(source)
-            self._reports[source] = SourceReport(source, in_use=False, reason=reason)
+            self._reports[source] = SourceReport(source, in_use=False, reason=failure.reason)
 
     def note_total(self, update: Round) -> None:
         """Keep the total of a round."""

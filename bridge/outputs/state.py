@@ -1,14 +1,12 @@
 """The bridge's own topics: a JSON document and plain values per user and group, and those about the bridge itself."""
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
 
 from bridge import __version__
-from bridge.domain.clock import utc_text
+from bridge.documents import call_event, encode, group_document, queue_document, today_document, user_document
 from bridge.domain.message import Message, Rank
-from bridge.domain.model import Bridge, CallEvent, Group, ShownCall, State, User
+from bridge.domain.model import Bridge, CallEvent, Group, User
 from bridge.domain.queues import QueueState
 from bridge.domain.today import Today
 from bridge.topics import Topics, to_json
@@ -37,43 +35,27 @@ class StateOutput:
         if before is None or before.busy is not after.busy:
             yield Message(self._topics.user_busy(dn), _BUSY[after.busy], Rank.BUSY)
         if before != after:
-            yield Message(self._topics.user(dn), encode(document(after)), Rank.DOCUMENT)
+            yield Message(self._topics.user(dn), encode(user_document(after)), Rank.DOCUMENT)
         if self._monitor and (before is None or before.monitor != after.monitor):
             yield Message(self._topics.user_monitor(dn), encode(after.monitor or "null"), Rank.DETAIL)
 
     def call(self, user: User, event: CallEvent) -> Iterator[Message]:
         """An event of a call: never retained, as it would be taken for a new one later, and at least QoS 1."""
-        content = {
-            "event_type": event.event_type,
-            "id": event.id,
-            "answered": event.answered,
-            "outcome": event.outcome,
-            "answered_by": event.answered_by,
-            "direction": event.direction,
-            "party": event.party,
-            "name": event.name,
-            "via": event.via,
-            "duration": event.duration,
-        }
-        topic = self._topics.user_call(user.number)
-        yield Message(topic, encode(to_json(content)), Rank.STATE, retain=False, least_qos=1)
+        topic, payload = self._topics.user_call(user.number), encode(to_json(call_event(event)))
+        yield Message(topic, payload, Rank.STATE, retain=False, least_qos=1)
 
     def today(self, dn: str, before: Today | None, after: Today) -> Iterator[Message]:
         """What the user's calls of the day add up to."""
         if before != after:
-            yield Message(self._topics.user_today(dn), encode(to_json(_today(after))), Rank.DETAIL)
+            yield Message(self._topics.user_today(dn), encode(to_json(today_document(after))), Rank.DETAIL)
 
     def group(self, before: Group | None, after: Group) -> Iterator[Message]:
         """Whether a member is busy, and which members are in which state."""
         if before is None or before.busy is not after.busy:
             yield Message(self._topics.group_busy(after.name), _BUSY[after.busy], Rank.BUSY)
         if before != after:
-            members: dict[str, list[str]] = {"busy": [], **{state: [] for state in State}}
-            for dn, state, busy in after.members:  # once, as a group may have 10,000
-                members[state].append(dn)
-                if busy:
-                    members["busy"].append(dn)
-            yield Message(self._topics.group(after.name), encode(to_json(members)), Rank.DOCUMENT)
+            payload = encode(to_json(group_document(after.members)))
+            yield Message(self._topics.group(after.name), payload, Rank.DOCUMENT)
 
     def queue(self, before: QueueState | None, after: QueueState | None) -> Iterator[Message]:
         """How many wait first, as lights wait for it."""
@@ -86,7 +68,7 @@ class StateOutput:
         if before is None or before.waiting != after.waiting:
             yield Message(topics.queue_waiting(after.number), str(after.waiting).encode(), Rank.STATE)
         if before != after:
-            yield Message(topics.queue(after.number), encode(to_json(_queue(after))), Rank.DOCUMENT)
+            yield Message(topics.queue(after.number), encode(to_json(queue_document(after))), Rank.DOCUMENT)
 
     def bridge(self, before: Bridge | None, after: Bridge) -> Iterator[Message]:
         """`bridge/info` first: it names the PBX that owns the topics."""
@@ -142,68 +124,3 @@ class StateOutput:
 def _informed(bridge: Bridge) -> tuple[object, ...]:
     """What of the bridge `bridge/info` holds."""
     return bridge.sources, bridge.pbx_version, bridge.failing, bridge.queues, bridge.shapes
-
-
-def document(user: User) -> str:
-    """The user's JSON document. All keys are always present; what is not known is null."""
-    known = to_json(
-        {
-            "number": user.number,
-            "name": user.name,
-            "department": user.department,
-            "state": user.state,
-            "busy": user.busy,
-            "since": utc_text(user.since),
-            "reason": user.reason,
-            "profile": user.profile,
-            "registered": user.registered,
-            "queue": user.queue,
-            "call": None if user.call is None else _call(user.call),
-            "calls": user.calls,
-        }
-    )
-    row = "null" if user.monitor in {None, "{}"} else user.monitor
-    return f'{known[:-1]},"monitor":{row}}}'
-
-
-def _today(today: Today) -> dict[str, object]:
-    last = today.last_missed
-    return {
-        "date": today.date.isoformat(),
-        "missed": today.missed,
-        "answered": today.answered,
-        "made": today.made,
-        "talk_time": today.talk_time,
-        "last_missed": None if last is None else {"at": utc_text(last.at), "party": last.party},
-    }
-
-
-def _queue(queue: QueueState) -> dict[str, object]:
-    since = queue.longest_since
-    return {
-        "number": queue.number,
-        "name": queue.name,
-        "waiting": queue.waiting,
-        "longest_since": None if since is None else utc_text(since),
-        "agents": None if queue.agents is None else asdict(queue.agents),
-    }
-
-
-def documents(users: Iterable[User]) -> list[dict[str, Any]]:
-    """The documents as JSON values."""
-    return [json.loads(encode(document(user))) for user in users]
-
-
-def _call(call: ShownCall) -> dict[str, object]:
-    return {
-        "status": call.status,
-        "direction": call.direction,
-        "party": call.party,
-        "name": call.name,
-        "since": utc_text(call.since),
-    }
-
-
-def encode(text: str) -> bytes:
-    """UTF-8. Lone surrogates, which JSON escapes can produce and UTF-8 cannot encode, become question marks."""
-    return text.encode("utf-8", "replace")

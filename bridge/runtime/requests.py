@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 
 from bridge import log
+from bridge.documents import encode, user_documents
 from bridge.domain.finding import Finding
 from bridge.domain.message import Message, Rank
 from bridge.engine.engine import Engine
 from bridge.errors import BridgeError
 from bridge.log import LogLevel
 from bridge.mqtt.answers import Operation
-from bridge.outputs.state import documents, encode
 from bridge.ports import Publisher
 from bridge.statistics import Statistics
 from bridge.topics import Topics, to_json
@@ -88,7 +88,7 @@ class Requests:
         users = self._engine.users()[skip or 0 :][:top]
         if len(users) > MOST_USERS:
             raise BridgeError(f'these are {len(users)} users, too many for one answer: ask for parts, {{"top": 500}}')
-        return documents(users)
+        return user_documents(users)
 
     def _request_check(self, _request: Mapping[str, object]) -> object:
         return [asdict(finding) for finding in self._findings()]

@@ -3,9 +3,10 @@
 import json
 from dataclasses import replace
 
+from bridge.documents import user_document
 from bridge.domain.message import Rank
 from bridge.domain.model import Bridge, SourceReport, State, User
-from bridge.outputs.state import StateOutput, document
+from bridge.outputs.state import StateOutput
 from bridge.topics import Topics
 
 OUTPUT = StateOutput(Topics("3cx", "hq", "homeassistant"), {"pbx": {"name": "hq", "host": "pbx.example.com"}})
@@ -18,7 +19,7 @@ def rendered(before: User | None, after: User | None) -> list[tuple[str, str]]:
 
 
 def test_what_is_not_known_is_null_and_every_key_is_present() -> None:
-    assert json.loads(document(USER)) == {
+    assert json.loads(user_document(USER)) == {
         "number": "101",
         "name": None,
         "department": None,
@@ -37,8 +38,8 @@ def test_what_is_not_known_is_null_and_every_key_is_present() -> None:
 
 def test_the_monitor_row_is_in_the_document_unchanged() -> None:
     row = '{"DN":"101","Expiration":9007199254740993}'
-    assert document(replace(USER, monitor=row)).endswith(f',"monitor":{row}}}')
-    assert document(replace(USER, monitor="{}")).endswith(',"monitor":null}')
+    assert user_document(replace(USER, monitor=row)).endswith(f',"monitor":{row}}}')
+    assert user_document(replace(USER, monitor="{}")).endswith(',"monitor":null}')
 
 
 def test_only_topics_that_change_are_published() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from bridge import __version__
+from bridge.documents import encode
 from bridge.domain.message import Message, Rank
 from bridge.domain.model import Bridge, CallEvent, Group, User
 from bridge.domain.queues import QueueState
@@ -28,7 +29,6 @@ from bridge.outputs.hass.entities import (
     profile_select,
 )
 from bridge.outputs.hass.names import Language, name_in
-from bridge.outputs.state import encode
 from bridge.topics import ORIGIN, Topics, object_id, to_json
 
 _NO_AREA = "default"
