@@ -1,6 +1,6 @@
 """Requests under `users/<dn>/set`: what MQTT clients may change in the PBX (`commands:`)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from bridge.domain.model import Command, Queue
@@ -8,6 +8,10 @@ from bridge.domain.presence import DEFAULT_PROFILES, profile_key
 from bridge.errors import BridgeError
 
 _KEYS = ("profile", "queue")
+
+
+Outcome = Awaitable[str | None]
+"""Awaited for what became of a command: None once the PBX has made the change, else what happened, for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +33,14 @@ class CommandDesk:
     """Checks requests and turns them into Commands."""
 
     def __init__(
-        self, settings: CommandsSettings, is_published: Callable[[str], bool], submit: Callable[[Command], None]
+        self, settings: CommandsSettings, is_published: Callable[[str], bool], submit: Callable[[Command], Outcome]
     ) -> None:
         """`is_published` says whether there is a user with a DN; `submit` has a command carried out soon."""
         self._settings = settings
         self._is_published = is_published
         self._submit = submit
 
-    def receive(self, dn: str, request: Mapping[str, object]) -> None:
+    def receive(self, dn: str, request: Mapping[str, object]) -> Outcome:
         """Submit what `request` asks for: {"profile": "Away"}, {"queue": "logged_in"}, or both.
 
         Raises BridgeError, with a text for the sender, where the request is refused.
@@ -49,7 +53,7 @@ class CommandDesk:
                 raise BridgeError(f"changing the {key} is switched off: set commands.{key} to true")
         if not self._is_published(dn):
             raise BridgeError(f"there is no user {dn!r}")
-        self._submit(Command(dn, _profile(request.get("profile")), _queue(request.get("queue"))))
+        return self._submit(Command(dn, _profile(request.get("profile")), _queue(request.get("queue"))))
 
 
 def _profile(value: object) -> str | None:

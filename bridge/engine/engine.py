@@ -63,7 +63,7 @@ class Engine:
         self._derivation = UserDerivation(policy.rules, policy.caller_id, self._states)
         self._call_events = CallEvents(self._states, policy.caller_id, policy.timing, clock)
         self._tallies = Tallies(self._roster.known, self._rendering, policy.caller_id, policy.zone, clock)
-        self._aggregates = Aggregates(policy, self._states, self._rendering, self._user, self._contact.now)
+        self._aggregates = Aggregates(policy, self._states, self._rendering, self._roster.user, self._contact.now)
         self._reports = SourceReports(policy.sources, self._states, self._roster.known)
         self._bridge = Bridge(
             pbx_online=False, pbx_version=None, sources=tuple(self._reports), roster=(), busy=0, count=None
@@ -79,6 +79,11 @@ class Engine:
     def pbx_online(self) -> bool:
         """Whether the PBX answers."""
         return self._contact.online
+
+    @property
+    def last_answer(self) -> float | None:
+        """When the PBX answered last, Unix seconds; None: it never has."""
+        return self._contact.last_answer
 
     @property
     def pbx_version(self) -> str | None:
@@ -147,10 +152,7 @@ class Engine:
         self._roster.lift_guard()
 
     def adopt(self, remembered: Mapping[str, Remembered], *, same_options: bool) -> None:
-        """Restore what is retained on the broker from an earlier run: who was published, in which state, since when.
-
-        Where the options differ from that run's, users that no source reports are removed as soon as all have reported.
-        """
+        """Restore what is retained on the broker from an earlier run, see `Roster.adopt`."""
         self._roster.adopt(remembered, same_options=same_options, now=self._contact.now())
         self._tallies.adopt(remembered)
         self._clear_removed()
@@ -159,9 +161,9 @@ class Engine:
         self._aggregates.publish()
 
     def snapshot(self, outputs: Iterable[Output] | None = None) -> Iterator[Message]:
-        """Everything that should be retained now; with `outputs`, the part of it that these render.
+        """Everything that should be retained now, each message as things are when its turn comes.
 
-        Other tasks may run between two messages: each user is rendered as it is when its turn comes.
+        With `outputs`, the part of it that these render.
         """
         chosen = self._outputs if outputs is None else tuple(outputs)
         yield from self._of_bridge(chosen)
@@ -182,10 +184,9 @@ class Engine:
 
     def of_user(self, dn: str, outputs: Iterable[Output] | None = None) -> Iterator[Message]:
         """The part of the snapshot that is about this user; nothing where the user is not published."""
-        known = self._roster.known.get(dn)
-        if known is not None and known.user is not None:
+        if (user := self._roster.user(dn)) is not None:
             for output in self._outputs if outputs is None else outputs:
-                yield from output.user(None, known.user)
+                yield from output.user(None, user)
                 yield from output.today(dn, None, self._tallies.of(dn))
 
     def users(self) -> list[User]:
@@ -273,10 +274,6 @@ class Engine:
         self._aggregates.know(update, self._clock.monotonic())
         self._reports.in_use(update.source)
         self._show()
-
-    def _user(self, dn: str) -> User | None:
-        known = self._roster.known.get(dn)
-        return None if known is None else known.user
 
     def _apply_departments(self, update: Departments) -> None:
         self._aggregates.know_departments(update)

@@ -20,6 +20,9 @@ class PbxContact:
         self._clock = clock
         self._bound = bound
         self._last_answer: float | None = None
+        """In monotonic seconds; None while the PBX is offline."""
+        self.last_answer: float | None = None
+        """The last one before that too, Unix seconds."""
         self._pbx_ahead = 0.0
         """Seconds by which the PBX's clock is ahead of this machine's."""
 
@@ -32,7 +35,7 @@ class PbxContact:
         """The PBX has given a well-formed answer just now, if only to refuse the request."""
         if self._last_answer is None:
             _logger.info("the PBX answers")
-        self._last_answer = self._clock.monotonic()
+        self._last_answer, self.last_answer = self._clock.monotonic(), self._clock.wall()
 
     def refused(self) -> None:
         """The PBX refused the login: it counts as offline at once."""

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 
 from bridge.domain.clock import Clock
-from bridge.domain.model import Row, State, UserRow
+from bridge.domain.model import Row, State, User, UserRow
 from bridge.domain.remembered import Remembered
 from bridge.engine.admission import Admission
 from bridge.engine.settings import UsersSettings
@@ -98,9 +98,15 @@ class Roster:
         if self._introduced:
             self._forget_missing(_INTRODUCED, [dn for dn in self.known if dn not in self._introduced])
 
-    def adopt(self, remembered: Mapping[str, Remembered], *, same_options: bool, now: int) -> None:
-        """Add the users that an earlier run had published; see Engine.adopt. `now` is in Unix seconds.
+    def user(self, dn: str) -> User | None:
+        """As published; None where the DN is not published."""
+        known = self.known.get(dn)
+        return None if known is None else known.user
 
+    def adopt(self, remembered: Mapping[str, Remembered], *, same_options: bool, now: int) -> None:
+        """Add the users that an earlier run had published, with their states. `now` is in Unix seconds.
+
+        Where the options differ from that run's, users that no source reports are removed as soon as all have reported.
         A time in the future or before 1970 was written while a clock was wrong: the state then holds since now.
         """
         self._drop_unreported = not same_options

@@ -22,7 +22,7 @@ _MOST_CLEARED = 1000
 _NO_COMMANDS = (b"", b"null")
 """A client that clears a retained command; and our own empty message, as ioBroker's MQTT adapter publishes it again."""
 
-Setter = Callable[[str, Mapping[str, object]], None]
+Setter = Callable[[str, Mapping[str, object]], object]
 """Called with the DN or name that a command is for, and the command; refuses by raising BridgeError."""
 
 Listener = Callable[[bytes, bool], None]

@@ -114,9 +114,9 @@ class PbxReader:
         self._probe.refresh()
         self._refresh_sources()
 
-    def write(self, command: Command) -> None:
-        """Change a user in the PBX soon; BridgeError where too many commands are waiting already."""
-        self._writer.submit(command)
+    def write(self, command: Command) -> asyncio.Future[str | None]:
+        """Change a user in the PBX soon, see `Writer.submit`; BridgeError where too many commands wait already."""
+        return self._writer.submit(command)
 
     def findings(self) -> Iterable[Finding]:
         """How PBX and sources are doing, as `check` prints it."""

@@ -1,5 +1,7 @@
 """What a request under `users/<dn>/set` may ask for, and why it is refused."""
 
+from collections.abc import Generator
+
 import pytest
 
 from bridge.domain.model import Command, Queue
@@ -9,12 +11,23 @@ from bridge.errors import BridgeError
 PUBLISHED = "101"
 
 
+class Submitted(list[Command]):
+    """Commands that are carried out at once."""
+
+    def __call__(self, command: Command) -> "Submitted":
+        self.append(command)
+        return self
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield from ()
+
+
 def received(
     request: dict[str, object], *, dn: str = PUBLISHED, profile: bool = True, queue: bool = True
 ) -> list[Command]:
     """The commands that follow from a request."""
-    commands: list[Command] = []
-    desk = CommandDesk(CommandsSettings(profile, queue), lambda found: found == PUBLISHED, commands.append)
+    commands = Submitted()
+    desk = CommandDesk(CommandsSettings(profile, queue), lambda found: found == PUBLISHED, commands)
     desk.receive(dn, request)
     return commands
 
@@ -82,7 +95,7 @@ def test_a_user_who_is_not_published_is_refused() -> None:
 
 
 def test_a_refusal_of_the_writer_reaches_the_caller() -> None:
-    def full(_command: Command) -> None:
+    def full(_command: Command) -> Submitted:
         raise BridgeError("100 commands are waiting already")
 
     desk = CommandDesk(CommandsSettings(profile=True, queue=True), lambda _: True, full)

@@ -38,19 +38,24 @@ class Writer:
         self._row = row
         self._changed = changed
         self._timing = timing
-        self._waiting: asyncio.Queue[Command] = asyncio.Queue(MAX_WAITING)
+        self._waiting: asyncio.Queue[_Submitted] = asyncio.Queue(MAX_WAITING)
         self._ignored: set[str] = set()
         """The fields that this PBX is known to accept and ignore: reported once, as it is a property of the build."""
         self._closed = False
 
-    def submit(self, command: Command) -> None:
-        """Queue a command; raises BridgeError where too many are waiting, or after the end of `run`."""
+    def submit(self, command: Command) -> asyncio.Future[str | None]:
+        """Queue a command; raises BridgeError where too many are waiting, or after the end of `run`.
+
+        The future gets None once the PBX reports the new values, or else what happened, for people.
+        """
         if self._closed:
             raise BridgeError(_not_changed(command, _ENDING))
+        outcome: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         try:
-            self._waiting.put_nowait(command)
+            self._waiting.put_nowait((command, outcome))
         except asyncio.QueueFull:
             raise BridgeError(_not_changed(command, f"{MAX_WAITING} commands are waiting already")) from None
+        return outcome
 
     async def run(self) -> None:
         """Carry out commands until cancelled; then report those that were not carried out."""
@@ -64,21 +69,31 @@ class Writer:
         """Refuse commands from now on, and report those that are waiting."""
         self._closed = True
         while not self._waiting.empty():
-            _logger.warning("%s", _not_changed(self._waiting.get_nowait(), _ENDING))
+            command, outcome = self._waiting.get_nowait()
+            _failed(outcome, _not_changed(command, _ENDING))
 
-    async def _handle(self, command: Command) -> None:
+    async def _handle(self, submitted: "_Submitted") -> None:
+        command, outcome = submitted
         dn, wanted = command.dn, _wanted(command)
         try:
-            await self._carry_out(command)
+            if (unchanged := await self._carry_out(command)) is not None:
+                _end(outcome, unchanged)
+                return
         except asyncio.CancelledError:  # the request may or may not have reached the PBX
-            _logger.warning("the user %s may not have been changed (%s): %s", dn, wanted, _ENDING)
+            _failed(outcome, f"the user {dn} may not have been changed ({wanted}): {_ENDING}")
             raise
         except SourceError as error:
-            _logger.warning("could not change the user %s (%s): %s", dn, wanted, error)
+            _failed(outcome, f"could not change the user {dn} ({wanted}): {error}")
         except Exception:  # a fault in one command must not stop those after it
-            _logger.exception("could not change the user %s (%s): internal error, please report it", dn, wanted)
+            problem = f"could not change the user {dn} ({wanted}): internal error, please report it"
+            _logger.exception("%s", problem)
+            _end(outcome, problem)
+        else:
+            _logger.info("changed the user %s (%s)", dn, wanted)
+            _end(outcome, None)
 
-    async def _carry_out(self, command: Command) -> None:
+    async def _carry_out(self, command: Command) -> str | None:
+        """Why it is not certain that the PBX made the change, which is logged; None: it did."""
         row = self._row(command.dn)
         if row is None or row.id is None:
             raise SourceProtocolError("the source `users` has not reported an Id of this user")
@@ -86,21 +101,22 @@ class Writer:
         try:
             unchanged = await self._verify(command)
         except SourceError as error:
-            _logger.warning(
-                "the PBX accepted a change of the user %s (%s), but whether it made the change could not be read: %s",
-                command.dn,
-                _wanted(command),
-                error,
+            unread = (
+                f"the PBX accepted a change of the user {command.dn} ({_wanted(command)}), "
+                f"but whether it made the change could not be read: {error}"
             )
-            return
+            _logger.warning("%s", unread)
+            return unread
         finally:
             self._changed()
+        problems = []
         for field in unchanged:
+            problem = f"the PBX accepted a new {field} for the user {command.dn} but did not change it"
             level = logging.DEBUG if field in self._ignored else logging.WARNING
             self._ignored.add(field)
-            _logger.log(level, "the PBX accepted a new %s for the user %s but did not change it", field, command.dn)
-        if not unchanged:
-            _logger.info("changed the user %s (%s)", command.dn, _wanted(command))
+            _logger.log(level, "%s", problem)
+            problems.append(problem)
+        return "; ".join(problems) or None
 
     async def _verify(self, command: Command) -> list[str]:
         """The fields that the PBX has not changed, although it was given time."""
@@ -118,6 +134,20 @@ class Writer:
         with suppress(IndexError):
             return parse.user_row(page.rows[0])
         return None
+
+
+_Submitted = tuple[Command, asyncio.Future[str | None]]
+"""A command, and the future for its outcome."""
+
+
+def _failed(outcome: asyncio.Future[str | None], problem: str) -> None:
+    _logger.warning("%s", problem)
+    _end(outcome, problem)
+
+
+def _end(outcome: asyncio.Future[str | None], problem: str | None) -> None:
+    if not outcome.done():  # whoever waited for it may have gone
+        outcome.set_result(problem)
 
 
 def _wanted(command: Command) -> str:
