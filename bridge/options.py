@@ -232,7 +232,14 @@ class Record:
             for marker, option in self.fields.items()
         }
         required = [str(marker) for marker in self.fields if isinstance(marker, Required)]
-        return {"type": "object", "additionalProperties": False, "properties": properties, "required": required}
+        secrets = [str(marker) for marker, option in self.fields.items() if is_secret(option)]
+        properties |= {
+            f"{name}_file": {"type": "string", "description": f"A file that holds {name}"} for name in secrets
+        }
+        schema = {"type": "object", "additionalProperties": False, "properties": properties}
+        one_of_both = [{"anyOf": [{"required": [name]}, {"required": [f"{name}_file"]}]} for name in secrets]
+        plain = [name for name in required if name not in secrets]
+        return schema | {"required": plain} | ({"allOf": one_of_both} if one_of_both else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +250,12 @@ class _Refusal:
 
     def __call__(self, _value: object) -> Any:
         raise Invalid(self.message)
+
+
+def is_secret(option: object) -> bool:
+    """Whether the option's value is never shown and may come from a file (`X_file`)."""
+    inner = option.inner if isinstance(option, Nullable) else option
+    return isinstance(inner, Text) and inner.secret
 
 
 def unknown_key(name: str, known: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bridge.config.schema import OPTIONS, is_secret
+from bridge.config.schema import option_at
 from bridge.config.tree import Key, Tree
 from bridge.domain.model import SourceDescription
 from bridge.domain.presence import Rules
@@ -16,6 +16,7 @@ from bridge.engine.commands import CommandsSettings
 from bridge.engine.settings import GroupSettings, UsersSettings
 from bridge.log import LogSettings
 from bridge.mqtt.settings import MqttSettings
+from bridge.options import is_secret
 from bridge.outputs.hass.settings import HassSettings
 from bridge.outputs.lights.settings import LightSettings
 from bridge.sources.table import TABLE
@@ -76,14 +77,24 @@ class Config:
 
 def secrets_of(options: Mapping[str, Any]) -> tuple[str, ...]:
     """The secrets among validated options."""
-    found = (options["pbx"]["client_secret"], options["mqtt"]["password"])
-    return tuple(secret for secret in found if secret)
+    return tuple(_secrets(options))
+
+
+def _secrets(value: Any, key: Key = ()) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _secrets(inner, (*key, str(name)))
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _secrets(inner, (*key, str(index)))
+    elif value and is_secret(option_at(key)):
+        yield value
 
 
 def _public(options: Mapping[str, Any], secrets: AbstractSet[str], above: Key = ()) -> Iterator[tuple[str, Any]]:
     for name, value in options.items():
         key = (*above, name)
-        if is_secret(OPTIONS.get(key)):
+        if is_secret(option_at(key)):
             yield name, None if value is None else _HIDDEN
         else:
             yield name, _shown(value, secrets, key)

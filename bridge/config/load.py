@@ -20,7 +20,7 @@ from bridge.outputs.hass.settings import HassSettings
 from bridge.outputs.lights import settings as lights
 from bridge.sources.table import TABLE
 from bridge.sources.threecx.settings import PBX_SCHEMA, pbx_settings
-from bridge.web.settings import WebSettings
+from bridge.web import settings as web
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:
@@ -38,6 +38,8 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
             tree.complain(("sources",), "all sources are disabled, so there is nothing to publish: enable one")
         for key, message in lights.contradictions(options["lights"], options["groups"]):
             tree.complain(("lights", *key.split(".")), message)
+        for key, message in web.contradictions(options["web"], options["groups"]):
+            tree.complain(("web", *key.split(".")), message)
     if tree.problems or options is None:
         raise ConfigError(sorted(tree.problems, key=_in_file_order))
     pbx = pbx_settings(options["pbx"])
@@ -55,7 +57,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
         homeassistant=HassSettings(**options["homeassistant"]),
         zone=zone(options["time_zone"]),
         lights=lights.light_settings(options["lights"], options["palette"], rules.busy, options["time_zone"]),
-        web=WebSettings(**options["web"]),
+        web=web.web_settings(options["web"]),
         log=LogSettings(**options["log"]),
         warnings=(
             *warnings,

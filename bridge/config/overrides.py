@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from bridge.config.schema import OPTIONS, is_scalar, is_secret
+from bridge.config.schema import OPTIONS, is_scalar
 from bridge.config.tree import MISSING, Key, Tree, read_secret_file
+from bridge.options import ListOf, Record, is_secret
 
 VARIABLE_PREFIX = "THREECX2MQTT_"
 _OTHER_VARIABLES = {f"{VARIABLE_PREFIX}CONFIG", f"{VARIABLE_PREFIX}USB_PASSWORD"}
@@ -36,7 +37,7 @@ def override(tree: Tree, environ: Mapping[str, str]) -> Iterator[str]:
 
 def read_secret_files(tree: Tree) -> None:
     """Replace each `X_file` by `X` with the content of that file."""
-    for key in [key for key, option in OPTIONS.items() if is_secret(option)]:
+    for key in list(_secret_keys(tree)):
         section, name = tree.parent(key), key[-1]
         file_key = (*key[:-1], f"{name}_file")
         if section is None or section.get(file_key[-1]) is None:
@@ -54,6 +55,18 @@ def read_secret_files(tree: Tree) -> None:
             section[name] = read_secret_file(tree.path.parent / str(file))
         except ValueError as error:
             tree.complain(file_key, str(error))
+
+
+def _secret_keys(tree: Tree) -> Iterator[Key]:
+    """The keys of all options that are secrets, in the entries that the tree's lists have too."""
+    for key, option in OPTIONS.items():
+        if is_secret(option):
+            yield key
+        elif isinstance(option, ListOf) and isinstance(option.inner, Record):
+            names = [str(marker) for marker, inner in option.inner.fields.items() if is_secret(inner)]
+            entries = (tree.parent(key) or {}).get(key[-1]) if names else None
+            if isinstance(entries, list):
+                yield from ((*key, str(index), name) for index in range(len(entries)) for name in names)
 
 
 def _without_file(key: Key) -> Key | None:

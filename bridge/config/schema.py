@@ -12,7 +12,7 @@ from bridge.config.tree import Key
 from bridge.engine.settings import COMMANDS_SCHEMA, GROUPS, PRESENCE_SCHEMA, PRIVACY_SCHEMA, USERS_SCHEMA
 from bridge.log import LOG_SCHEMA
 from bridge.mqtt.settings import MQTT_SCHEMA
-from bridge.options import TIME_ZONE, JsonSchema, ListOf, MapOf, Nullable, Text
+from bridge.options import TIME_ZONE, JsonSchema, ListOf, MapOf, Nullable, Record, is_secret
 from bridge.outputs.hass.settings import HASS_SCHEMA
 from bridge.outputs.lights.settings import LIGHTS, PALETTE_OPTION
 from bridge.sources.table import TABLE
@@ -38,7 +38,9 @@ SCHEMA: dict[Marker, Any] = {
     Optional(
         "commands", default={}, description="Commands that change or record the PBX; off by default"
     ): COMMANDS_SCHEMA,
-    Optional("web", default={}, description="Metrics for Prometheus and health probes over HTTP"): WEB_SCHEMA,
+    Optional(
+        "web", default={}, description="The board in the browser, metrics for Prometheus and health probes over HTTP"
+    ): WEB_SCHEMA,
     Optional("log", default={}, description="Level and format of the log"): LOG_SCHEMA,
 }
 
@@ -55,10 +57,25 @@ def options(schema: Mapping[Marker, Any], above: Key = ()) -> Iterator[tuple[Key
 OPTIONS: dict[Key, Any] = dict(options(SCHEMA))
 
 
-def is_secret(option: object) -> bool:
-    """Whether the option's value is never shown and may come from a file (`X_file`)."""
-    inner = option.inner if isinstance(option, Nullable) else option
-    return isinstance(inner, Text) and inner.secret
+def option_at(key: Key) -> object:
+    """The option of a value, also within a list or a mapping: ("web", "tokens", "0", "token"); None if unknown."""
+    option: object = SCHEMA
+    for name in key:
+        option = _within(option, name)
+    return option
+
+
+def _within(option: object, name: str) -> object:
+    match option:
+        case dict():
+            return next((inner for marker, inner in option.items() if marker == name), None)
+        case Record():
+            return next((inner for marker, inner in option.fields.items() if marker == name), None)
+        case ListOf() | MapOf():
+            return option.inner
+        case Nullable():
+            return _within(option.inner, name)
+    return None
 
 
 def is_scalar(option: object) -> bool:

@@ -68,15 +68,18 @@ class Tree:
         return f"{label} ({name})" if isinstance(name, str) else label
 
     def parent(self, key: Key) -> dict[str, Any] | None:
-        """The mapping that holds `key`, created if missing; None if a value above it is not a mapping."""
-        node = self.values
+        """The mapping that holds `key`, created if missing; None if a value above it is not a mapping or list."""
+        node: Any = self.values
         for name in key[:-1]:
-            if node.get(name) is None:
-                node[name] = {}
-            node = node[name]
-            if not isinstance(node, dict):
+            if isinstance(node, dict):
+                if node.get(name) is None:
+                    node[name] = {}
+                node = node[name]
+            elif isinstance(node, list) and name.isdecimal() and int(name) < len(node):
+                node = node[int(name)]
+            else:
                 return None
-        return node
+        return node if isinstance(node, dict) else None
 
 
 def read(path: Path, environ: Mapping[str, str]) -> Tree:

@@ -7,9 +7,9 @@ from typing import Any
 
 from voluptuous import Invalid, MultipleInvalid, RequiredFieldInvalid, Schema
 
-from bridge.config.schema import OPTIONS, SCHEMA, is_secret
+from bridge.config.schema import OPTIONS, SCHEMA
 from bridge.config.tree import MISSING, Key, Tree
-from bridge.options import unknown_key
+from bridge.options import is_secret, unknown_key
 from bridge.tls import UnusableKey, load_client_certificate, trusting
 
 

@@ -15,10 +15,13 @@ from tests.config.loading import MINIMAL, loaded
         (MINIMAL + "  verify_tls: false\n", "so another machine can pose as the PBX"),
         (MINIMAL + "mqtt: {tls: {enabled: true, insecure: true}}\n", "so another machine can pose as the broker"),
         (
-            MINIMAL + "web: {enabled: true, host: 0.0.0.0}\n",
+            MINIMAL + "web: {enabled: true, host: 0.0.0.0, board: false}\n",
             "config.yaml:5 web.host: every machine that reaches port 9321 of 0.0.0.0",
         ),
-        (MINIMAL + "web: {enabled: true, host: bridge.example.com, port: 80}\n", "port 80 of bridge.example.com"),
+        (
+            MINIMAL + "web: {enabled: true, host: bridge.example.com, port: 80, board: false}\n",
+            "port 80 of bridge.example.com",
+        ),
     ],
 )
 def test_unsafe_options_cause_a_warning(tmp_path: Path, text: str, warning: str) -> None:
