@@ -32,6 +32,7 @@ from bridge.runtime.status import status_line
 from bridge.runtime.supervision import Pulse, Supervision
 from bridge.runtime.synchronisation import Synchronisation
 from bridge.runtime.timing import USUAL, Timing
+from bridge.runtime.web import Parts, WebSide
 from bridge.sources.threecx.client.login_backoff import LoginBackoff
 from bridge.statistics import Statistics
 
@@ -73,13 +74,14 @@ class Bridge:
         # The engine publishes through the throttle, which passes all but discovery; lights go to the outbox directly.
         intervals = timing.discovery_interval, timing.group_discovery_interval
         self._throttle = DiscoveryThrottle(outbox, topics, clock.monotonic, *intervals)
-        self._lights = LightsOutput(topics, config.lights, outbox, clock)
+        started = clock.wall() if started is None else started
+        self._web = WebSide(config, clock, instance, started)
+        self._lights = LightsOutput(topics, config.lights, outbox, clock, self._web.light)
         discovery = outputs.discovery(config)
         # Lights first: they are the most urgent.
-        started = clock.wall() if started is None else started
         rendering = (self._lights, outputs.states(config, instance, started), *discovery)
         rules = policy(config, timing.threecx, timing.engine)
-        self._engine = engine = Engine(rules, rendering, self._throttle, clock)
+        self._engine = engine = Engine(rules, rendering, self._throttle, clock, self._web.observers)
         self._republisher = DiscoveryRepublisher(
             config.homeassistant, lambda: engine.snapshot(discovery), self._throttle, rng, self._repair
         )
@@ -94,6 +96,7 @@ class Bridge:
         self._synchronisation = Synchronisation(
             config, engine, self._lights, self._throttle, self._requests, outbox.wanted
         )
+        self._desk = CommandDesk(config.commands, lambda dn: engine.row(dn) is not None, self._pbx.write)
         commands = tuple(self._command_topics())
         self._recordings = Recordings(config, self._pbx.recorder, clock)
         operations = {**self._requests.operations, "record": self._recordings.request}
@@ -101,6 +104,8 @@ class Bridge:
         received = self._throttle.received
         self._router = Router(topics, self._answers, self._listeners(), outbox, commands, received, clock.monotonic)
         self.session = Session(config.mqtt, self._application(), clock, rng, timing.mqtt)
+        why_not = lambda: self.session.why_not  # noqa: E731  # a reload changes the session
+        self._web.attach(Parts(engine, outbox, self._statistics, self._findings, self._pbx.findings, why_not))
 
     async def run(self) -> None:
         """Work until cancelled; the session then publishes `offline` and disconnects."""
@@ -123,7 +128,8 @@ class Bridge:
 
     async def work(self) -> None:
         """Everything but the session, until cancelled."""
-        with Published(self._requests.publish_log, self._config.secrets()):
+        secret = self._config.secrets()
+        with Published(self._requests.publish_log, secret), Published(self._web.warning, secret):
             await self._work()
 
     async def _work(self) -> None:
@@ -141,7 +147,8 @@ class Bridge:
             if config.lights:
                 tasks.create_task(lights.drive(self._lights, pulse, self._clock, self._timing), name="lights")
             if config.web.enabled:
-                tasks.create_task(self._serve_web(), name="web")
+                desk = self._desk if config.commands.any else None
+                tasks.create_task(self._web.serve(self._lights, desk, self._rng, self._timing.web), name="web")
             if self._supervision is not None:
                 # Last: `attend` reports that the bridge is ready, so all the others have to run by then.
                 tasks.create_task(self._supervision.attend(config.pbx.name, pulse, self._status), name="supervision")
@@ -184,8 +191,7 @@ class Bridge:
     def _command_topics(self) -> Iterable[CommandTopic]:
         topics = self._topics
         if self._config.commands.any:
-            desk = CommandDesk(self._config.commands, lambda dn: self._engine.row(dn) is not None, self._pbx.write)
-            yield CommandTopic((topics.user_set("+"),), topics.user_of_set, desk.receive)
+            yield CommandTopic((topics.user_set("+"),), topics.user_of_set, self._desk.receive)
         if self._config.lights:
             yield CommandTopic((topics.light_set("+"), topics.lights_set), topics.light_of_set, self._lights.receive)
 
@@ -195,20 +201,3 @@ class Bridge:
             topic = self._config.homeassistant.birth_topic
             listeners[topic] = both(self._republisher.receive, listeners.get(topic))
         return listeners
-
-    async def _serve_web(self) -> None:
-        # Imported here: a bridge without a web server need not load 3 MB of it.
-        from bridge.web.metrics import Metrics  # noqa: PLC0415
-        from bridge.web.server import Web  # noqa: PLC0415
-
-        metrics = Metrics(self._engine, self._outbox, self._statistics, self._pbx.findings)
-        web = Web(
-            self._config.web,
-            self._engine,
-            self._outbox,
-            lambda: self.session.why_not,
-            metrics,
-            self._rng,
-            self._timing.web,
-        )
-        await web.run()

@@ -156,7 +156,7 @@ class Diagnosis:
     def _none_admitted(self) -> str | None:
         """Why no user is published although the PBX reports some; None where that is not so."""
         reported = max((len(last.rows) for last in self._last.values() if isinstance(last, Round)), default=0)
-        if not reported or self._engine.users():
+        if not reported or self._engine.population:
             return None
         place = self._config.place("users")
         return f"{place} users: of {reported} users that the PBX reports, include, exclude and special admit none"

@@ -7,20 +7,28 @@ from typing import Any
 
 from aiohttp import web
 
-MOST_CONNECTIONS = 50
-"""Each further connection closes the oldest one: who keeps connections open and idle keeps nobody out."""
+MOST_CONNECTIONS = 200
+"""Streams aside. Each further connection closes the oldest one: who keeps them open and idle keeps nobody out."""
 
 _LONGEST_LINE = 2048
 _MOST_HEADERS = 50
-_NAME = "3cx2mqtt"
+NAME = "3cx2mqtt"
 _INTERNAL_ERROR = 500
 
 _logger = logging.getLogger(__name__)
 
 
+def lasting(request: web.Request) -> "_Connection":
+    """The connection of a request whose answer takes longer: from now on it may last, and takes nobody's place."""
+    connection = request.protocol
+    assert isinstance(connection, _Connection)  # noqa: S101  # every connection is made here
+    connection.last()
+    return connection
+
+
 def plain(response: web.StreamResponse) -> web.StreamResponse:
     """One answer for each connection, and no hint at which program in which version gave it."""
-    response.headers["Server"] = _NAME
+    response.headers["Server"] = NAME
     response.force_close()
     return response
 
@@ -109,6 +117,11 @@ class _Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Stop the clock."""
         super().connection_lost(exc)
+        self._end.cancel()
+        self._ended(self)
+
+    def last(self) -> None:
+        """Live without a limit, and without counting."""
         self._end.cancel()
         self._ended(self)
 

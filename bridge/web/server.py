@@ -1,65 +1,63 @@
-"""A small HTTP server beside the bridge: three pages, and bounds for everything that a client may occupy."""
+"""A small HTTP server beside the bridge, with bounds for everything that a client may occupy."""
 
 import asyncio
 import logging
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from bridge.aio import Backoff
 from bridge.log import RepeatedFailure
-from bridge.ports import BridgeStatus, Publisher
-from bridge.topics import to_json
-from bridge.web.connections import Connections, plain
-from bridge.web.metrics import CONTENT_TYPE, Metrics
+from bridge.web.changes import MOST_BYTES
+from bridge.web.connections import MOST_CONNECTIONS, NAME, Connections
+from bridge.web.probes import Probes
 from bridge.web.settings import WebSettings
+from bridge.web.site import Site
 from bridge.web.timing import USUAL, WebTiming
+
+_TEXTS = {404: "not found\n", 413: "too large\n"}
+"""aiohttp's own would say more about the server than about the request."""
 
 _logger = logging.getLogger(__name__)
 
 
 class Web:
-    """Serves the pages while `run` runs."""
+    """Serves probes and board while `run` runs."""
 
     def __init__(
         self,
         settings: WebSettings,
-        status: BridgeStatus,
-        publisher: Publisher,
-        why_not: Callable[[], str | None],
-        metrics: Metrics,
+        probes: Probes,
+        site: Site | None,
         rng: random.Random,
         timing: WebTiming = USUAL,
     ) -> None:
-        """`why_not` says what keeps the bridge from the broker, for people; None where it is connected."""
+        """`site` None: no board."""
         self._settings = settings
-        self._status = status
-        self._publisher = publisher
-        self._why_not = why_not
-        self._metrics = metrics
+        self._probes = probes
+        self._site = site
         self._timing = timing
         self._backoff = Backoff(timing.first_retry, timing.longest_retry, rng)
         self._failures = RepeatedFailure(_logger)
-        self._pages: dict[str, Callable[[], web.Response]] = {
-            "/healthz": self._healthz,
-            "/readyz": self._readyz,
-            "/metrics": self._show_metrics,
-        }
 
     async def run(self) -> None:
         """Serve until cancelled. Where the port is taken, retry: the bridge works without."""
-        while True:
-            try:
-                await self._serve()
-            except (OSError, ValueError) as error:  # ValueError: a name that no address can have
-                self._failures.failed(
-                    f"web: cannot listen on {self._place} ({_reason(error)}), so metrics and probes are missing; "
-                    "all else works. Give web.port or web.host another value, or stop the program that uses it",
-                    logging.ERROR,
-                )
-            await asyncio.sleep(self._backoff.next())
+        async with asyncio.TaskGroup() as tasks:
+            if self._site is not None:
+                tasks.create_task(self._site.run(), name="board")
+            while True:
+                try:
+                    await self._serve()
+                except (OSError, ValueError) as error:  # ValueError: a name that no address can have
+                    self._failures.failed(
+                        f"web: cannot listen on {self._place} ({_reason(error)}), so board, metrics and probes are "
+                        "missing; all else works. Give web.port or web.host another value, or stop the program that "
+                        "uses it",
+                        logging.ERROR,
+                    )
+                await asyncio.sleep(self._backoff.next())
 
     @property
     def _place(self) -> str:
@@ -67,45 +65,63 @@ class Web:
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     async def _serve(self) -> None:
-        server = web.Server(self._answer)
-        connections = Connections(server, self._timing.longest_connection)
-        listener = await asyncio.get_running_loop().create_server(connections, self._settings.host, self._settings.port)
+        runner = web.AppRunner(self._application())
+        await runner.setup()
+        assert runner.server is not None  # noqa: S101  # it is there after setup
+        connections = Connections(runner.server, self._timing.longest_connection)
         try:
-            self._backoff.reset()
-            self._failures.recovered("web: listening again")
-            _logger.info("http://%s serves /metrics, /healthz and /readyz", self._place)
-            await asyncio.Event().wait()
+            loop = asyncio.get_running_loop()
+            listener = await loop.create_server(
+                connections, self._settings.host, self._settings.port, backlog=2 * MOST_CONNECTIONS
+            )
+            try:
+                self._backoff.reset()
+                self._failures.recovered("web: listening again")
+                board = "" if self._site is None else "the board, "
+                _logger.info("http://%s serves %s/metrics, /healthz and /readyz", self._place, board)
+                await asyncio.Event().wait()
+            finally:
+                await connections.close(listener, self._timing.last_answers)
         finally:
-            await connections.close(listener, self._timing.last_answers)
+            await runner.cleanup()
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        page = self._pages.get(request.path)
-        if page is None:
-            response = web.Response(status=404, text="not found; there are /metrics, /healthz and /readyz\n")
-        elif request.method not in {"GET", "HEAD"}:
-            response = web.Response(status=405, text="only GET and HEAD\n", headers={"Allow": "GET, HEAD"})
-        else:
-            response = page()
-        response.headers["Cache-Control"] = "no-store"
-        return plain(response)
+    def _application(self) -> web.Application:
+        application = web.Application(middlewares=[_answer], client_max_size=MOST_BYTES)
+        application.on_response_prepare.append(_complete)
+        application.add_routes(self._probes.routes())
+        if self._site is not None:
+            application.add_routes(self._site.routes())
+        return application
 
-    def _healthz(self) -> web.Response:
-        """Always ok: any answer at all proves that the event loop runs."""
-        return web.Response(text="ok\n")
 
-    def _readyz(self) -> web.Response:
-        missing = dict(self._missing())
-        body = to_json({"ready": not missing, "missing": missing}) + "\n"
-        return web.Response(status=503 if missing else 200, text=body, content_type="application/json")
+@web.middleware
+async def _answer(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Errors as plain text, without a word about the server; each connection is closed after its answer."""
+    try:
+        response = await handler(request)
+    except web.HTTPException as error:
+        text = _TEXTS.get(error.status, error.text)
+        kept = {name: value for name, value in error.headers.items() if name == "Retry-After"}
+        if isinstance(error, web.HTTPMethodNotAllowed):
+            kept["Allow"] = ", ".join(sorted(error.allowed_methods))
+        response = web.Response(status=error.status, text=text, headers=kept)
+    except ConnectionError:
+        raise  # the client has gone
+    except Exception:
+        _logger.exception("web: internal error, please report it")
+        response = web.Response(status=500, text="internal error; the bridge's log says more\n")
+    response.force_close()
+    return response
 
-    def _missing(self) -> Iterator[tuple[str, str]]:
-        if not self._publisher.in_sync:
-            yield "broker", self._why_not() or "not in sync yet"
-        if not self._status.pbx_online:
-            yield "pbx", "does not answer, or refuses the login"
 
-    def _show_metrics(self) -> web.Response:
-        return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+async def _complete(request: web.Request, response: web.StreamResponse) -> None:
+    """The headers of every answer, streams included."""
+    response.headers["Server"] = NAME
+    response.headers.setdefault("Cache-Control", "no-store")
+    for name, value in request.get("headers", {}).items():
+        response.headers[name] = value
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -13,6 +13,7 @@ from bridge.domain.model import State
 from bridge.statistics import Statistics
 from bridge.web.connections import MOST_CONNECTIONS
 from bridge.web.metrics import Metrics
+from bridge.web.probes import Probes
 from bridge.web.server import Web
 from bridge.web.settings import WebSettings
 from bridge.web.timing import USUAL, WebTiming
@@ -32,7 +33,8 @@ class Site:
         self.world = World(clock)
         self.metrics = Metrics(self.world.engine, self.world.wire, Statistics(clock.clock), list)
         settings = WebSettings(enabled=True, host=host, port=self.port)
-        self.web = Web(settings, self.world.engine, self.world.wire, lambda: None, self.metrics, Hasty(), timing)
+        probes = Probes(self.world.engine, self.world.wire, lambda: None, self.metrics)
+        self.web = Web(settings, probes, None, Hasty(), timing)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:

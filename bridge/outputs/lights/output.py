@@ -22,6 +22,8 @@ from bridge.outputs.lights.settings import OVERRIDE, LightSettings, look_of
 from bridge.ports import Publisher
 from bridge.topics import Topics, to_json
 
+Observe = Callable[[str, Mapping[str, object]], None]
+
 _KEYS = ("pause", "override")
 _WILD = set("*?[")
 
@@ -34,8 +36,17 @@ class LightsOutput:
     The caller sets `on_change` to learn that `tick` has something to do before the time that it returned.
     """
 
-    def __init__(self, topics: Topics, lights: Sequence[LightSettings], publisher: Publisher, clock: Clock) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        lights: Sequence[LightSettings],
+        publisher: Publisher,
+        clock: Clock,
+        observe: Observe = lambda _name, _document: None,
+    ) -> None:
+        """`observe` is called with the name and the document of a light whenever that is published."""
         self._topics = topics
+        self._observe = observe
         self._publisher = publisher
         self._clock = clock
         self._lights = {light.name: Light(light) for light in lights}
@@ -136,13 +147,13 @@ class LightsOutput:
             shown = light.shown(now, wall)
             self._published[light.name] = (shown, light.paused, light.override, light.online)
             self._mark_changed(light)
-            yield self._document(light, shown)
+            yield self._published_document(light, shown)
 
     def documents(self) -> Iterator[Message]:
         """The same for a look at it: nothing is sent to the lights after this."""
         now, wall = self._clock.monotonic(), self._clock.wall()
         for light in self._lights.values():
-            yield self._document(light, light.shown(now, wall))
+            yield self._message(light, _document(light, light.shown(now, wall)))
 
     def tick(self) -> float:
         """Send what is due; returns when to call again at the latest (monotonic)."""
@@ -165,7 +176,7 @@ class LightsOutput:
         content = (shown, light.paused, light.override, light.online)
         if self._published.get(light.name) != content:
             self._published[light.name] = content
-            self._publisher.publish(self._document(light, shown))
+            self._publisher.publish(self._published_document(light, shown))
 
     @property
     def topics(self) -> frozenset[str]:
@@ -244,21 +255,30 @@ class LightsOutput:
             light.online = online
             self._mark_changed(light)
 
-    def _document(self, light: Light, shown: Shown) -> Message:
-        document = {
-            "shows": shown.shows,
-            "why": shown.why,
-            **(_LEFT_ALONE if shown.look is None else _look_as_json(shown.look)),
-            "paused": light.paused,
-            "override": None if light.override is None else _override_as_json(light.override),
-            "online": light.online,
-        }
+    def _published_document(self, light: Light, shown: Shown) -> Message:
+        """For a publication: observers are told."""
+        document = _document(light, shown)
+        self._observe(light.name, document)
+        return self._message(light, document)
+
+    def _message(self, light: Light, document: Mapping[str, object]) -> Message:
         payload = to_json(document).encode("utf-8", "replace")
         return Message(self._topics.light_state(light.name), payload, Rank.DETAIL)
 
 
 _LEFT_ALONE = {"color": None, "brightness": None, "blink": None}
 """Of a light that the bridge leaves alone: what it shows is not known."""
+
+
+def _document(light: Light, shown: Shown) -> dict[str, object]:
+    return {
+        "shows": shown.shows,
+        "why": shown.why,
+        **(_LEFT_ALONE if shown.look is None else _look_as_json(shown.look)),
+        "paused": light.paused,
+        "override": None if light.override is None else _override_as_json(light.override),
+        "online": light.online,
+    }
 
 
 def _word(queue: QueueState) -> Followed:

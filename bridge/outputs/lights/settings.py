@@ -105,6 +105,13 @@ class LightSettings:
     group: str | None = None
     queue: str | None = None
 
+    @property
+    def follows(self) -> dict[str, object]:
+        """Whom it follows: `{"users": […]}`, `{"group": …}` or `{"queue": …}`."""
+        if self.group is not None:
+            return {"group": self.group}
+        return {"users": self.users} if self.queue is None else {"queue": self.queue}
+
 
 class LookOption:
     """`off`, a colour, or a mapping of `color`, `blink` and `brightness`; validation returns the mapping."""

@@ -1,0 +1,135 @@
+"""The web server of a bridge: what the board is told, and what may be changed from it.
+
+Modules that need aiohttp's server are imported when it is started: a bridge without one need not load 3 MB of it.
+"""
+
+import random
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from bridge import __version__
+from bridge.config import Config
+from bridge.domain.clock import Clock, utc_text
+from bridge.domain.finding import Finding
+from bridge.engine.commands import CommandDesk
+from bridge.engine.engine import Engine
+from bridge.outputs.lights.output import LightsOutput
+from bridge.ports import Publisher
+from bridge.statistics import Statistics
+from bridge.web.board import Board, Contact
+from bridge.web.feed import Feed
+from bridge.web.timing import WebTiming
+
+if TYPE_CHECKING:
+    from bridge.web.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of a bridge that the web server shows."""
+
+    engine: Engine
+    publisher: Publisher
+    statistics: Statistics
+    findings: Callable[[], Iterable[Finding]]
+    """As `3cx2mqtt check` prints them, for everything."""
+    pbx_findings: Callable[[], Iterable[Finding]]
+    """Those of PBX and sources."""
+    why_not: Callable[[], str | None]
+    """What keeps the bridge from the broker; None where it is connected."""
+
+
+class WebSide:
+    """The board, if there is one, and the server. `attach` comes before anything else is called."""
+
+    _parts: Parts
+
+    def __init__(self, config: Config, clock: Clock, instance: str, started: float) -> None:
+        self._config = config
+        self._clock = clock
+        self._about = _about(config, instance, started)
+        self._follows = {light.name: light.follows for light in config.lights}
+        self._feed = Feed(secrets.token_hex(4), clock.monotonic)
+        self._last_news: float | None = None
+        served = config.web.serves_board
+        self._board = Board(config.pbx.name, self._feed, self._contact, self._describe) if served else None
+
+    @property
+    def observers(self) -> tuple[Board, ...]:
+        """What has to be told of every change."""
+        return () if self._board is None else (self._board,)
+
+    def attach(self, parts: Parts) -> None:
+        """Show these parts."""
+        self._parts = parts
+
+    def light(self, name: str, document: Mapping[str, object]) -> None:
+        """A light shows this."""
+        if self._board is not None:
+            self._board.light(name, {**document, "follows": self._follows[name]})
+
+    def warning(self, line: str) -> None:
+        """A warning or an error was logged, given as JSON."""
+        if self._board is not None:
+            self._board.warning(line)
+
+    async def serve(
+        self, lights: LightsOutput, desk: CommandDesk | None, rng: random.Random, timing: WebTiming
+    ) -> None:
+        """Serve until cancelled."""
+        from bridge.web.metrics import Metrics  # noqa: PLC0415  # see above
+        from bridge.web.probes import Probes  # noqa: PLC0415
+        from bridge.web.server import Web  # noqa: PLC0415
+
+        parts = self._parts
+        metrics = Metrics(parts.engine, parts.publisher, parts.statistics, parts.pbx_findings)
+        probes = Probes(parts.engine, parts.publisher, parts.why_not, metrics)
+        site = None if self._board is None else self._site(self._board, lights, desk, timing)
+        await Web(self._config.web, probes, site, rng, timing).run()
+
+    def _site(self, board: Board, lights: LightsOutput, desk: CommandDesk | None, timing: WebTiming) -> "Site":
+        from bridge.web.access import Access  # noqa: PLC0415  # see above
+        from bridge.web.changes import Changes  # noqa: PLC0415
+        from bridge.web.events import Events  # noqa: PLC0415
+        from bridge.web.pages import Pages  # noqa: PLC0415
+        from bridge.web.site import Site  # noqa: PLC0415
+
+        settings = self._config.web
+        access = Access(settings, (board.name,), self._clock.monotonic, self._clock.wall)
+        events = Events(self._feed, (board,), self._clock, timing, can_log_in=access.can_log_in)
+        changes = {board.name: Changes(lights.receive, None if desk is None else desk.receive)}
+        return Site(access, Pages(settings.language), events, changes, settings.frame_ancestors, timing)
+
+    def _contact(self) -> Contact:
+        parts = self._parts
+        broker, pbx = parts.publisher.in_sync, parts.engine.pbx_online
+        if broker and pbx:
+            self._last_news = parts.engine.last_answer
+        return Contact(broker, pbx, self._last_news)
+
+    def _describe(self) -> Mapping[str, object]:
+        parts = self._parts
+        return {
+            **self._about,
+            "why_not": parts.why_not(),
+            "findings": [
+                {"about": each.about, "verdict": each.verdict.lower(), "message": each.message}
+                for each in parts.findings()
+            ],
+            "health": parts.statistics.report(parts.engine.population),
+        }
+
+
+def _about(config: Config, instance: str, started: float) -> dict[str, object]:
+    """What does not change while the bridge runs."""
+    commands = asdict(config.commands)
+    return {
+        "version": __version__,
+        "instance": instance,
+        "started": utc_text(int(started)),
+        "host": urlsplit(config.pbx.url).hostname or "",
+        "commands": {name: commands[name] for name in ("profile", "queue")},
+    }

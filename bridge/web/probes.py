@@ -1,0 +1,48 @@
+"""`/metrics`, `/healthz` and `/readyz`: for Prometheus and for whoever restarts what does not live. Without a login."""
+
+from collections.abc import Callable, Iterator
+
+from aiohttp import web
+
+from bridge.ports import BridgeStatus, Publisher
+from bridge.topics import to_json
+from bridge.web.metrics import CONTENT_TYPE, Metrics
+
+
+class Probes:
+    """Answers by the state of the bridge."""
+
+    def __init__(
+        self, status: BridgeStatus, publisher: Publisher, why_not: Callable[[], str | None], metrics: Metrics
+    ) -> None:
+        """`why_not` says what keeps the bridge from the broker, for people; None where it is connected."""
+        self._status = status
+        self._publisher = publisher
+        self._why_not = why_not
+        self._metrics = metrics
+
+    def routes(self) -> list[web.RouteDef]:
+        """By path."""
+        return [
+            web.get("/healthz", self._healthz),
+            web.get("/readyz", self._readyz),
+            web.get("/metrics", self._show_metrics),
+        ]
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        """Always ok: any answer at all proves that the event loop runs."""
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        missing = dict(self._missing())
+        body = to_json({"ready": not missing, "missing": missing}) + "\n"
+        return web.Response(status=503 if missing else 200, text=body, content_type="application/json")
+
+    def _missing(self) -> Iterator[tuple[str, str]]:
+        if not self._publisher.in_sync:
+            yield "broker", self._why_not() or "not in sync yet"
+        if not self._status.pbx_online:
+            yield "pbx", "does not answer, or refuses the login"
+
+    async def _show_metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
