@@ -1,4 +1,4 @@
-"""A whole bridge with its board, for a browser: a simulated PBX with as many people as one likes, a broker, the bridge."""
+"""A whole bridge with its board, for a browser: a simulated PBX with any number of people, a broker, the bridge."""
 
 import asyncio
 import random

@@ -24,7 +24,9 @@ const banner = /** @type {HTMLElement} */ (document.getElementById("banner"));
 const token = new URLSearchParams(location.search).get("token");
 
 const filters = new Filters(filter);
-const store = new Store(`api/events${token ? `?token=${encodeURIComponent(token)}` : ""}`, update, () => location.reload());
+const store = new Store(`api/events${token ? `?token=${encodeURIComponent(token)}` : ""}`, update, () =>
+  location.reload(),
+);
 const kiosk = filters.kiosk ? new Kiosk(() => people.again()) : null;
 /** @type {People} */
 const people = new People(store, filters, open, kiosk);
@@ -36,7 +38,12 @@ const panel = new Panel(store);
 const pages = { people, queues, lights, bridge };
 const title = el("h1");
 const links = PAGES.map((page) => el("a", { href: filters.address(page), "data-page": page, text: t(`page.${page}`) }));
-const search = el("input", { type: "search", "aria-label": t("search"), placeholder: t("search"), value: filters.search });
+const search = el("input", {
+  type: "search",
+  "aria-label": t("search"),
+  placeholder: t("search"),
+  value: filters.search,
+});
 const live = el("span", { class: "live" }, el("i"), el("span"));
 const account = el("span", { class: "account" });
 
@@ -47,9 +54,15 @@ setInterval(tick, TICK);
 
 function build() {
   const nav = el("nav", { "aria-label": t("title") }, ...links);
-  const field = el("label", { class: "search" }, icon("search"), search, el("kbd", { text: "/", "aria-hidden": "true" }));
+  const field = el(
+    "label",
+    { class: "search" },
+    icon("search"),
+    search,
+    el("kbd", { text: "/", "aria-hidden": "true" }),
+  );
   const bar = el("div", { class: "bar" }, title, nav, field, live, account);
-  top_.replaceChildren(bar, el("div", { class: "tools" }, people.chips, people.choices.element));
+  top_.replaceChildren(bar, el("div", { class: "tools" }, people.chips.element, people.choices.element));
   for (const each of document.querySelectorAll("[data-words]")) {
     if (each instanceof HTMLElement) each.textContent = t(each.dataset.words ?? "");
   }
@@ -88,7 +101,8 @@ function update(changed) {
   const { kinds, all } = changed;
   if (all || kinds.has("queue") || (filters.page === "queues" && changed.users.size)) queues.update();
   if (all || kinds.has("light")) lights.update();
-  if (filters.page === "bridge" && (all || kinds.has("bridge") || kinds.has("sources") || kinds.has("log"))) bridge.update();
+  if (filters.page === "bridge" && (all || kinds.has("bridge") || kinds.has("sources") || kinds.has("log")))
+    bridge.update();
   if (all) introduce();
 }
 

@@ -26,11 +26,17 @@ export class BridgePage {
 function cards(pbx) {
   const { bridge } = pbx;
   const health = bridge.health;
-  const contact = (/** @type {string} */ title, /** @type {boolean} */ ok, /** @type {string} */ good, /** @type {string} */ bad) =>
-    card(t(title), [icon(ok ? "ok" : "fail"), t(ok ? good : bad)], ok ? "ok" : "fail");
+  const contact = (
+    /** @type {string} */ title,
+    /** @type {boolean} */ ok,
+    /** @type {string} */ good,
+    /** @type {string} */ bad,
+  ) => card(t(title), [icon(ok ? "ok" : "fail"), t(ok ? good : bad)], ok ? "ok" : "fail");
   const system = bridge.system ?? {};
   const of = (/** @type {string} */ part, /** @type {string} */ all) =>
-    system[part] === null || system[part] === undefined ? null : `${system[part]}${system[all] ? ` / ${system[all]}` : ""}`;
+    system[part] === null || system[part] === undefined
+      ? null
+      : `${system[part]}${system[all] ? ` / ${system[all]}` : ""}`;
   const facts = /** @type {const} */ ([
     ["bridge.users", number(pbx.users.size)],
     ["bridge.calls", of("calls", "max_calls")],
@@ -45,7 +51,10 @@ function cards(pbx) {
     { class: "cards small" },
     contact("bridge.pbx", bridge.pbx, "bridge.answers", "bridge.silent"),
     contact("bridge.broker", bridge.broker, "bridge.online", "bridge.offline"),
-    card(t("bridge.version"), [`3cx2mqtt ${bridge.version ?? ""}`, el("span", { class: "note", text: `3CX ${bridge.pbx_version ?? "?"} · ${bridge.host ?? ""}` })]),
+    card(t("bridge.version"), [
+      `3cx2mqtt ${bridge.version ?? ""}`,
+      el("span", { class: "note", text: `3CX ${bridge.pbx_version ?? "?"} · ${bridge.host ?? ""}` }),
+    ]),
     ...facts.filter(([, value]) => value !== null).map(([key, value]) => card(t(key), [String(value)])),
     bridge.started ? el("p", { class: "note wide", text: t("bridge.uptime", { time: at(bridge.started) }) }) : null,
   );
@@ -68,7 +77,9 @@ function findings(pbx) {
 function sources(pbx) {
   if (!pbx.sources.length) return [];
   const polls = pbx.bridge.health?.polls ?? {};
-  const head = ["bridge.source", "", "bridge.polls", "bridge.delay", "bridge.last"].map((key) => el("th", { scope: "col", text: key && t(key) }));
+  const head = ["bridge.source", "", "bridge.polls", "bridge.delay", "bridge.last"].map((key) =>
+    el("th", { scope: "col", text: key && t(key) }),
+  );
   const rows = pbx.sources.map(({ name, in_use, reason }) => {
     const counts = polls[name];
     return el(
@@ -80,7 +91,10 @@ function sources(pbx) {
     );
   });
   const table = el("table", {}, el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...rows));
-  return [el("h2", { text: t("bridge.sources") }), el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("bridge.sources") }, table)];
+  return [
+    el("h2", { text: t("bridge.sources") }),
+    el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("bridge.sources") }, table),
+  ];
 }
 
 /** @param {Polls|undefined} polls */
@@ -99,7 +113,13 @@ function polled(polls) {
 function log(pbx) {
   const lines = [...pbx.log].reverse().map(({ time, level, message }) => {
     const kind = level === "warning" ? "warn" : "fail";
-    return el("li", { class: kind }, icon(kind, level ?? ""), el("time", { text: at(time, true) }), el("span", { text: message ?? "" }));
+    return el(
+      "li",
+      { class: kind },
+      icon(kind, level ?? ""),
+      el("time", { text: at(time, true) }),
+      el("span", { text: message ?? "" }),
+    );
   });
   const none = el("p", { class: "note", text: t("bridge.log.none") });
   return [el("h2", { text: t("bridge.log") }), lines.length ? el("ul", { class: "findings log" }, ...lines) : none];

@@ -29,7 +29,9 @@ export class Choices {
     const selects = lists
       .filter(({ name, options, least }) => options.length >= least || filters[name])
       .map(({ name, options }) =>
-        select(t(`filter.${name}`), [["", t("filter.all")], ...options], filters[name], (value) => filters.set({ [name]: value })),
+        select(t(`filter.${name}`), [["", t("filter.all")], ...options], filters[name], (value) =>
+          filters.set({ [name]: value }),
+        ),
       );
     const orders = ORDERS.map((each) => /** @type {Option} */ ([each, t(`order.${each}`)]));
     selects.push(select(t("filter.order"), orders, filters.order, (value) => filters.set({ order: value })));
@@ -42,7 +44,9 @@ export class Choices {
       el("label", { class: "check" }, hide, t("filter.offline")),
       el("span", { class: "views", role: "group" }, ...["tiles", "list"].map((each) => this.#view(each))),
     );
-    const again = [...this.element.querySelectorAll("[aria-label]")].find((each) => each.getAttribute("aria-label") === focused);
+    const again = [...this.element.querySelectorAll("[aria-label]")].find(
+      (each) => each.getAttribute("aria-label") === focused,
+    );
     if (had && again instanceof HTMLElement) again.focus();
   }
 
@@ -54,7 +58,11 @@ export class Choices {
     const queues = pbxs.flatMap((pbx) => [...pbx.queues.values()]);
     return [
       { name: /** @type {const} */ ("pbx"), options: named(this.store.pbxs.keys()), least: 2 },
-      { name: /** @type {const} */ ("department"), options: departments(pbxs.flatMap((pbx) => [...pbx.users.values()])), least: 2 },
+      {
+        name: /** @type {const} */ ("department"),
+        options: departments(pbxs.flatMap((pbx) => [...pbx.users.values()])),
+        least: 2,
+      },
       { name: /** @type {const} */ ("group"), options: named(pbxs.flatMap((pbx) => [...pbx.groups.keys()])), least: 1 },
       {
         name: /** @type {const} */ ("queue"),
@@ -68,7 +76,11 @@ export class Choices {
   #view(view) {
     const pressed = String(this.filters.view === view);
     const set = () => this.filters.set({ view });
-    return el("button", { type: "button", "aria-pressed": pressed, "aria-label": t(`view.${view}`), onclick: set }, icon(view));
+    return el(
+      "button",
+      { type: "button", "aria-pressed": pressed, "aria-label": t(`view.${view}`), onclick: set },
+      icon(view),
+    );
   }
 }
 

@@ -59,7 +59,8 @@ export class Filters {
     this.search = query.get("q") ?? "";
     const states = (query.get("state") ?? "").split(",");
     this.states = new Set(states.filter((state) => RANK.has(/** @type {State} */ (state))));
-    for (const name of /** @type {const} */ (["pbx", "department", "group", "queue"])) this[name] = query.get(name) ?? "";
+    for (const name of /** @type {const} */ (["pbx", "department", "group", "queue"]))
+      this[name] = query.get(name) ?? "";
     this.offline = query.get("offline") !== "hide";
     this.kiosk = query.get("kiosk") === "1";
   }
@@ -128,7 +129,10 @@ export class Filters {
       (!this.group || Boolean(pbx.groups.get(this.group)?.members.includes(user.number))) &&
       (!this.queue || isAgent(pbx, this.queue, user.number)) &&
       (this.offline || user.state !== "offline") &&
-      (!this.search || fold(this.search).split(/\s+/).every((word) => text.includes(word)))
+      (!this.search ||
+        fold(this.search)
+          .split(/\s+/)
+          .every((word) => text.includes(word)))
     );
   }
 

@@ -67,16 +67,24 @@ export class Lights {
 /** @param {Light} light @param {string} why */
 function describe(light, why) {
   const { users, group, queue } = light.follows;
-  const whom = users?.join(", ") ?? (group === undefined ? t("lights.queue", { name: queue ?? "" }) : t("lights.group", { name: group }));
+  const whom =
+    users?.join(", ") ??
+    (group === undefined ? t("lights.queue", { name: queue ?? "" }) : t("lights.group", { name: group }));
   const look = light.color ?? (light.brightness === null ? t("lights.left_alone") : t("lights.off"));
   const notes = [
-    light.override && `${t("lights.override")}${light.override.until ? ` ${t("lights.until", { time: at(light.override.until) })}` : ""}`,
+    light.override &&
+      `${t("lights.override")}${light.override.until ? ` ${t("lights.until", { time: at(light.override.until) })}` : ""}`,
     light.online === null ? null : t(light.online ? "lights.online" : "lights.offline"),
   ].filter((note) => note !== null);
   return [
     swatch(light.color, light.blink === true),
     el("h2", { text: light.name }),
-    el("p", { class: "shows" }, el("b", { text: shows(light.shows) }), ` · ${look}${light.blink ? ` · ${t("lights.blinking")}` : ""}`),
+    el(
+      "p",
+      { class: "shows" },
+      el("b", { text: shows(light.shows) }),
+      ` · ${look}${light.blink ? ` · ${t("lights.blinking")}` : ""}`,
+    ),
     el("p", { class: "why", text: why }),
     el("p", { class: "note", text: [t("lights.follows", { whom }), ...notes].join(" · ") }),
   ];
@@ -91,8 +99,15 @@ function controls(pbx, name) {
     write(answer, problem ?? "");
   };
   const color = el("input", { type: "color", value: "#ff00ff", "aria-label": t("lights.color") });
-  const times = TIMES.map((each) => el("option", { value: each, text: each.replace(/(\d+)/, "$1 ").replace("m", "min") }));
-  const lasts = el("select", { "aria-label": t("lights.for") }, ...times, el("option", { value: "", text: t("lights.forever") }));
+  const times = TIMES.map((each) =>
+    el("option", { value: each, text: each.replace(/(\d+)/, "$1 ").replace("m", "min") }),
+  );
+  const lasts = el(
+    "select",
+    { "aria-label": t("lights.for") },
+    ...times,
+    el("option", { value: "", text: t("lights.forever") }),
+  );
   const blink = el("input", { type: "checkbox" });
   const override = () =>
     send({ override: { color: color.value, blink: blink.checked, ...(lasts.value && { for: lasts.value }) } });
@@ -103,7 +118,14 @@ function controls(pbx, name) {
     { class: "controls" },
     button("lights.pause", "pause", () => send({ pause: true })),
     button("lights.resume", "resume", () => send({ pause: false })),
-    el("span", { class: "row" }, color, lasts, el("label", { class: "check" }, blink, t("lights.blink")), button("lights.set", "", override)),
+    el(
+      "span",
+      { class: "row" },
+      color,
+      lasts,
+      el("label", { class: "check" }, blink, t("lights.blink")),
+      button("lights.set", "", override),
+    ),
     button("lights.clear", "end-override", () => send({ override: null })),
     answer,
   );

@@ -89,7 +89,8 @@ export class Panel {
     this.forms.replaceChildren();
     if (!allowed.profile && !allowed.queue) return;
     if (!this.store.viewer.admin) {
-      if (this.store.viewer.can_log_in && !this.store.viewer.limited) this.forms.append(el("p", { text: t("panel.login") }));
+      if (this.store.viewer.can_log_in && !this.store.viewer.limited)
+        this.forms.append(el("p", { text: t("panel.login") }));
       return;
     }
     const send = (/** @type {object} */ body) => this.#send(pbx, number, body);
@@ -125,7 +126,8 @@ function profileForm(profile, send) {
 
 /** @param {User} user */
 function facts(user) {
-  const phone = user.registered === null ? "panel.unknown" : user.registered ? "panel.registered" : "panel.unregistered";
+  const phone =
+    user.registered === null ? "panel.unknown" : user.registered ? "panel.registered" : "panel.unregistered";
   const call = user.call && callLine(user.call);
   if (call && (user.calls ?? 0) > 1) call.append(` · ${t("panel.calls", { n: user.calls ?? 0 })}`);
   /** @type {[string, Node|string|null][]} */
@@ -158,17 +160,25 @@ function today(counts) {
       number("panel.made", counts.made),
       number("panel.talk", clock(counts.talk_time)),
     ),
-    last ? el("p", { class: "note", text: t("panel.last_missed", { time: at(last.at), party: last.party ?? "…" }) }) : "",
+    last
+      ? el("p", { class: "note", text: t("panel.last_missed", { time: at(last.at), party: last.party ?? "…" }) })
+      : "",
   ];
 }
 
 /** @param {CallEvent[]} seen */
 function events(seen) {
   const lines = seen.map((event) => {
-    const word = event.event_type === "ended" && event.outcome ? `outcome.${event.outcome}` : `event.${event.event_type}`;
+    const word =
+      event.event_type === "ended" && event.outcome ? `outcome.${event.outcome}` : `event.${event.event_type}`;
     const party = event.name || event.party || "";
     const lasted = event.event_type === "ended" && event.duration ? ` · ${clock(event.duration)}` : "";
-    return el("li", {}, el("time", { text: at(event.seen, true) }), el("span", { text: `${t(word)} ${party}${lasted}` }));
+    return el(
+      "li",
+      {},
+      el("time", { text: at(event.seen, true) }),
+      el("span", { text: `${t(word)} ${party}${lasted}` }),
+    );
   });
   return [
     el("h3", { text: t("panel.events") }),

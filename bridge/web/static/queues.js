@@ -79,8 +79,14 @@ function agents(known, pbx) {
     .filter(([, , dns]) => dns.length)
     .map(([key, state, dns]) => {
       const names = dns.map((dn) => el("span", { class: "tag", text: pbx.users.get(dn)?.name ?? dn }));
-      return el("div", { class: "agents", "data-state": state }, el("h3", {}, t(key), " ", el("b", { text: number(dns.length) })), ...names);
+      return el(
+        "div",
+        { class: "agents", "data-state": state },
+        el("h3", {}, t(key), " ", el("b", { text: number(dns.length) })),
+        ...names,
+      );
     });
-  if (!known.logged_in.length) lines.unshift(el("div", { class: "agents" }, el("p", { class: "note", text: t("queues.no_agents") })));
+  if (!known.logged_in.length)
+    lines.unshift(el("div", { class: "agents" }, el("p", { class: "note", text: t("queues.no_agents") })));
   return lines;
 }

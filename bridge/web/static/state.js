@@ -1,7 +1,7 @@
 // The store: what the bridge says, kept up to date by one stream; and whether it can be believed now.
 
 /**
- * @import {Beat, CallEvent, Change, Contact, Group, Light, Pbx, Queue, Snapshot, User, Viewer} from "./types.js"
+ * @import {Beat, CallEvent, Change, Group, Light, Pbx, Queue, Snapshot, User, Viewer} from "./types.js"
  *
  * @typedef {object} Known one PBX, with what it has by number or name
  * @property {string} name
@@ -94,7 +94,10 @@ export class Store {
     if (offline.length === 0 || offline.length < this.pbxs.size) return null;
     const last = offline.map((each) => (each.last_news === null ? null : Date.parse(each.last_news)));
     const known = last.filter((each) => each !== null);
-    return { why: offline.some((each) => !each.broker) ? "broker" : "pbx", since: known.length ? Math.max(...known) : null };
+    return {
+      why: offline.some((each) => !each.broker) ? "broker" : "pbx",
+      since: known.length ? Math.max(...known) : null,
+    };
   }
 
   /** Whether a beat has come lately, so that a page that has just been opened is not called stale. */

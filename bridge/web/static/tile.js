@@ -84,7 +84,8 @@ function details(user) {
   const profile = user.profile && user.profile !== "Available" && user.profile.toLowerCase() !== user.state;
   if (profile) parts.push(el("span", { class: "profile", text: user.profile }));
   if (user.state === "unknown") parts.push(el("span", { class: "profile", text: user.reason }));
-  if (user.today?.missed) parts.push(el("span", { class: "missed", text: `${t("panel.missed")} ${user.today.missed}` }));
+  if (user.today?.missed)
+    parts.push(el("span", { class: "missed", text: `${t("panel.missed")} ${user.today.missed}` }));
   return parts;
 }
 

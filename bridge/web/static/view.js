@@ -1,8 +1,9 @@
 // The page with everybody: counts per state, filters, and tiles under headings.
 
+import { Chips } from "./chips.js";
 import { Choices } from "./choices.js";
-import { arrange, el, icon, write } from "./dom.js";
-import { STATES, textOf } from "./filters.js";
+import { arrange, el, write } from "./dom.js";
+import { textOf } from "./filters.js";
 import { compare, number, t } from "./i18n.js";
 import { keyOf } from "./state.js";
 import { Tile } from "./tile.js";
@@ -11,7 +12,7 @@ import { Tile } from "./tile.js";
  * @import {Filters} from "./filters.js"
  * @import {Kiosk} from "./kiosk.js"
  * @import {Changed, Known, Store} from "./state.js"
- * @import {State, User} from "./types.js"
+ * @import {User} from "./types.js"
  */
 
 const AT_ONCE = 1500; // tiles in the page; more come as one scrolls down
@@ -27,8 +28,6 @@ export class People {
   #tiles = new Map();
   /** @type {Map<string, {element: HTMLElement, count: HTMLElement, list: HTMLElement}>} */
   #sections = new Map();
-  /** @type {Map<State, {button: HTMLElement, count: HTMLElement}>} */
-  #chips = new Map();
   #limit = AT_ONCE;
   /** The shown ones, in order. @type {Entry[]} */
   shown = [];
@@ -44,7 +43,7 @@ export class People {
     this.filters = filters;
     this.kiosk = kiosk;
     this.choices = new Choices(store, filters);
-    this.chips = el("div", { class: "chips", role: "group", "aria-label": t("filter.states") });
+    this.chips = new Chips(filters);
     this.list = el("div", { class: "sections" });
     this.end = el("p", { class: "end", "aria-hidden": "true" });
     this.empty = el("div", { class: "empty", hidden: true });
@@ -53,13 +52,15 @@ export class People {
       const tile = /** @type {Element} */ (event.target).closest(".tile");
       if (tile instanceof HTMLElement && tile.dataset.key) open(tile.dataset.key);
     });
-    new IntersectionObserver((entries) => {
-      if (entries.some((entry) => entry.isIntersecting) && this.shown.length > this.#limit) {
-        this.#limit += AT_ONCE;
-        this.#arrange();
-      }
-    }, { rootMargin: "600px" }).observe(this.end);
-    for (const state of STATES) this.#chips.set(state, this.#chip(state));
+    new IntersectionObserver(
+      (entries) => {
+        if (entries.some((entry) => entry.isIntersecting) && this.shown.length > this.#limit) {
+          this.#limit += AT_ONCE;
+          this.#arrange();
+        }
+      },
+      { rootMargin: "600px" },
+    ).observe(this.end);
   }
 
   /** @param {Changed} changed */
@@ -67,7 +68,8 @@ export class People {
     if (changed.all) this.#fill();
     else {
       const { kinds } = changed;
-      let moved = (kinds.has("group") && this.filters.group !== "") || (kinds.has("queue") && this.filters.queue !== "");
+      let moved =
+        (kinds.has("group") && this.filters.group !== "") || (kinds.has("queue") && this.filters.queue !== "");
       for (const key of changed.users) moved = this.#change(key) || moved;
       if (moved) this.#match();
       if (moved || kinds.has("group") || kinds.has("queue")) this.choices.update();
@@ -148,15 +150,7 @@ export class People {
 
   /** Counts the states of those who match, and shows those whose state is wanted. */
   #show() {
-    const counts = new Map(STATES.map((state) => [state, 0]));
-    for (const { user } of this.#matching) counts.set(user.state, (counts.get(user.state) ?? 0) + 1);
-    for (const [state, { button, count }] of this.#chips) {
-      const pressed = this.filters.states.has(state);
-      const n = counts.get(state) ?? 0;
-      write(count, number(n));
-      button.setAttribute("aria-pressed", String(pressed));
-      button.hidden = n === 0 && !pressed;
-    }
+    this.chips.count(this.#matching.map(({ user }) => user));
     this.shown = this.#matching.filter(({ user }) => this.filters.matchesState(user));
     this.#arrange();
   }
@@ -179,13 +173,17 @@ export class People {
       const busy = entries.filter(({ user }) => user.busy).length;
       const byState = this.filters.order === "state";
       write(section.count, byState ? number(entries.length) : t("busy_of", { busy, all: entries.length }));
-      arrange(section.list, entries.slice(0, room).map((entry) => this.#tile(entry, now).element));
+      arrange(
+        section.list,
+        entries.slice(0, room).map((entry) => this.#tile(entry, now).element),
+      );
       room -= entries.length;
       sections.push(section.element);
     }
     arrange(this.list, sections);
     this.list.classList.toggle("single", sections.length === 1); // its heading would say nothing
-    for (const [title, section] of this.#sections) if (!sections.includes(section.element)) this.#sections.delete(title);
+    for (const [title, section] of this.#sections)
+      if (!sections.includes(section.element)) this.#sections.delete(title);
     write(this.end, this.shown.length > this.#limit ? t("more", { n: this.shown.length - this.#limit }) : "");
     this.#say();
     this.#rove();
@@ -231,24 +229,5 @@ export class People {
       this.#sections.set(title, section);
     }
     return section;
-  }
-
-  /** @param {State} state */
-  #chip(state) {
-    const count = el("b", { text: "0" });
-    const toggle = () => {
-      const states = new Set(this.filters.states);
-      if (!states.delete(state)) states.add(state);
-      this.filters.set({ states });
-    };
-    const button = el(
-      "button",
-      { class: "chip", type: "button", "data-state": state, "aria-pressed": "false", onclick: toggle },
-      icon(state),
-      count,
-      el("span", { text: t(`state.${state}`) }),
-    );
-    this.chips.append(button);
-    return { button, count };
   }
 }
