@@ -63,8 +63,10 @@ class WebSide:
         return () if self._board is None else (self._board,)
 
     def attach(self, parts: Parts) -> None:
-        """Show these parts."""
+        """Show these parts, as they are now."""
         self._parts = parts
+        for _ in parts.engine.snapshot(self.observers):
+            pass
 
     def light(self, name: str, document: Mapping[str, object]) -> None:
         """A light shows this."""

@@ -138,15 +138,8 @@ class Access:
 
         Without a path it holds for the folder of the address that set it, so it works behind any prefix.
         """
-        response.set_cookie(
-            self.cookie,
-            value,
-            max_age=lasts,
-            path=None,  # type: ignore[arg-type]  # aiohttp's default is "/"
-            secure=origin.secure,
-            httponly=True,
-            samesite="Strict",
-        )
+        secure = "; Secure" if origin.secure else ""
+        response.headers["Set-Cookie"] = f"{self.cookie}={value}; Max-Age={lasts}; HttpOnly; SameSite=Strict{secure}"
 
     def _check_wait(self, origin: Origin) -> None:
         if wait := math.ceil(self._attempts.wait(origin.address)):

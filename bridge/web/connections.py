@@ -55,6 +55,7 @@ class Connections:
             max_field_size=_LONGEST_LINE,
             max_headers=_MOST_HEADERS,
             lingering_time=0,
+            access_log=None,  # it would hold the tokens of screens
         )
 
     async def close(self, listener: asyncio.Server, seconds: float) -> None:

@@ -87,11 +87,18 @@ class Web:
 
     def _application(self) -> web.Application:
         application = web.Application(middlewares=[_answer], client_max_size=MOST_BYTES)
-        application.on_response_prepare.append(_complete)
+        application.on_response_prepare.append(self._complete)
         application.add_routes(self._probes.routes())
         if self._site is not None:
             application.add_routes(self._site.routes())
         return application
+
+    async def _complete(self, _request: web.BaseRequest, response: web.StreamResponse) -> None:
+        """The headers of every answer, streams included."""
+        response.headers["Server"] = NAME
+        response.headers.setdefault("Cache-Control", "no-store")
+        if self._site is not None:
+            response.headers.update(self._site.headers)
 
 
 @web.middleware
@@ -114,14 +121,6 @@ async def _answer(
         response = web.Response(status=500, text="internal error; the bridge's log says more\n")
     response.force_close()
     return response
-
-
-async def _complete(request: web.Request, response: web.StreamResponse) -> None:
-    """The headers of every answer, streams included."""
-    response.headers["Server"] = NAME
-    response.headers.setdefault("Cache-Control", "no-store")
-    for name, value in request.get("headers", {}).items():
-        response.headers[name] = value
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -36,9 +36,14 @@ class Site:
         self._pbxs = pbxs
         self._timing = timing
         ancestors = " ".join(("'self'", *frames))
-        self._policy = (
-            f"default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors {ancestors}"
-        )
+        self.headers = {
+            "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
+            f"frame-ancestors {ancestors}",
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            "Cross-Origin-Resource-Policy": "same-origin",
+        }
+        """Of every answer."""
 
     def routes(self) -> list[web.RouteDef]:
         """By path."""
@@ -62,15 +67,9 @@ class Site:
             tasks.create_task(self._events.look_again(), name="look again")
 
     def _guarded(self, answer: _Answer) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        """The answer with all headers; refused where the board is reached by a name that is not its own."""
+        """The answer; refused where the board is reached by a name that is not its own, or used by another site."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
-            request["headers"] = {
-                "Content-Security-Policy": self._policy,
-                "X-Content-Type-Options": "nosniff",
-                "Referrer-Policy": "no-referrer",
-                "Cross-Origin-Resource-Policy": "same-origin",
-            }
             origin = self._access.origin(request)
             if not self._access.knows(origin):
                 raise web.HTTPMisdirectedRequest(

@@ -15,6 +15,7 @@ from bridge.engine.settings import UsersSettings, group_settings
 from bridge.errors import SourceError, SourceUnavailable
 from bridge.mqtt.retained import RetainedTopics
 from bridge.outputs.state import StateOutput
+from bridge.ports import Output
 from bridge.sources.table import TABLE
 from bridge.sources.threecx.settings import Enabled, SourceSettings
 from bridge.topics import Topics
@@ -88,8 +89,10 @@ class World:
         push_required: bool = False,
         more_sources: Iterable[SourceDescription] = (),
         zone: ZoneInfo = UTC,
+        observers: Iterable[Output] = (),
     ) -> None:
         self.clock = clock
+        self._observers = tuple(observers)
         self.wire = Wire()
         self.good_for = max(20.0, 3 * interval)
         policy = Policy(
@@ -106,7 +109,8 @@ class World:
 
     def _new_engine(self) -> Engine:
         self._adopted = False
-        return Engine(self._policy, [StateOutput(TOPICS, {"pbx": {"name": "hq"}})], self.wire, self.clock.clock)
+        outputs = [StateOutput(TOPICS, {"pbx": {"name": "hq"}})]
+        return Engine(self._policy, outputs, self.wire, self.clock.clock, self._observers)
 
     def restart(self) -> None:
         """The bridge ends, and another one starts with what the broker has retained."""
