@@ -124,10 +124,11 @@ class Access:
 
     def is_own(self, request: web.BaseRequest, origin: Origin) -> bool:
         """Whether a POST comes from a page of the board, or from no browser: browsers name the page's site."""
-        if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
+        fetched = request.headers.get("Sec-Fetch-Site")  # which browsers leave out on http
+        if fetched not in {None, "same-origin", "none"}:
             return False
         site = request.headers.get("Origin")
-        if site is None:
+        if site is None or (site == "null" and fetched == "same-origin"):
             return True
         with suppress(ValueError):
             return urlsplit(site).netloc.lower() in {origin.host.lower(), request.headers.get("Host", "").lower()}

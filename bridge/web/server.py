@@ -93,12 +93,12 @@ class Web:
             application.add_routes(self._site.routes())
         return application
 
-    async def _complete(self, _request: web.BaseRequest, response: web.StreamResponse) -> None:
+    async def _complete(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
         """The headers of every answer, streams included."""
         response.headers["Server"] = NAME
         response.headers.setdefault("Cache-Control", "no-store")
         if self._site is not None:
-            response.headers.update(self._site.headers)
+            response.headers.update(self._site.headers(request))
 
 
 @web.middleware

@@ -36,14 +36,20 @@ class Site:
         self._pbxs = pbxs
         self._timing = timing
         ancestors = " ".join(("'self'", *frames))
-        self.headers = {
+        self._headers = {
             "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
             f"frame-ancestors {ancestors}",
             "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "no-referrer",
             "Cross-Origin-Resource-Policy": "same-origin",
         }
-        """Of every answer."""
+
+    def headers(self, request: web.BaseRequest) -> dict[str, str]:
+        """Of every answer.
+
+        An address with a token is told to nobody. Others are told to the board itself: browsers send the origin of a
+        form only with the address that it comes from.
+        """
+        return {**self._headers, "Referrer-Policy": "no-referrer" if "token" in request.query else "same-origin"}
 
     def routes(self) -> list[web.RouteDef]:
         """By path."""

@@ -67,7 +67,6 @@ function build() {
     if (each instanceof HTMLElement) each.textContent = t(each.dataset.words ?? "");
   }
   document.body.append(panel.element);
-  top_.inert = kiosk !== null;
   nav.addEventListener("click", (event) => {
     const link = event.target;
     if (!(link instanceof HTMLAnchorElement) || event.metaKey || event.ctrlKey || event.shiftKey) return;

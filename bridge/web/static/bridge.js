@@ -62,7 +62,7 @@ function cards(pbx) {
 
 /** @param {string} title @param {(Node|string)[]} content @param {string} [kind] */
 function card(title, content, kind = "") {
-  return el("article", { class: `card fact ${kind}` }, el("h3", { text: title }), el("p", {}, ...content));
+  return el("article", { class: `card fact ${kind}` }, el("h2", { text: title }), el("p", {}, ...content));
 }
 
 /** @param {Known} pbx */
@@ -77,8 +77,8 @@ function findings(pbx) {
 function sources(pbx) {
   if (!pbx.sources.length) return [];
   const polls = pbx.bridge.health?.polls ?? {};
-  const head = ["bridge.source", "", "bridge.polls", "bridge.delay", "bridge.last"].map((key) =>
-    el("th", { scope: "col", text: key && t(key) }),
+  const head = ["bridge.source", "bridge.use", "bridge.polls", "bridge.delay", "bridge.last"].map((key) =>
+    el("th", { scope: "col", text: t(key) }),
   );
   const rows = pbx.sources.map(({ name, in_use, reason }) => {
     const counts = polls[name];

@@ -25,7 +25,7 @@ export class Chips {
       const pressed = this.filters.states.has(state);
       const n = counts.get(state) ?? 0;
       write(count, number(n));
-      button.setAttribute("aria-pressed", String(pressed));
+      if (!this.filters.kiosk) button.setAttribute("aria-pressed", String(pressed));
       button.hidden = n === 0 && !pressed;
     }
   }
@@ -38,13 +38,11 @@ export class Chips {
       if (!states.delete(state)) states.add(state);
       this.filters.set({ states });
     };
-    const button = el(
-      "button",
-      { class: "chip", type: "button", "data-state": state, "aria-pressed": "false", onclick: toggle },
-      icon(state),
-      count,
-      el("span", { text: t(`state.${state}`) }),
-    );
+    const looks = { class: "chip", "data-state": state };
+    const parts = [icon(state), count, el("span", { text: t(`state.${state}`) })];
+    const button = this.filters.kiosk
+      ? el("span", looks, ...parts) // a screen on the wall has no controls
+      : el("button", { ...looks, type: "button", "aria-pressed": "false", onclick: toggle }, ...parts);
     this.element.append(button);
     return { button, count };
   }
