@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
+import aiohttp
 import pytest
 
 import bridge
@@ -190,6 +191,17 @@ async def test_the_simulator_says_how_to_use_it() -> None:
         await ends_well(process)
 
 
+async def test_the_demo_ends_quietly_when_nobody_reads_on() -> None:
+    command = f"{sys.executable} -m bridge demo | head -1; exit ${{PIPESTATUS[0]}}"
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", command), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(limit(40)):
+        output, errors = await process.communicate()
+    assert output.startswith(b"3cx2mqtt demo: ")
+    assert (process.returncode, errors) == (0, b"")
+
+
 async def test_the_demo_shows_users_changing_and_ends_though_a_client_is_connected() -> None:
     seen: dict[str, list[str]] = {}
     text = ""
@@ -201,6 +213,10 @@ async def test_the_demo_shows_users_changing_and_ends_though_a_client_is_connect
                 if match := re.match(r"  \d\d:\d\d:\d\d  (3cx/users/\d+/state) +(\w+)", line):
                     seen.setdefault(match[1], []).append(match[2])
         assert len(seen) == 8
+        board = re.search(r"the board +(http://127.0.0.1:\d+/) ", text.partition("mosquitto_sub")[0])
+        assert board
+        async with aiohttp.ClientSession() as session, session.get(f"{board[1]}api/snapshot") as response:
+            assert len((await response.json())["pbxs"][0]["users"]) == 8
         hint = re.search(r"mosquitto_sub -h 127.0.0.1 -p (\d+) -v -t '3cx/#'", text)
         assert hint
         _, client = await asyncio.open_connection("127.0.0.1", int(hint[1]))

@@ -29,6 +29,7 @@ _SHUTDOWN = 1.0
 _INTRODUCTION = """\
 3cx2mqtt demo: the real bridge between a simulated 3CX and a small MQTT broker.
 
+  the board      http://127.0.0.1:{web}/     who is on the phone: open it in a browser
   simulated 3CX  {url}   {people} people who make calls, go away and come back
   MQTT broker    127.0.0.1:{port}             no login, forgets everything at the end
 
@@ -65,6 +66,7 @@ sources:
   users: {{interval: 1s}}
   monitor_status: {{interval: 1s}}
 mqtt: {{host: 127.0.0.1, port: {port}, base_topic: {base}, protocol: 3.1.1}}
+web: {{enabled: true, port: {web}}}
 lights:
   - {{name: ada, driver: zigbee2mqtt, topic: zigbee2mqtt/ada, users: ["100"]}}
   - {{name: bruno, driver: tasmota, topic: bruno, users: ["101"]}}
@@ -82,7 +84,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(_options: argparse.Namespace) -> int:
     """Run until Ctrl-C."""
-    asyncio.run(_demo())
+    try:
+        asyncio.run(_demo())
+    except ExceptionGroup as group:
+        if group.split(BrokenPipeError)[1] is not None:
+            raise
+        raise BrokenPipeError from group  # the reader, such as `head`, has ended
     return 0
 
 
@@ -93,10 +100,11 @@ async def _demo() -> None:
     with tempfile.TemporaryDirectory(prefix="3cx2mqtt-demo-") as folder:
         async with _broker() as port, pbx.serve() as url:
             path = Path(folder, "config.yaml")
+            places = {"url": url, "port": port, "base": _BASE, "web": _free_port()}
             path.write_text(  # noqa: ASYNC240  # a few lines in a folder of our own
-                _CONFIG.format(url=url, client_id=pbx.client_id, client_secret=pbx.client_secret, port=port, base=_BASE)
+                _CONFIG.format(client_id=pbx.client_id, client_secret=pbx.client_secret, **places)
             )
-            print(_INTRODUCTION.format(url=url, people=_PEOPLE, port=port, base=_BASE, config=path), flush=True)
+            print(_INTRODUCTION.format(people=_PEOPLE, config=path, **places), flush=True)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(Bridge(load(path, os.environ)).run(), name="bridge")
                 tasks.create_task(live(pbx, rng=random.Random()), name="people")  # noqa: S311  # invented people

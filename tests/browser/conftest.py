@@ -14,7 +14,7 @@ from tests.browser.scene import Scene, scene
 from tests.support.limits import limit
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
 def chromium() -> str:
@@ -26,7 +26,7 @@ def chromium() -> str:
 @pytest_asyncio.fixture
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=chromium(), args=_OPTIONS)
+        started = await playwright.chromium.launch(executable_path=chromium(), args=OPTIONS)
         yield started
         await started.close()
 

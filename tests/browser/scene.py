@@ -51,6 +51,7 @@ class Scene:
     pbx: SimulatedPbx
     broker: Mosquitto
     port: int
+    clock: "Past"
 
     @property
     def url(self) -> str:
@@ -63,7 +64,7 @@ async def scene(
     folder: Path, *, users: int = 8, web: str = "", more: str = "", name: str = "hq", busy: int = 0
 ) -> AsyncIterator[Scene]:
     """Run all of it. `busy` is how many things have happened in the last hours, the same ones every time."""
-    past = _Past()
+    past = Past()
     pbx = SimulatedPbx(users=users, version="20.0.10.120", clock=past)
     settle(pbx)
     port = free_port()
@@ -89,10 +90,10 @@ async def scene(
         async with beside(bridge.run()), Subscriber(broker.port) as subscriber:
             await subscriber.until_latest("3cx/bridge/pbx", "online")
             await _happen(pbx, past, busy)
-            yield Scene(pbx, broker, port)
+            yield Scene(pbx, broker, port, past)
 
 
-class _Past:
+class Past:
     """A clock that can be set back, so that states and calls have lasted for a while."""
 
     def __init__(self) -> None:
@@ -106,7 +107,7 @@ class _EnoughError(Exception):
     pass
 
 
-async def _happen(pbx: SimulatedPbx, past: _Past, times: int) -> None:
+async def _happen(pbx: SimulatedPbx, past: Past, times: int) -> None:
     """Let so many things happen between then and now."""
     left = times
 

@@ -43,9 +43,7 @@ export function age(ms, exact) {
   if (past < MINUTE) return t("age.now");
   if (past < HOUR) return t("age.minutes", { n: Math.floor(past / MINUTE) });
   if (past >= DAY) return t("age.days", { n: Math.floor(past / DAY) });
-  const hours = Math.floor(past / HOUR);
-  const minutes = Math.floor((past % HOUR) / MINUTE);
-  return minutes && hours < 10 ? t("age.hours_minutes", { h: hours, m: minutes }) : t("age.hours", { n: hours });
+  return t("age.hours", { n: Math.floor(past / HOUR) });
 }
 
 /**
