@@ -1,4 +1,4 @@
-"""`python -m benchmarks [groups latency rate start] [--users 100 1000 10000] [--seconds 30]`: all, or those named."""
+"""`python -m benchmarks [board groups latency rate start] [--users 100 1000] [--seconds 30]`: all, or those named."""
 
 import argparse
 import asyncio
@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from benchmarks import groups, latency, rate, start
+from benchmarks import board, groups, latency, rate, start
 from tests.support.mosquitto import Mosquitto
 
 
@@ -41,7 +41,28 @@ async def _groups(options: Namespace) -> AsyncIterator[str]:
         yield groups.measure(users)
 
 
-_BENCHMARKS = {"start": _start, "latency": _latency, "rate": _rate, "groups": _groups}
+async def _board(options: Namespace) -> AsyncIterator[str]:
+    for users in options.users:
+        with tempfile.TemporaryDirectory() as folder:
+            async with Mosquitto(Path(folder)) as broker:
+                changes = 100.0 if users == _LIVELY else 0.0
+                async for line in board.measure(Path(folder), broker, users, rate=changes, seconds=options.seconds):
+                    yield line
+    with tempfile.TemporaryDirectory() as folder:
+        async with Mosquitto(Path(folder)) as broker:
+            yield await board.idle(Path(folder), broker, _LIVELY, 200, options.seconds)
+
+
+_LIVELY = 1000
+"""The size of PBX with which changes are timed."""
+
+_BENCHMARKS = {
+    "board": _board,
+    "start": _start,
+    "latency": _latency,
+    "rate": _rate,
+    "groups": _groups,
+}
 
 
 async def _main() -> None:

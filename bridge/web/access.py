@@ -90,7 +90,8 @@ class Access:
     def knows(self, origin: Origin) -> bool:
         """Whether the board may be reached by this name: a foreign one shows DNS rebinding (RFC 9110, 15.5.20)."""
         name = _without_port(origin.host).lower()
-        return origin.ingress or _is_address(name) or name in {"localhost", *self._settings.allowed_hosts}
+        own = {"localhost", self._settings.host.lower(), *self._settings.allowed_hosts}
+        return origin.ingress or _is_address(name) or name in own
 
     def viewer(self, request: web.Request, origin: Origin) -> Viewer | None:
         """Who looks; None: needs a login. Raises HTTPTooManyRequests for a token, where too many were wrong."""

@@ -1,6 +1,7 @@
 """What the board shows of one PBX. An observer of the engine: it is told of every change and asks for nothing."""
 
 import asyncio
+import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -121,8 +122,9 @@ class Board:
 
     def warning(self, line: str) -> None:
         """A warning or an error was logged, given as JSON, secrets redacted."""
-        self._warnings.append(line)
-        self._feed.publish(self.name, Kind.LOG, "", lambda: line)
+        checked = _checked(line)
+        self._warnings.append(checked)
+        self._feed.publish(self.name, Kind.LOG, "", lambda: checked)
 
     def look_again(self) -> None:
         """Publish what `describe` says, where that has changed. To be called now and then: it tells of no change."""
@@ -219,6 +221,15 @@ class Board:
     def _sources(self) -> list[dict[str, object]]:
         reports = () if self._bridge is None else self._bridge.sources
         return [{"name": each.name, "in_use": each.in_use, "reason": each.reason} for each in reports]
+
+
+def _checked(line: str) -> str:
+    """The line, if redaction has left it JSON; else as a text: a broken one would break the whole snapshot."""
+    try:
+        json.loads(line)
+    except ValueError:
+        return to_json({"message": line})
+    return line
 
 
 def _numbers(group: Group) -> tuple[str, ...]:

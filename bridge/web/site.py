@@ -90,7 +90,7 @@ class Site:
     async def _board(self, request: web.Request, origin: Origin) -> web.StreamResponse:
         viewer = self._access.viewer(request, origin)
         if viewer is None:
-            return self._pages.login(request)
+            return self._login(request)
         if viewer.by_link and viewer.token is not None and not _stays(request):
             query = urlencode([(name, value) for name, value in request.query.items() if name != "token"])
             response = web.Response(status=303, headers={"Location": f"./?{query}" if query else "./"})
@@ -98,8 +98,13 @@ class Site:
             return response
         return self._pages.board(request)
 
+    def _login(self, request: web.Request) -> web.Response:
+        if self._access.can_log_in:
+            return self._pages.login(request)
+        return web.Response(status=401, text="only screens may look, by a link with ?token= (web.tokens)\n")
+
     async def _show_login(self, request: web.Request, _origin: Origin) -> web.StreamResponse:
-        return self._pages.login(request)
+        return self._login(request)
 
     async def _log_in(self, request: web.Request, origin: Origin) -> web.StreamResponse:
         if request.content_type != "application/x-www-form-urlencoded":

@@ -170,7 +170,7 @@ def test_many_addresses_together_are_slowed_down_and_take_little_room() -> None:
 )
 async def test_a_name_that_is_not_its_own_is_refused(clock: FakeClock, host: str, known: bool) -> None:
     async with BoardSite(clock, allowed_hosts=("board.example.com",)).serving() as site:
-        for path in (*PAGES[:2], "/static/app.js", "/login"):
+        for path in (*PAGES[:2], "/static/app.js"):
             assert (await site.ask(path, Host=host)).status == (200 if known else 421), path
         assert (await site.ask("/metrics", Host=host)).status == 200
 
@@ -297,6 +297,14 @@ async def test_a_link_of_a_screen_becomes_a_cookie_and_leaves_the_address(clock:
         assert (await site.ask("/api/snapshot", cookies=sent)).json["viewer"]["admin"] is False
         refused = await site.post(LIGHT, {"pause": True}, sent)
         assert (refused.status, refused.json["error"]) == (403, "a screen's token lets look only")
+
+
+async def test_where_only_screens_may_look_nobody_is_asked_for_a_password(clock: FakeClock) -> None:
+    async with BoardSite(clock, tokens=(screen(),)).serving() as site:
+        for path in ("/", "/login"):
+            answer = await site.ask(path)
+            assert (answer.status, "password" in answer.text) == (401, False)
+        assert (await site.ask("/?kiosk=1&token=a-long-enough-token")).status == 200
 
 
 @pytest.mark.parametrize(("query", "headers"), [("&kiosk=1", {}), ("", {"Sec_Fetch_Dest": "iframe"})])

@@ -244,6 +244,8 @@ async def test_warnings_are_shown_the_last_fifty(site: BoardSite) -> None:
         assert [each["message"] for each in shown] == [str(number) for number in range(10, 60)]
         site.board.warning('{"message":"new"}')
         assert (await stream.change())["value"] == {"message": "new"}
+        site.board.warning('{"message":***}')  # what redaction may leave
+        assert (await stream.change())["value"] == {"message": '{"message":***}'}
 
 
 async def test_a_reader_who_does_not_read_is_let_go(site: BoardSite, caplog: pytest.LogCaptureFixture) -> None:
