@@ -1,4 +1,4 @@
-"""`python -m benchmarks [board groups latency rate start] [--users 100 1000] [--seconds 30]`: all, or those named."""
+"""`python -m benchmarks [web groups latency rate start] [--users 100 1000] [--seconds 30]`: all, or those named."""
 
 import argparse
 import asyncio
@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from benchmarks import board, groups, latency, rate, start
+from benchmarks import groups, latency, rate, start, web
 from tests.support.mosquitto import Mosquitto
 
 
@@ -41,23 +41,23 @@ async def _groups(options: Namespace) -> AsyncIterator[str]:
         yield groups.measure(users)
 
 
-async def _board(options: Namespace) -> AsyncIterator[str]:
+async def _web(options: Namespace) -> AsyncIterator[str]:
     for users in options.users:
         with tempfile.TemporaryDirectory() as folder:
             async with Mosquitto(Path(folder)) as broker:
                 changes = 100.0 if users == _LIVELY else 0.0
-                async for line in board.measure(Path(folder), broker, users, rate=changes, seconds=options.seconds):
+                async for line in web.measure(Path(folder), broker, users, rate=changes, seconds=options.seconds):
                     yield line
     with tempfile.TemporaryDirectory() as folder:
         async with Mosquitto(Path(folder)) as broker:
-            yield await board.idle(Path(folder), broker, _LIVELY, 200, options.seconds)
+            yield await web.idle(Path(folder), broker, _LIVELY, 200, options.seconds)
 
 
 _LIVELY = 1000
 """The size of PBX with which changes are timed."""
 
 _BENCHMARKS = {
-    "board": _board,
+    "web": _web,
     "start": _start,
     "latency": _latency,
     "rate": _rate,

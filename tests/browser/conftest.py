@@ -19,7 +19,7 @@ OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "
 
 def chromium() -> str:
     found = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
-    assert found is not None, "Chromium is missing; scripts/test-e2e installs it"
+    assert found is not None, "Chromium is missing; scripts/test-browser installs it"
     return found
 
 

@@ -4,13 +4,13 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from bridge.domain.clock import Clock
 from bridge.runtime.bridge import Bridge
-from bridge.runtime.timing import Timing
 from bridge.simulator import SimulatedPbx
 from bridge.simulator.life import live, settle
 from tests.support.beside import beside
@@ -20,8 +20,6 @@ from tests.support.subscriber import Subscriber
 
 _LONG_AGO = 9000.0
 """Seconds."""
-
-_TIMING = Timing()
 
 _CONFIG = """\
 pbx: {{name: {name}, url: "{url}", client_id: {client_id}, client_secret: {client_secret}}}
@@ -52,6 +50,7 @@ class Scene:
     broker: Mosquitto
     port: int
     clock: "Past"
+    bridge: "Running"
 
     @property
     def url(self) -> str:
@@ -86,11 +85,33 @@ async def scene(
         clock = Clock(wall=past)
         if busy:
             past.behind = _LONG_AGO
-        bridge = Bridge(read_config(path), clock=clock, rng=Hasty(), timing=_TIMING)
-        async with beside(bridge.run()), Subscriber(broker.port) as subscriber:
+        async with Running(path, clock) as bridge, Subscriber(broker.port) as subscriber:
             await subscriber.until_latest("3cx/bridge/pbx", "online")
             await _happen(pbx, past, busy)
-            yield Scene(pbx, broker, port, past)
+            yield Scene(pbx, broker, port, past, bridge)
+
+
+class Running:
+    """The bridge, which can be stopped and started again."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        bridge = Bridge(read_config(self._path), clock=self._clock, rng=Hasty())
+        await self._stack.enter_async_context(beside(bridge.run()))
+
+    async def stop(self) -> None:
+        await self._stack.aclose()
 
 
 class Past:

@@ -3,13 +3,19 @@
 import asyncio
 import json
 import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
-from playwright.async_api import Page, expect
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import Open
 from tests.browser.scene import Scene, scene
+from tests.support.beside import beside
 from tests.support.limits import limit
 
 ROOT = Path(__file__).parents[2]
@@ -110,13 +116,16 @@ async def test_no_news_is_loud_and_ends_by_itself(office: Scene, opened: Open) -
         await expect(page.locator("body.stale")).to_have_count(0)
 
 
-async def test_a_lost_bridge_is_loud(tmp_path: Path, opened: Open) -> None:
-    async with scene(tmp_path) as office:
-        page_of_office = opened(office)
-        page = await page_of_office.__aenter__()
+async def test_a_lost_bridge_is_loud_and_its_return_is_seen(office: Scene, opened: Open) -> None:
+    async with opened(office) as page:
         await shows(page, "100", "Available")
-    await expect(page.get_by_role("alert")).to_contain_text("This page has lost the bridge")
-    await page_of_office.__aexit__(None, None, None)
+        await office.bridge.stop()
+        banner = page.get_by_role("alert")
+        await expect(banner).to_contain_text("This page has lost the bridge")
+        office.pbx.change("100", profile="Away")
+        await office.bridge.start()
+        await shows(page, "100", "Away")
+        await expect(banner).to_be_hidden()
 
 
 async def test_a_silent_pbx_is_said_to_be(office: Scene, opened: Open) -> None:
@@ -282,3 +291,128 @@ async def test_nothing_is_loaded_from_elsewhere(office: Scene, opened: Open) -> 
         loaded = await page.evaluate("performance.getEntriesByType('resource').map(each => each.name)")
         assert loaded
         assert all(each.startswith(office.url) for each in loaded)
+
+
+async def test_masked_numbers_never_reach_the_page_or_the_stream(office: Scene, opened: Open) -> None:
+    received = bytearray()
+
+    async def read() -> None:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session,
+            session.get(f"{office.url}api/events") as response,
+        ):
+            async for part in response.content.iter_any():
+                received.extend(part)
+
+    async with beside(read()), opened(office) as page:
+        await page.locator('.tile[data-key="hq/100"]').click()
+        for answered in (True, False):
+            call = office.pbx.exchange.ring("0301234567", "100")
+            await shows(page, "100", "Ringing")
+            if answered:
+                office.pbx.exchange.answer(call)
+                await shows(page, "100", "On a call")
+            office.pbx.exchange.end(call)
+            await shows(page, "100", "Available")
+        await expect(page.locator(".numbers")).to_contain_text("Missed1")
+        text = await page.content() + received.decode()
+        assert "…567" in text
+        assert "1234567" not in text
+
+
+async def test_it_works_behind_any_path(office: Scene, opened: Open) -> None:
+    async def pass_on(request: web.Request) -> web.StreamResponse:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session,
+            session.get(f"{office.url}{request.match_info['path']}", params=request.query) as answer,
+        ):
+            response = web.StreamResponse(
+                status=answer.status, headers={"Content-Type": answer.headers["Content-Type"]}
+            )
+            await response.prepare(request)
+            async for part in answer.content.iter_any():
+                await response.write(part)
+        return response
+
+    async with served({"/api/hassio_ingress/abc/{path:.*}": pass_on}) as proxy:
+        async with opened(office) as page:
+            await page.goto(f"{proxy}/api/hassio_ingress/abc/")
+            await shows(page, "100", "Available")
+            office.pbx.change("100", profile="Away")
+            await shows(page, "100", "Away")
+            await page.get_by_role("link", name="Bridge").click()
+            assert page.url == f"{proxy}/api/hassio_ingress/abc/?page=bridge"
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_only_named_sites_show_it_in_a_frame(tmp_path: Path, browser: Browser, allowed: bool) -> None:
+    board = ""
+
+    async def outer(_: web.Request) -> web.Response:
+        return web.Response(text=f'<iframe src="{board}" width="900" height="600"></iframe>', content_type="text/html")
+
+    async with served({"/": outer}) as other:
+        site = other.replace("127.0.0.1", "localhost")
+        named = f'frame_ancestors: ["{site}"], ' if allowed else ""
+        options = f"{named}password: x, tokens: [{{name: lobby, token: a-long-enough-token}}]"
+        async with scene(tmp_path, web=options) as office:
+            board = f"{office.url}?token=a-long-enough-token"
+            page = await browser.new_page()
+            await page.goto(site)
+            tile = page.frame_locator("iframe").locator('.tile[data-key="hq/100"]')
+            if allowed:
+                await expect(tile).to_contain_text("Available")
+            else:
+                async with asyncio.timeout(limit(10)):
+                    while not any(frame.url.startswith("chrome-error:") for frame in page.frames):
+                        await asyncio.sleep(0.05)
+                await expect(tile).to_have_count(0)
+            await page.close()
+
+
+async def test_a_thousand_people_have_their_tiles(tmp_path: Path, opened: Open) -> None:
+    async with scene(tmp_path, users=1000) as office, opened(office) as page:
+        await expect(page.locator(".tile")).to_have_count(1000)
+        office.pbx.change("1050", profile="Away")
+        await shows(page, "1050", "Away")
+        await page.get_by_label("Search").fill("105")
+        await expect(page.locator(".tile")).to_have_count(11)
+
+
+async def test_the_page_does_not_grow(office: Scene, opened: Open) -> None:
+    async with opened(office) as page:
+        await shows(page, "100", "Available")
+        debugger = await page.context.new_cdp_session(page)
+
+        async def change(times: int) -> tuple[float, int]:
+            for _ in range(times // 4):
+                call = office.pbx.exchange.ring("0301234567", "100")
+                office.pbx.exchange.answer(call)
+                office.pbx.exchange.hold(call, "100")
+                office.pbx.exchange.end(call)
+                await asyncio.sleep(0)
+            last = office.pbx.exchange.ring("0301234567", "101")
+            await shows(page, "101", "Ringing")
+            office.pbx.exchange.end(last)
+            await shows(page, "101", "Available")
+            await debugger.send("HeapProfiler.collectGarbage")
+            heap = await debugger.send("Runtime.getHeapUsage")
+            counters = await debugger.send("Memory.getDOMCounters")
+            return heap["usedSize"], counters["nodes"]
+
+        before, nodes = await change(400)
+        after, more_nodes = await change(2000)
+        assert after < before * 1.2 + 200_000
+        assert more_nodes < nodes * 1.2 + 100
+
+
+@asynccontextmanager
+async def served(routes: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]) -> AsyncIterator[str]:
+    """Another server, by its address."""
+    application = web.Application()
+    for path, answer in routes.items():
+        application.router.add_get(path, answer)
+    server = TestServer(application, host="127.0.0.1")
+    await server.start_server()
+    yield f"http://127.0.0.1:{server.port}"
+    await server.close()
