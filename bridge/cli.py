@@ -36,6 +36,7 @@ class Row:
 
 
 COMMANDS = {
+    "init": Row("init", "ask for PBX and broker, try each answer, write the configuration"),
     "run": Row("run", "the daemon", defers=("SIGHUP",)),
     "health": Row("health", "whether the daemon on this machine works; for containers"),
     "check": Row("check", "try configuration, broker and PBX; say what to fix"),

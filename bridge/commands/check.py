@@ -71,14 +71,14 @@ async def check(
     `shapes`, where somebody wants them, is filled with the counts of the shapes that the PBX has sent, by kind.
     """
 
-    async def try_topics(client: OneshotClient, result: ProbeResult) -> list[Finding]:
+    async def try_more(client: OneshotClient, result: ProbeResult) -> list[Finding]:
         if shapes is not None and result.online and not force:
             shapes.update(await running_bridge.shapes(client))
-        return await _try_topics(client, result, config, timing)
+        return await try_topics(client, result, config, timing)
 
     for warning in config.warnings:
         yield warn("configuration", warning)
-    report = await running_bridge.ask(config, "check", force=force, and_then=try_topics, timing=timing)
+    report = await running_bridge.ask(config, "check", force=force, and_then=try_more, timing=timing)
     for finding in report.findings:
         yield finding
     if report.may_log_in:
@@ -90,7 +90,7 @@ async def check(
             yield finding
 
 
-async def _try_topics(client: OneshotClient, result: ProbeResult, config: Config, timing: MqttTiming) -> list[Finding]:
+async def try_topics(client: OneshotClient, result: ProbeResult, config: Config, timing: MqttTiming) -> list[Finding]:
     """Whether this login may publish where the bridge does."""
     topics = config.topics
     findings = []
