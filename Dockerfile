@@ -11,7 +11,7 @@ COPY requirements.lock ./
 RUN sed -e 's/ *\\$//' -e '/--hash=/d' requirements.lock > /constraints.txt
 RUN pip install --constraint /constraints.txt hatchling
 
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE config.example.yaml config.schema.json ./
 COPY bridge ./bridge
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /dist .
 

@@ -20,6 +20,8 @@ EXIT_OK = 0
 EXIT_FAILURE = 1
 EXIT_INTERRUPTED = 130
 
+_COMPLETION = "--print-completion"
+
 _CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 """A full disk and the like, where output goes to a file."""
 
@@ -37,6 +39,7 @@ class Row:
 
 COMMANDS = {
     "init": Row("init", "ask for PBX and broker, try each answer, write the configuration"),
+    "example": Row("example", "print the example configuration: every option with its default"),
     "run": Row("run", "the daemon", defers=("SIGHUP",)),
     "health": Row("health", "whether the daemon on this machine works; for containers"),
     "check": Row("check", "try configuration, broker and PBX; say what to fix"),
@@ -139,10 +142,16 @@ def _parse(arguments: Sequence[str], chosen: str) -> argparse.Namespace:
     )
     parser.set_defaults(interrupted=EXIT_INTERRUPTED)
     parser.add_argument("--version", action="version", version=f"3cx2mqtt {__version__}")
+    completes = _COMPLETION in arguments
+    if completes or not chosen:  # imported here: it is rarely needed, and `health` runs once a minute
+        shtab = importlib.import_module("shtab")
+        shtab.add_argument_to(
+            parser, _COMPLETION, help="print a script by which the shell completes commands and options"
+        )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, row in COMMANDS.items():
         subparser = commands.add_parser(name, help=row.help)
-        if name == chosen:  # the others are not imported, so that `--help` and `--version` answer at once
+        if completes or name == chosen:  # the others are not imported, so that `--help` answers at once
             command = cast("CommandModule", importlib.import_module(f"bridge.commands.{row.module}"))
             command.add_arguments(subparser)
             subparser.set_defaults(main=command.main)

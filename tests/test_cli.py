@@ -45,6 +45,23 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"3cx2mqtt {bridge.__version__}\n"
 
 
+def test_the_example_of_this_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    root = Path(bridge.__file__).parents[1]
+    for option, name in (([], "config.example.yaml"), (["--schema"], "config.schema.json")):
+        assert main(["example", *option]) == 0
+        assert capsys.readouterr().out == (root / name).read_text()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_shells_can_complete_every_command(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--print-completion", shell])
+    assert caught.value.code == 0
+    script = capsys.readouterr().out
+    assert all(command in script for command in COMMANDS)
+    assert "--verify-tls" in script
+
+
 def test_every_module_with_a_command_has_its_row_in_the_table() -> None:
     names = {module.name for module in iter_modules(commands.__path__)}
     with_main = {name for name in names if hasattr(import_module(f"bridge.commands.{name}"), "main")}

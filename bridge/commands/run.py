@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import faulthandler
+import logging
 import os
 from dataclasses import replace
 
@@ -11,7 +12,10 @@ from bridge.commands import arguments
 from bridge.config import Config
 from bridge.log import LogLevel
 from bridge.runtime import daemon
+from bridge.runtime.installation import intruders
 from bridge.runtime.supervision import Supervision
+
+_logger = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +34,8 @@ def main(options: argparse.Namespace) -> int:
 
     settings = read()
     log.setup(settings.log, settings.secrets())
+    if (problem := intruders()) is not None:
+        _logger.warning("%s", problem)
     faulthandler.enable()  # a watchdog ends a process that hangs by SIGABRT: this logs where it hung
     with Supervision(os.environ) as supervision:
         asyncio.run(daemon.run(path, settings, read, supervision))
