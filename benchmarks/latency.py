@@ -5,6 +5,7 @@ import statistics
 import sys
 import time
 from collections import defaultdict, deque
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -34,7 +35,7 @@ async def measure(folder: Path, broker: Mosquitto, users: int, *, rate: float, s
     url = (await pbx.stdout.readline()).decode().strip()
     config = folder / "bridge.yaml"
     config.write_text(_CONFIG.format(url=url, port=broker.port))
-    seen: defaultdict[str, deque[tuple[int, str]]] = defaultdict(deque)
+    seen: defaultdict[str, deque[tuple[float, str]]] = defaultdict(deque)
     client = _subscriber(broker.port, seen)
     bridge = await asyncio.create_subprocess_exec(sys.executable, "-m", "bridge", "run", "-c", str(config))
     try:
@@ -57,7 +58,7 @@ async def measure(folder: Path, broker: Mosquitto, users: int, *, rate: float, s
     return _line(events, seen, share, push=push)
 
 
-def _subscriber(port: int, seen: defaultdict[str, deque[tuple[int, str]]]) -> Client:
+def _subscriber(port: int, seen: defaultdict[str, deque[tuple[float, str]]]) -> Client:
     def on_message(_client: Client, _userdata: object, message: MQTTMessage) -> None:
         seen[message.topic.split("/")[2]].append((time.monotonic_ns(), message.payload.decode()))
 
@@ -69,7 +70,11 @@ def _subscriber(port: int, seen: defaultdict[str, deque[tuple[int, str]]]) -> Cl
     return client
 
 
-def _line(events: list[str], seen: defaultdict[str, deque[tuple[int, str]]], share: float, *, push: bool) -> str:
+def delays_of(events: list[str], seen: Mapping[str, deque[tuple[float, str]]]) -> tuple[list[float], int]:
+    """The delays in milliseconds of the events that were seen, and how many were not.
+
+    `events` are lines of `busy_pbx`; `seen` are the states of each DN with the monotonic time in nanoseconds, in order.
+    """
     delays, missed = [], 0
     for line in filter(None, events):
         happened, dn, state = line.split()
@@ -80,6 +85,11 @@ def _line(events: list[str], seen: defaultdict[str, deque[tuple[int, str]]], sha
             delays.append((waiting.popleft()[0] - int(happened)) / 1e6)
         else:
             missed += 1
+    return delays, missed
+
+
+def _line(events: list[str], seen: Mapping[str, deque[tuple[float, str]]], share: float, *, push: bool) -> str:
+    delays, missed = delays_of(events, seen)
     cuts = statistics.quantiles(delays, n=100)
     return (
         f"event to state by {'push' if push else 'polling'}: {len(delays)} events, p50 {cuts[49]:.1f} ms, "

@@ -14,6 +14,7 @@ import aiohttp
 import psutil
 from playwright.async_api import Page, async_playwright
 
+from benchmarks.latency import delays_of
 from tests.browser.conftest import OPTIONS, chromium
 from tests.support.mosquitto import Mosquitto, free_port
 
@@ -106,17 +107,8 @@ async def _latency(page: Page, port: int, pbx: asyncio.subprocess.Process, bridg
         seen: defaultdict[str, deque[tuple[float, str]]] = defaultdict(deque)
         for key, state, when in await page.evaluate("window.seen"):
             if key:
-                seen[key.partition("/")[2]].append((when - ahead, state))
-    delays, missed = [], 0
-    for line in filter(None, events):
-        happened, dn, state = line.split()
-        waiting = seen[dn]
-        while waiting and waiting[0][0] < int(happened) / 1e6 - 1:
-            waiting.popleft()
-        if waiting and waiting[0][1] == state:
-            delays.append(waiting.popleft()[0] - int(happened) / 1e6)
-        else:
-            missed += 1
+                seen[key.partition("/")[2]].append(((when - ahead) * 1e6, state))
+    delays, missed = delays_of(events, seen)
     cuts = statistics.quantiles(delays, n=100)
     return (
         f"board: event to tile, 5 readers: {len(delays)} events, p50 {cuts[49]:.1f} ms, p99 {cuts[98]:.1f} ms, "
