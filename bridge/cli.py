@@ -13,12 +13,24 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 from bridge import __version__
-from bridge.errors import BridgeError, ConfigError
+from bridge.errors import EXIT_CONFIG, EXIT_REFUSED, EXIT_UNREACHABLE, BridgeError, ConfigError
 from bridge.log import harmless
 
 EXIT_OK = 0
 EXIT_FAILURE = 1
+EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+
+EXIT_CODES = {
+    EXIT_OK: "success, also with warnings",
+    EXIT_FAILURE: "anything that no other code says",
+    EXIT_USAGE: "wrong usage",
+    EXIT_UNREACHABLE: "PBX or broker not reachable",
+    EXIT_REFUSED: "PBX or broker refused the login",
+    EXIT_CONFIG: "wrong configuration",
+    EXIT_INTERRUPTED: "interrupted by Ctrl-C before it was done",
+}
+"""What each exit code means, for `--help` and the reference. Of several the first of 78, 77, 69, 1 counts."""
 
 _COMPLETION = "--print-completion"
 
@@ -139,6 +151,8 @@ def _parse(arguments: Sequence[str], chosen: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="3cx2mqtt",
         description="Publishes the state of every 3CX user to retained MQTT topics, with Home Assistant discovery.",
+        epilog="\n".join(("exit codes:", *(f"  {code:<4} {meaning}" for code, meaning in EXIT_CODES.items()))),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(interrupted=EXIT_INTERRUPTED)
     parser.add_argument("--version", action="version", version=f"3cx2mqtt {__version__}")

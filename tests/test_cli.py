@@ -14,6 +14,7 @@ import pytest
 import bridge
 from bridge import commands
 from bridge.cli import COMMANDS, main
+from bridge.errors import BridgeError
 from tests.support.bridges import started
 from tests.support.limits import limit
 
@@ -37,6 +38,17 @@ def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFix
         main(arguments)
     assert caught.value.code == 2
     assert "usage: 3cx2mqtt" in capsys.readouterr().err
+
+
+def test_help_explains_every_exit_code_that_an_error_has(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    codes = {int(code) for code in re.findall(r"^  (\d+) +\w", capsys.readouterr().out, re.MULTILINE)}
+    errors = [BridgeError]
+    for error in errors:
+        errors += error.__subclasses__()
+    assert {error.exit_code for error in errors} == {1, 69, 77, 78}
+    assert codes == {0, 1, 2, 69, 77, 78, 130}
 
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
