@@ -228,7 +228,7 @@ class Record:
 
     def json_schema(self) -> JsonSchema:
         properties = {
-            str(marker): option.json_schema() | {"description": marker.description}
+            str(marker): option.json_schema() | {"description": marker.description} | _default(marker)
             for marker, option in self.fields.items()
         }
         required = [str(marker) for marker in self.fields if isinstance(marker, Required)]
@@ -240,6 +240,10 @@ class Record:
         one_of_both = [{"anyOf": [{"required": [name]}, {"required": [f"{name}_file"]}]} for name in secrets]
         plain = [name for name in required if name not in secrets]
         return schema | {"required": plain} | ({"allOf": one_of_both} if one_of_both else {})
+
+
+def _default(marker: Marker) -> JsonSchema:
+    return {"default": marker.default()} if isinstance(marker, Optional) else {}  # type: ignore[operator]  # every option has one
 
 
 @dataclass(frozen=True, slots=True)

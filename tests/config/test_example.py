@@ -1,6 +1,7 @@
 """config.example.yaml and config.schema.json agree with the options of the program."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +53,18 @@ def test_the_schema_for_editors_accepts_the_example_and_refuses_mistakes() -> No
     without = {name: value for name, value in example["pbx"].items() if name != "client_secret"}
     assert not validator.is_valid(example | {"pbx": without})
     assert validator.is_valid(example | {"pbx": without | {"client_secret_file": "key"}})
+
+
+def test_the_schema_for_editors_has_the_defaults_of_lights_as_the_program_does(tmp_path: Path) -> None:
+    properties = json_schema()["properties"]["lights"]["items"]["properties"]
+    defaults = {key: schema["default"] for key, schema in properties.items() if "default" in schema}
+    assert {"brightness": 100, "after_call": "0s", "on_exit": "unknown"}.items() <= defaults.items()
+    light = {"name": "desk", "driver": "wled", "topic": "wled/1a2b3c", "users": ["101"]}
+    configuration = {"pbx": {"url": "https://pbx.example.com", "client_id": "busylights", "client_secret": "change-me"}}
+    loaded = []
+    for name, written in (("short", light), ("long", defaults | light)):
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(configuration | {"lights": [written]}))
+        (settings,) = load(path, {}).lights
+        loaded.append(replace(settings, driver=None, blinker=None))  # type: ignore[arg-type]  # drivers have no equality
+    assert loaded[0] == loaded[1]
