@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -190,9 +191,12 @@ async def test_another_program_with_the_same_api_client_is_named_and_states_stay
             while "another program logs in with client_id 'busylights'" not in bridge.log():
                 pbx.tokens.login(pbx.client_id, pbx.client_secret, "127.0.0.2")
                 await asyncio.sleep(0.1)
-        await subscriber.publish("3cx/bridge/request/check", "")
-        await subscriber.until(lambda: "3cx/bridge/response/check" in subscriber.latest)
-        findings = {each["about"]: each for each in subscriber.json("3cx/bridge/response/check")["data"]}
+        findings: dict[str, Any] = {}
+        async with asyncio.timeout(limit(20)):
+            while not findings or findings["monitor_status"]["verdict"] != "ok":  # the poll after the last such login
+                subscriber.latest.pop("3cx/bridge/response/check", None)
+                await subscriber.publish("3cx/bridge/request/check", "")
+                await subscriber.until(lambda: "3cx/bridge/response/check" in subscriber.latest)
+                findings = {each["about"]: each for each in subscriber.json("3cx/bridge/response/check")["data"]}
         assert findings["token"]["verdict"] == "warn"
         assert "give each program its own API client" in findings["token"]["message"]
-        assert findings["monitor_status"]["verdict"] == "ok"

@@ -158,7 +158,7 @@ class BridgeProcess:
     async def signal(self, number: signal.Signals) -> int:
         """Send a signal and wait for the end; gives the exit code."""
         self._process.send_signal(number)
-        return await asyncio.wait_for(self._process.wait(), limit(10))
+        return await asyncio.wait_for(self._process.wait(), limit(20))
 
     def hang_up(self) -> None:
         self._process.send_signal(signal.SIGHUP)
