@@ -16,6 +16,8 @@ import { Tile } from "./tile.js";
  */
 
 const AT_ONCE = 1500; // tiles in the page; more come as one scrolls down
+const REST_AFTER = 60; // ms until the others follow
+const FIRST = 300; // of them, those that are there in the frame after a letter of the search
 
 /** @typedef {{key: string, user: User, pbx: Known, text: string}} Entry */
 
@@ -29,6 +31,7 @@ export class People {
   /** @type {Map<string, {element: HTMLElement, count: HTMLElement, list: HTMLElement}>} */
   #sections = new Map();
   #limit = AT_ONCE;
+  #rest = 0;
   /** The shown ones, in order. @type {Entry[]} */
   shown = [];
 
@@ -79,7 +82,12 @@ export class People {
 
   /** The filters have changed. */
   filter() {
-    this.#limit = AT_ONCE;
+    this.#limit = FIRST;
+    clearTimeout(this.#rest);
+    this.#rest = setTimeout(() => {
+      this.#limit = AT_ONCE;
+      this.#arrange();
+    }, REST_AFTER);
     this.#match();
     this.#show();
     this.choices.update();
