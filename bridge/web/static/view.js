@@ -5,6 +5,7 @@ import { Choices } from "./choices.js";
 import { arrange, el, write } from "./dom.js";
 import { textOf } from "./filters.js";
 import { compare, number, t } from "./i18n.js";
+import { Ordered } from "./ordered.js";
 import { keyOf } from "./state.js";
 import { Tile } from "./tile.js";
 
@@ -16,7 +17,7 @@ import { Tile } from "./tile.js";
  */
 
 const AT_ONCE = 1500; // tiles in the page; more come as one scrolls down
-const REST_AFTER = 60; // ms until the others follow
+const REST_AFTER = 250; // ms without another letter until the others follow
 const FIRST = 300; // of them, those that are there in the frame after a letter of the search
 
 /** @typedef {{key: string, user: User, pbx: Known, text: string}} Entry */
@@ -24,6 +25,8 @@ const FIRST = 300; // of them, those that are there in the frame after a letter 
 export class People {
   /** @type {Map<string, Entry>} */
   #entries = new Map();
+  /** @type {Ordered<Entry>} */
+  #ordered = new Ordered();
   /** Those that match all filters but the one of states, in order. @type {Entry[]} */
   #matching = [];
   /** @type {Map<string, Tile>} */
@@ -59,7 +62,7 @@ export class People {
       (entries) => {
         if (entries.some((entry) => entry.isIntersecting) && this.shown.length > this.#limit) {
           this.#limit += AT_ONCE;
-          this.#arrange();
+          this.again();
         }
       },
       { rootMargin: "600px" },
@@ -86,7 +89,7 @@ export class People {
     clearTimeout(this.#rest);
     this.#rest = setTimeout(() => {
       this.#limit = AT_ONCE;
-      this.#arrange();
+      this.again();
     }, REST_AFTER);
     this.#match();
     this.#show();
@@ -99,11 +102,6 @@ export class People {
     for (const { key } of this.shown.slice(0, this.#limit)) this.#tiles.get(key)?.tick(now);
   }
 
-  /** Shows the same again, as other tiles may fit now. */
-  again() {
-    this.#arrange();
-  }
-
   /** @param {string} key */
   entry(key) {
     return this.#entries.get(key);
@@ -112,6 +110,7 @@ export class People {
   /** Everybody again: a snapshot came, or groups have changed. */
   #fill() {
     this.#entries.clear();
+    this.#ordered.others();
     for (const pbx of this.store.pbxs.values()) {
       for (const user of pbx.users.values()) {
         const key = keyOf(pbx.name, user.number);
@@ -136,34 +135,43 @@ export class People {
     const before = this.#entries.get(key);
     if (!pbx || !user) {
       this.#tiles.delete(key);
+      this.#ordered.others();
       return this.#entries.delete(key);
     }
     const entry = before ?? { key, user, pbx, text: textOf(user) };
-    if (!before) this.#entries.set(key, entry);
+    if (!before) {
+      this.#entries.set(key, entry);
+      this.#ordered.others();
+    }
     const old = entry.user;
     entry.user = user;
     this.#tiles.get(key)?.write(user, this.store.now());
     const named = old.name !== user.name || old.department !== user.department;
     if (named) entry.text = textOf(user);
     const ordered = ["state", "since"].includes(this.filters.order) || !this.filters.offline;
-    return !before || named || (ordered && (old.state !== user.state || old.since !== user.since));
+    const moved = named || (ordered && (old.state !== user.state || old.since !== user.since));
+    if (moved) this.#ordered.moved();
+    return !before || moved;
   }
 
-  /** Finds who matches the filters, and puts them in order. */
+  /** Finds who matches the filters, in order. */
   #match() {
     const { filters } = this;
-    this.#matching = [...this.#entries.values()].filter(({ user, pbx, text }) => filters.matches(user, pbx, text));
-    this.#matching.sort((a, b) => filters.compare(a.user, b.user) || compare(a.pbx.name, b.pbx.name));
+    const compareEntries = (/** @type {Entry} */ a, /** @type {Entry} */ b) =>
+      filters.compare(a.user, b.user) || compare(a.pbx.name, b.pbx.name);
+    const all = this.#ordered.list(this.#entries.values(), filters.order, compareEntries);
+    this.#matching = all.filter(({ user, pbx, text }) => filters.matches(user, pbx, text));
   }
 
   /** Counts the states of those who match, and shows those whose state is wanted. */
   #show() {
     this.chips.count(this.#matching.map(({ user }) => user));
     this.shown = this.#matching.filter(({ user }) => this.filters.matchesState(user));
-    this.#arrange();
+    this.again();
   }
 
-  #arrange() {
+  /** Puts the tiles in their places; on a wall, those that fit. */
+  again() {
     const now = this.store.now();
     /** @type {Map<string, Entry[]>} */
     const groups = new Map();
