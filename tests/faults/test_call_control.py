@@ -368,6 +368,6 @@ async def test_a_flood_of_malformed_events_is_logged_once_and_delays_nothing(
             pbx.stream.raw(f"nonsense {number}")
         pbx.exchange.ring("0301234561", "100")
         await until(lambda: call_events(subscriber, "100") == ["ringing"], RECOVERY_LIMIT)
-        # A resynchronisation may have shown the call before the flood was read to its end.
-        await until(lambda: len(log.levels("it is ignored")) == 3000, RECOVERY_LIMIT)
-    assert log.levels("it is ignored").count(logging.WARNING) == 1
+    # A busy machine may lose the connection in the flood and learn of the call by resynchronising, without reading all.
+    levels = log.levels("it is ignored")
+    assert (levels.count(logging.WARNING), set(levels)) == (1, {logging.WARNING, logging.DEBUG})
