@@ -3,9 +3,9 @@
 import asyncio
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -38,6 +38,20 @@ async def wait_for(event: asyncio.Event, seconds: float) -> bool:
         async with asyncio.timeout(seconds):
             await event.wait()
     return event.is_set()
+
+
+async def until(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Do `work` until `event` is set, then cancel it and wait for its end. Raises what `work` fails with."""
+    doing = asyncio.create_task(work, name="until")
+    waiting = asyncio.create_task(event.wait(), name="until-event")
+    try:
+        await asyncio.wait({doing, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        doing.cancel()
+        waiting.cancel()
+        await asyncio.wait({doing, waiting})
+    if not doing.cancelled():
+        doing.result()
 
 
 async def in_daemon_thread(name: str, function: Callable[[], T], discard: Callable[[T], None]) -> T:

@@ -21,6 +21,11 @@ _logger = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     arguments.add_configuration(parser)
+    parser.add_argument(
+        "--standby",
+        action="store_true",
+        help="be one of two bridges with this configuration, of which one works (as standby.enabled: true)",
+    )
 
 
 def main(options: argparse.Namespace) -> int:
@@ -29,7 +34,8 @@ def main(options: argparse.Namespace) -> int:
 
     def read() -> Config:
         """For the start and for every reload alike, so that `-v` holds as long as the process lives."""
-        settings = config.load(path, os.environ)
+        standby = {"THREECX2MQTT_STANDBY__ENABLED": "true"} if options.standby else {}
+        settings = config.load(path, {**os.environ, **standby})
         return replace(settings, log=replace(settings.log, level=LogLevel.DEBUG)) if options.verbose else settings
 
     settings = read()

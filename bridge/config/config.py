@@ -16,6 +16,7 @@ from bridge.engine.commands import CommandsSettings
 from bridge.engine.settings import GroupSettings, UsersSettings
 from bridge.log import LogSettings
 from bridge.mqtt.settings import MqttSettings
+from bridge.mqtt.standby.settings import StandbySettings
 from bridge.options import is_secret
 from bridge.outputs.hass.settings import HassSettings
 from bridge.outputs.lights.settings import LightSettings
@@ -40,6 +41,7 @@ class Config:
     caller_id: CallerId
     commands: CommandsSettings
     mqtt: MqttSettings
+    standby: StandbySettings
     homeassistant: HassSettings
     zone: ZoneInfo | None
     """Of the calls of a day; None: this machine's."""

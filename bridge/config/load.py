@@ -15,6 +15,7 @@ from bridge.engine.settings import UsersSettings, group_settings, presence_rules
 from bridge.errors import ConfigError, Problem
 from bridge.log import LogSettings
 from bridge.mqtt.settings import contradictions, mqtt_settings
+from bridge.mqtt.standby import settings as standby
 from bridge.options import zone
 from bridge.outputs.hass.settings import HassSettings
 from bridge.outputs.lights import settings as lights
@@ -40,6 +41,8 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
             tree.complain(("lights", *key.split(".")), message)
         for key, message in web.contradictions(options["web"], options["groups"]):
             tree.complain(("web", *key.split(".")), message)
+        for key, message in standby.contradictions(options):
+            tree.complain(tuple(key.split(".")), message)
     if tree.problems or options is None:
         raise ConfigError(sorted(tree.problems, key=_in_file_order))
     pbx = pbx_settings(options["pbx"])
@@ -54,6 +57,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
         caller_id=options["privacy"]["caller_id"],
         commands=CommandsSettings(**options["commands"]),
         mqtt=mqtt_settings(options["mqtt"], pbx.name),
+        standby=standby.StandbySettings(**options["standby"]),
         homeassistant=HassSettings(**options["homeassistant"]),
         zone=zone(options["time_zone"]),
         lights=lights.light_settings(options["lights"], options["palette"], rules.busy, options["time_zone"]),

@@ -12,6 +12,7 @@ from bridge.config.tree import Key
 from bridge.engine.settings import COMMANDS_SCHEMA, GROUPS, PRESENCE_SCHEMA, PRIVACY_SCHEMA, USERS_SCHEMA
 from bridge.log import LOG_SCHEMA
 from bridge.mqtt.settings import MQTT_SCHEMA
+from bridge.mqtt.standby.settings import STANDBY_SCHEMA
 from bridge.options import TIME_ZONE, JsonSchema, ListOf, MapOf, Nullable, Record, is_secret
 from bridge.outputs.hass.settings import HASS_SCHEMA
 from bridge.outputs.lights.settings import LIGHTS, PALETTE_OPTION
@@ -34,6 +35,7 @@ SCHEMA: dict[Marker, Any] = {
     Optional("palette", default={}, description="The look of each state on all lights: state → look"): PALETTE_OPTION,
     Optional("lights", default=[], description="Lights that follow users"): LIGHTS,
     Optional("mqtt", default={}, description="The MQTT broker"): MQTT_SCHEMA,
+    Optional("standby", default={}, description="Two machines, one of which works"): STANDBY_SCHEMA,
     Optional("homeassistant", default={}, description="MQTT discovery for Home Assistant"): HASS_SCHEMA,
     Optional(
         "commands", default={}, description="Commands that change or record the PBX; off by default"

@@ -26,6 +26,7 @@ from bridge.errors import BrokerError, BrokerUnavailable
 from bridge.mqtt.denials import DeniedPublishes
 from bridge.mqtt.failures import BrokerFailures, WillRefused, WrongProtocol
 from bridge.mqtt.in_flight import InFlight
+from bridge.mqtt.lease import Lease
 from bridge.mqtt.limits import BrokerLimits
 from bridge.mqtt.loop_io import LoopIo
 from bridge.mqtt.settings import MqttSettings, Protocol
@@ -58,13 +59,15 @@ class Connection:
         receive: Receive,
         timing: MqttTiming = USUAL,
         limits: BrokerLimits | None = None,
+        lease: Lease | None = None,
     ) -> None:
-        """`limits` is what an earlier connection to this broker has shown of it."""
+        """`limits` is what an earlier connection to this broker has shown of it; for `lease` see `holds`."""
         self._settings = settings
         self.limits = limits or BrokerLimits(time.monotonic)
         self.protocol = protocol
         self._receive = receive
         self._timing = timing
+        self._lease = lease
         self._failures = failures = BrokerFailures(settings)
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[BrokerError] = self._loop.create_future()
@@ -83,7 +86,7 @@ class Connection:
         self._room = asyncio.Event()
         self._unreadable = False
         self._client = self._new_client(will)
-        self._io = LoopIo(self._client, self._room.set)
+        self._io = LoopIo(self._client, self._room.set, self._read)
 
     async def open(self) -> None:
         """Connect and wait for the broker's CONNACK, or raise the BrokerError that says why not."""
@@ -107,8 +110,14 @@ class Connection:
     async def tend(self) -> None:
         """Send the pings of MQTT's keep-alive, until the connection is lost."""
         while not self.lost.done():
+            self._tend_lease()
             self._client.loop_misc()
             await asyncio.wait({self.lost}, timeout=1.0)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the connection stands and its lease, if it has one, has not run out."""
+        return not self.lost.done() and (self._lease is None or self._lease.holds)
 
     def publish(self, message: Message, qos: int) -> None:
         """Send now. A connection that breaks meanwhile shows in `lost`; nothing is kept for later."""
@@ -185,6 +194,21 @@ class Connection:
         if left is not None:
             left.close()
         self._lose(BrokerUnavailable("closed"))
+
+    def _tend_lease(self) -> None:
+        lease = self._lease
+        if lease is None:
+            return
+        if not lease.holds:
+            self._lose(BrokerUnavailable(f"{self._failures.broker} has sent nothing for {self._settings.keepalive} s"))
+        lease.look()
+        if lease.ping_due():
+            self._client._send_pingreq()  # noqa: SLF001  # paho itself pings after a whole keep-alive, too late here
+            self._io.want_write()
+
+    def _read(self) -> None:
+        if self._lease is not None:
+            self._lease.received()
 
     def _new_client(self, will: Message | None) -> Client:
         settings = self._settings
@@ -314,12 +338,16 @@ class Connection:
 
 
 async def opened(
-    settings: MqttSettings, receive: Receive, timing: MqttTiming = USUAL, will: Message | None = None
+    settings: MqttSettings,
+    receive: Receive,
+    timing: MqttTiming = USUAL,
+    will: Message | None = None,
+    lease: Lease | None = None,
 ) -> Connection:
     """Connect by MQTT 5, or by 3.1.1 where the broker refuses that; BrokerError says why not."""
     version, limits = VersionChoice(settings.protocol), BrokerLimits(time.monotonic)
     while True:
-        connection = Connection(settings, version.current, will, receive, timing, limits)
+        connection = Connection(settings, version.current, will, receive, timing, limits, lease)
         try:
             await connection.open()
         except WillRefused:

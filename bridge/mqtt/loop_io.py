@@ -27,10 +27,11 @@ class ExternalLoop(Protocol):
 class LoopIo:
     """Reads when the socket is readable, writes only while there is something to write."""
 
-    def __init__(self, client: ExternalLoop, on_written: Callable[[], None]) -> None:
-        """`on_written` is called when the socket has taken everything."""
+    def __init__(self, client: ExternalLoop, on_written: Callable[[], None], on_read: Callable[[], None]) -> None:
+        """`on_written` is called when the socket has taken everything, `on_read` before it is read."""
         self._client = client
         self._on_written = on_written
+        self._on_read = on_read
         self._loop = asyncio.get_running_loop()
         self._socket: socket.socket | None = None
         self._messages = 0
@@ -81,6 +82,7 @@ class LoopIo:
     def _readable(self) -> None:
         """Read on while whole messages come in: paho reads one packet a call when nothing is in flight."""
         self._last_read = self._loop.time()
+        self._on_read()
         for _ in range(_READS_AT_ONCE):
             before = self._messages
             self._client.loop_read()

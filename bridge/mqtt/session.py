@@ -17,6 +17,7 @@ from bridge.domain.clock import Clock
 from bridge.domain.finding import Finding, fail
 from bridge.domain.message import Message, Rank
 from bridge.errors import EXIT_REFUSED, BrokerAuthError, BrokerError, BrokerUnavailable
+from bridge.mqtt.admission import Admission, Always
 from bridge.mqtt.application import Application
 from bridge.mqtt.connection import Connection, matches
 from bridge.mqtt.deferred import Deferred
@@ -51,8 +52,10 @@ class Session:
         clock: Clock,
         rng: random.Random,
         timing: MqttTiming = USUAL,
+        admission: Admission | None = None,
     ) -> None:
         self._settings = settings
+        self._admission = admission or Always()
         self._application = application
         self._clock = clock
         self._timing = timing
@@ -144,9 +147,21 @@ class Session:
             self._enter(SessionState.STOPPED)
 
     async def _one_connection(self, protocol: Protocol) -> None:
+        """From the wait for the client id to the loss of the connection; always raises, as `_connect_and_stay`."""
+        self._enter(SessionState.STANDBY)
+        try:
+            await self._admission.admitted(self._expect_progress)
+            await self._connect_and_stay(protocol)
+        finally:
+            self._admission.left()
+
+    async def _connect_and_stay(self, protocol: Protocol) -> None:
         """From connect to loss; always raises, in the end what the connection was lost by."""
         self._enter(SessionState.CONNECTING)
-        connection = Connection(self._settings, protocol, self._offline, self._receive, self._timing, self._limits)
+        lease = self._admission.lease()
+        connection = Connection(
+            self._settings, protocol, self._offline, self._receive, self._timing, self._limits, lease
+        )
         connection.acknowledged = self._pump.acknowledged
         await connection.open()
         opened = self._clock.monotonic()
@@ -176,6 +191,7 @@ class Session:
                 tasks.create_task(self._guard.run(connection, lambda: self.reading, self._current), name="mqtt-guard"),
                 tasks.create_task(self._denial_retry.run(connection.denied, self._resend), name="mqtt-denials"),
             ]
+            await self._admission.entered(connection)
             while not connection.lost.done():
                 self._resync.clear()
                 serving = tasks.create_task(self._synchronise_and_pump(connection), name="mqtt-serve")

@@ -7,6 +7,8 @@ class SessionState(StrEnum):
     """Where the session is; from `connecting` to `in sync` in this order, and back at any time."""
 
     STOPPED = "stopped"
+    STANDBY = "standby"
+    """Waiting for leave to connect, as another bridge of a pair is active."""
     CONNECTING = "connecting"
     """DNS, TCP, TLS, CONNECT."""
     READING_BACK = "reading back"

@@ -1,5 +1,9 @@
-"""What `bridge/info` says about the configuration."""
+"""What `bridge/info` says about the process and its configuration."""
 
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from bridge.config import Config
@@ -10,15 +14,28 @@ _SELECTING = ("enabled", "top", "skip", "search", "filter")
 """Options that decide which users a source reports, in the order in which `bridge/info` has them."""
 
 
-def about(config: Config, instance: str, started: float) -> dict[str, object]:
-    """PBX, options in force and configuration, without secrets.
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """By what a process is told from others that run the same configuration, or did before."""
 
-    `instance` names this process, which has `started` then (Unix seconds).
-    """
+    instance: str
+    """8 hexadecimal digits, of no meaning."""
+    started: float
+    """Unix seconds."""
+
+
+def new_identity(wall: Callable[[], float] = time.time) -> Identity:
+    """That of a process that starts now."""
+    return Identity(secrets.token_hex(4), wall())
+
+
+def about(config: Config, identity: Identity) -> dict[str, object]:
+    """The process, PBX, options in force and configuration, without secrets."""
     host = urlsplit(config.pbx.url).hostname or ""
     return {
-        "instance": instance,
-        "started": utc_text(int(started)),
+        "instance": identity.instance,
+        "started": utc_text(int(identity.started)),
+        "role": "active",  # who stands by publishes nothing
         "pbx": {"name": config.pbx.name, "host": host},
         "options": options_in_force(config),
         "config": config.public(),

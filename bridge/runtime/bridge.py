@@ -2,10 +2,9 @@
 
 import asyncio
 import random
-import secrets
 from collections.abc import Iterable, Iterator, Mapping
 
-from bridge.aio import wait_for
+from bridge.aio import until, wait_for
 from bridge.config import Config
 from bridge.domain.clock import Clock
 from bridge.domain.finding import Finding
@@ -18,9 +17,11 @@ from bridge.mqtt.application import Application, Hooks
 from bridge.mqtt.outbox import Outbox
 from bridge.mqtt.router import CommandTopic, Listener, Router
 from bridge.mqtt.session import Session
+from bridge.mqtt.standby.pair import Pair
 from bridge.outputs.hass.throttle import DiscoveryThrottle
 from bridge.outputs.lights.output import LightsOutput
 from bridge.runtime import lights, outputs
+from bridge.runtime.about import Identity, about, new_identity
 from bridge.runtime.homeassistant import DiscoveryRepublisher, both
 from bridge.runtime.pbx import Instruments, PbxReader
 from bridge.runtime.periodic import every_tick
@@ -37,11 +38,6 @@ from bridge.sources.threecx.client.login_backoff import LoginBackoff
 from bridge.statistics import Statistics
 
 
-def new_instance() -> str:
-    """A name for this process: a restart, or another bridge of the same name, has another."""
-    return secrets.token_hex(4)
-
-
 class Bridge:
     """One PBX and one broker, wired together: what the parts do is their own business."""
 
@@ -54,46 +50,49 @@ class Bridge:
         refusals: LoginBackoff | None = None,
         supervision: Supervision | None = None,
         timing: Timing = USUAL,
-        instance: str | None = None,
-        started: float | None = None,
+        identity: Identity | None = None,
+        pair: Pair | None = None,
     ) -> None:
         """`refusals` outlives a bridge, so that a reload does not repeat a refused login too soon.
 
-        `instance` names this process, in 8 hexadecimal digits; None: a new name. `started` is when it did, Unix
-        seconds; None: now.
+        `identity` is that of the process; None: a new one. `pair`: there is another bridge with the same
+        configuration, and this one works while `pair` says so.
         """
         self._config = config
         self._supervision = supervision
         self._timing = timing
+        self._pair = pair
         self._clock = clock = clock or Clock()
         self._rng = rng = rng or random.Random()  # noqa: S311  # jitter
         self._topics = topics = config.topics
         self._outbox = outbox = Outbox()
-        self._statistics = Statistics(clock, instance := instance or new_instance())
+        self._identity = identity = identity or new_identity(clock.wall)
+        self._statistics = Statistics(clock, identity.instance)
         self._pulse = Pulse(clock)
         # The engine publishes through the throttle, which passes all but discovery; lights go to the outbox directly.
         intervals = timing.discovery_interval, timing.group_discovery_interval
         self._throttle = DiscoveryThrottle(outbox, topics, clock.monotonic, *intervals)
-        started = clock.wall() if started is None else started
-        self._web = WebSide(config, clock, instance, started)
+        self._web = WebSide(config, clock, identity)
         self._lights = LightsOutput(topics, config.lights, outbox, clock, self._web.light)
+        self._about = about(config, identity)
         discovery = outputs.discovery(config)
         # Lights first: they are the most urgent.
-        rendering = (self._lights, outputs.states(config, instance, started), *discovery)
+        rendering = (self._lights, outputs.states(config, self._about), *discovery)
         rules = policy(config, timing.threecx, timing.engine)
         self._engine = engine = Engine(rules, rendering, self._throttle, clock, self._web.observers)
         self._republisher = DiscoveryRepublisher(
             config.homeassistant, lambda: engine.snapshot(discovery), self._throttle, rng, self._repair
         )
-        refusals = refusals or LoginBackoff(config.pbx, None, clock.wall)
+        self._refusals = refusals = refusals or LoginBackoff(config.pbx, None, clock.wall)
         instruments = Instruments(clock, rng, self._statistics, self._pulse)
-        self._pbx = PbxReader(config, engine, instruments, refusals, timing.threecx)
+        permitted = (lambda: True) if pair is None else pair.permits
+        self._pbx = PbxReader(config, engine, instruments, refusals, timing.threecx, permitted=permitted)
         actions = (engine.refresh, self._republisher.restore, self._pbx.refresh, self._repair)
         self._refresh = Refresh(clock.monotonic, timing.tick, actions)
         self._requests = Requests(
             topics, outbox, engine, self._statistics, self._refresh.request, self._findings, self._pbx.shapes
         )
-        self._synchronisation = Synchronisation(
+        self.synchronisation = Synchronisation(
             config, engine, self._lights, self._throttle, self._requests, outbox.wanted
         )
         self._desk = CommandDesk(config.commands, lambda dn: engine.row(dn) is not None, self._pbx.write)
@@ -103,9 +102,9 @@ class Bridge:
         self._answers = Answers(topics, operations, outbox, self._statistics, clock.monotonic)
         received = self._throttle.received
         self._router = Router(topics, self._answers, self._listeners(), outbox, commands, received, clock.monotonic)
-        self.session = Session(config.mqtt, self._application(), clock, rng, timing.mqtt)
-        why_not = lambda: self.session.why_not  # noqa: E731  # a reload changes the session
-        self._web.attach(Parts(engine, outbox, self._statistics, self._findings, self._pbx.findings, why_not))
+        self.session = Session(config.mqtt, self._application(), clock, rng, timing.mqtt, pair)
+        findings = self._findings, self._pbx.findings
+        self._web.attach(Parts(engine, outbox, self._statistics, *findings, self._broker_problem, self._standby))
 
     async def run(self) -> None:
         """Work until cancelled; the session then publishes `offline` and disconnects."""
@@ -118,19 +117,36 @@ class Bridge:
 
         Lights that only the earlier bridge has get their farewell messages.
         """
-        self._synchronisation.inherit(earlier.farewell_messages())
+        self.synchronisation.inherit(earlier.synchronisation)
         session.serve(self._application())
         self.session = session
 
     def farewell_messages(self) -> tuple[Message, ...]:
         """What the lights are sent when the bridge stops."""
-        return self._synchronisation.farewell_messages()
+        return self.synchronisation.farewell_messages()
 
     async def work(self) -> None:
         """Everything but the session, until cancelled."""
         secret = self._config.secrets()
         with Published(self._requests.publish_log, secret), Published(self._web.warning, secret):
-            await self._work()
+            if self._pair is None:
+                await self._work()
+            else:
+                await self._work_in_pair(self._pair)
+
+    async def _work_in_pair(self, pair: Pair) -> None:
+        """Stand by until this process becomes the active one, then work until it is that no longer."""
+        pair.release()
+        await until(pair.active, self._stand_by())
+        self._about["claimed_at"] = pair.claimed_at
+        if pair.took_over:
+            self._refusals.taken_over()
+        await until(pair.ended, self._work())
+
+    async def _stand_by(self) -> None:
+        """What people and service managers see of a bridge that waits; nothing is asked of the PBX or published."""
+        async with asyncio.TaskGroup() as tasks:
+            self._start_beside(tasks)
 
     async def _work(self) -> None:
         config, pulse = self._config, self._pulse
@@ -146,27 +162,45 @@ class Bridge:
                 tasks.create_task(self._republisher.run(), name="homeassistant")
             if config.lights:
                 tasks.create_task(lights.drive(self._lights, pulse, self._clock, self._timing), name="lights")
-            if config.web.enabled:
-                desk = self._desk if config.commands.any else None
-                tasks.create_task(self._web.serve(self._lights, desk, self._rng, self._timing.web), name="web")
-            if self._supervision is not None:
-                # Last: `attend` reports that the bridge is ready, so all the others have to run by then.
-                tasks.create_task(self._supervision.attend(config.pbx.name, pulse, self._status), name="supervision")
+            self._start_beside(tasks)
+
+    def _start_beside(self, tasks: asyncio.TaskGroup) -> None:
+        """The web server, and the reports to the service manager."""
+        config = self._config
+        if config.web.enabled:
+            desk = self._desk if config.commands.any else None
+            tasks.create_task(self._web.serve(self._lights, desk, self._rng, self._timing.web), name="web")
+        if self._supervision is not None:
+            # Last: `attend` reports that the bridge is ready, so all the others have to run by then.
+            watched = self._supervision.attend(config.pbx.name, self._pulse, self._status)
+            tasks.create_task(watched, name="supervision")
+
+    def _standby(self) -> str | None:
+        """That this bridge stands by, for people; None: it does not."""
+        return None if self._pair is None else self._pair.standby
+
+    def _broker_problem(self) -> str | None:
+        """What keeps the bridge from the broker, for people; None where it is connected."""
+        watches = self._pair is not None and self._pair.watches
+        return None if watches else self.session.why_not
 
     def _status(self) -> str:
+        lost = self._broker_problem()
+        if (standby := self._standby()) is not None:
+            return standby if lost is None else f"standby; no broker: {lost}"
         return status_line(
             self._engine.population,
             pbx_online=self._engine.pbx_online,
             pbx_problem=self._pbx.problem,
-            broker_lost=self.session.why_not,
+            broker_lost=lost,
             broker_denial=self.session.denial,
         )
 
     def _application(self) -> Application:
         hooks = Hooks(
             prepare=self._ready,
-            synchronise=self._synchronisation.synchronise,
-            current=self._synchronisation.current,
+            synchronise=self.synchronisation.synchronise,
+            current=self.synchronisation.current,
             filters=self._router.filters,
             request_filters=self._router.request_filters,
             watched_filters=(self._topics.discovery("+"),),
@@ -185,6 +219,8 @@ class Bridge:
 
     async def _ready(self) -> None:
         self._lights.reconnected()
+        if self._pair is not None and self._pair.broker_forgot:
+            await self.synchronisation.recall()
         # A restart must not publish `unknown` for a second: lights would flash and automations would run.
         await wait_for(self._pbx.settled, self._timing.first_answer)
 

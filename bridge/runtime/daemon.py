@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
+import random
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +11,9 @@ from bridge import __version__, log
 from bridge.aio import in_daemon_thread
 from bridge.config import Config
 from bridge.errors import ConfigError
-from bridge.runtime.bridge import Bridge, new_instance
+from bridge.mqtt.standby.pair import Pair
+from bridge.runtime.about import new_identity
+from bridge.runtime.bridge import Bridge
 from bridge.runtime.supervision import Supervision
 from bridge.sources.threecx.client.login_backoff import LoginBackoff, state_directory
 
@@ -44,14 +46,13 @@ class Daemon:
         self._read_config = read
         self._refusals = refusals
         self._supervision = supervision
-        self._instance = new_instance()
-        self._started = time.time()
+        self._identity = new_identity()
         self.stop = asyncio.Event()
         self.reload = asyncio.Event()
 
     async def run(self, config: Config) -> None:
         """Run until `stop` is set."""
-        wanted: Config | None = config
+        wanted: Config | None = self._announced(config)
         while wanted is not None:
             wanted = await self._one_connection(wanted)
 
@@ -60,17 +61,20 @@ class Daemon:
 
         Returns the configuration that needs another connection, or None to stop.
         """
-        bridge = self._bridge(config)
+        pair = self._pair(config)
+        current = config
+        bridge = self._bridge(current, pair)
         session = bridge.session
         link = asyncio.create_task(session.run(), name="mqtt")
         work = asyncio.create_task(bridge.work(), name="bridge")
         try:
             while True:
-                wanted = await self._wanted(link, work)
-                if wanted is None or (wanted.mqtt, wanted.pbx.name) != (config.mqtt, config.pbx.name):
+                wanted = await self._wanted(link, work, current)
+                if wanted is None or _connection_of(wanted) != _connection_of(config):
                     return wanted
                 await _ended(work)  # before the new one begins: a second login would end the token of the first
-                earlier, bridge = bridge, self._bridge(wanted)
+                current = wanted
+                earlier, bridge = bridge, self._bridge(current, pair)
                 bridge.take_over(session, earlier)
                 work = asyncio.create_task(bridge.work(), name="bridge")
         finally:
@@ -79,37 +83,53 @@ class Daemon:
             finally:
                 await _ended(work)
 
-    def _bridge(self, config: Config) -> Bridge:
-        for warning in config.warnings:
-            _logger.warning("%s", warning)
+    def _pair(self, config: Config) -> Pair | None:
+        """The pair that this process is one of; None where it is alone."""
+        if not config.standby.enabled:
+            return None
+        rng = random.Random()  # noqa: S311  # jitter
+        return Pair(config.mqtt, config.standby, config.topics, self._identity.instance, rng)
+
+    def _bridge(self, config: Config, pair: Pair | None) -> Bridge:
         self._refusals = self._refusals.for_settings(config.pbx)
         return Bridge(
             config,
             refusals=self._refusals,
             supervision=self._supervision,
-            instance=self._instance,
-            started=self._started,
+            identity=self._identity,
+            pair=pair,
         )
 
-    async def _wanted(self, *tasks: asyncio.Task[None]) -> Config | None:
-        """Wait for a reload and return its configuration, or None to stop; raises the error of a task that failed."""
+    async def _wanted(self, link: asyncio.Task[None], work: asyncio.Task[None], current: Config) -> Config | None:
+        """Wait for a reload and return its configuration, or None to stop; raises the error of a task that failed.
+
+        The `current` one is returned where another bridge of the pair has become the active one.
+        """
         stopped = asyncio.create_task(self.stop.wait(), name="stop")
         try:
             while True:
                 reloading = asyncio.create_task(self.reload.wait(), name="reload")
-                await asyncio.wait({*tasks, stopped, reloading}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({link, work, stopped, reloading}, return_when=asyncio.FIRST_COMPLETED)
                 reloading.cancel()
-                for task in tasks:
+                for task in (link, work):
                     if task.done():
                         await task
                 if self.stop.is_set():
                     self._supervision.stopping()
                     return None
+                if not self.reload.is_set():
+                    return current
                 self.reload.clear()
                 if (config := await self._read()) is not None:
-                    return config
+                    return self._announced(config)
         finally:
             stopped.cancel()
+
+    def _announced(self, config: Config) -> Config:
+        """The configuration, its warnings logged."""
+        for warning in config.warnings:
+            _logger.warning("%s", warning)
+        return config
 
     async def _read(self) -> Config | None:
         """The new configuration; None, with its errors logged, where it is not valid."""
@@ -126,6 +146,11 @@ class Daemon:
         log.setup(config.log, config.secrets())
         _logger.info("configuration read again from %s", self._path)
         return config
+
+
+def _connection_of(config: Config) -> tuple[object, ...]:
+    """The options that a connection to the broker depends on."""
+    return config.mqtt, config.pbx.name, config.standby
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

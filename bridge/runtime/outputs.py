@@ -1,5 +1,7 @@
 """The outputs that a configuration asks for; the lights' own needs more than the configuration and is not here."""
 
+from collections.abc import Mapping
+
 from bridge.config import Config
 from bridge.domain.model import FactKind
 from bridge.domain.presence import DEFAULT_PROFILES
@@ -7,13 +9,12 @@ from bridge.domain.privacy import CallerId
 from bridge.outputs.hass.discovery import DiscoveryOutput, Features
 from bridge.outputs.state import StateOutput
 from bridge.ports import Output
-from bridge.runtime.about import about
 from bridge.runtime.policy import publishes_monitor_rows
 
 
-def states(config: Config, instance: str, started: float) -> Output:
-    """The bridge's own topics. `instance` names this process, which has `started` then (Unix seconds)."""
-    return StateOutput(config.topics, about(config, instance, started), monitor=publishes_monitor_rows(config))
+def states(config: Config, about: Mapping[str, object]) -> Output:
+    """The bridge's own topics; `about` is part of `bridge/info`."""
+    return StateOutput(config.topics, about, monitor=publishes_monitor_rows(config))
 
 
 def discovery(config: Config) -> tuple[Output, ...]:

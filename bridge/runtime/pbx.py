@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from bridge.config import Config
@@ -58,15 +58,16 @@ class PbxReader:
         timing: ThreecxTiming = USUAL,
         *,
         renews: bool = True,
+        permitted: Callable[[], bool] = lambda: True,
     ) -> None:
-        """For `renews` see AuthorisedClient."""
+        """For `renews` see AuthorisedClient, for `permitted` Http."""
         self._config = config
         self._engine = engine
         self._clock = clock = instruments.clock
         self._timing = timing
         self._waiting = asyncio.Event()
         """Set while the engine has events of calls to publish later."""
-        self._http = Http(config.pbx)
+        self._http = Http(config.pbx, permitted)
         auth = TokenAuth(self._http, config.pbx, refusals, clock)
         tools = _tools(config, AuthorisedClient(self._http, auth, clock, renews=renews), instruments, timing)
         self._sources = [

@@ -1,5 +1,6 @@
 """From what the broker retains to what it should retain, on every connect."""
 
+import asyncio
 import logging
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
@@ -13,6 +14,9 @@ from bridge.outputs.hass.throttle import DiscoveryThrottle
 from bridge.outputs.lights.output import LightsOutput
 from bridge.runtime.about import options_in_force
 from bridge.runtime.requests import Requests
+
+_YIELD_EVERY = 500
+"""After so many messages that are recalled, other tasks get their turn."""
 
 _logger = logging.getLogger(__name__)
 
@@ -35,17 +39,37 @@ class Synchronisation:
         self._throttle = throttle
         self._requests = requests
         self._wanted = wanted
-        self._adopted = False
+        self.adopted = False
+        """Whether this one has been at work."""
+        self.last_known: Synchronisation | None = None
+        """That of the last bridge of this process that was at work; None: none was, or it is not needed any more."""
+        self._recalled: RetainedTopics | None = None
         self._inherited: tuple[Message, ...] = ()
         """Farewell messages of an earlier bridge, for lights that this one may not have."""
 
-    def inherit(self, farewell: Iterable[Message]) -> None:
-        """Take over the farewell messages of the bridge that this one replaces."""
-        self._inherited = tuple(farewell)
+    def inherit(self, earlier: "Synchronisation") -> None:
+        """Take over the farewell messages of the bridge that this one replaces, and what it knows."""
+        self._inherited = earlier.farewell_messages()
+        self.last_known = earlier if earlier.adopted else earlier.last_known
+
+    async def recall(self) -> None:
+        """Adopt at the next connect what the bridge before has published, as the broker has lost it."""
+        if self.last_known is not None and not self.adopted:
+            self._recalled = await self.last_known.published()
+            self.last_known = None
+
+    async def published(self) -> RetainedTopics:
+        """What a broker retains that was sent all that should be retained."""
+        found = RetainedTopics(self._config.topics)
+        for number, message in enumerate(chain(self._engine.snapshot(), self._lights.retained()), start=1):
+            found.add(message.topic, message.payload)
+            if number % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+        return found
 
     def farewell_messages(self) -> tuple[Message, ...]:
         """What the lights are sent when the bridge stops; before the first connect, those inherited."""
-        return tuple(self._lights.farewell()) if self._adopted else self._inherited
+        return tuple(self._lights.farewell()) if self.adopted else self._inherited
 
     def synchronise(self, retained: RetainedTopics) -> Iterator[Message]:
         """The messages that lead from `retained` to what should be retained now.
@@ -55,11 +79,13 @@ class Synchronisation:
         """
         self._warn_of_another_owner(retained.owner)
         # Once: after the first connect the engine knows more than what is retained.
-        if not self._adopted:
-            self._adopted = True
-            same_options = retained.options == options_in_force(self._config)
-            self._engine.adopt(retained.remembered(), same_options=same_options)
-            self._lights.adopt(retained.lights())
+        if not self.adopted:
+            self.adopted = True
+            past = self._recalled or retained
+            same_options = past.options == options_in_force(self._config)
+            self._engine.adopt(past.remembered(), same_options=same_options)
+            self._lights.adopt(past.lights())
+            self._recalled = None
         everything = chain(self._engine.snapshot(), self._requests.retained(), self._lights.retained())
         # Lights that this bridge drives too get no farewell message: their next command follows at once.
         kept = self._lights.topics

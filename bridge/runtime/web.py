@@ -18,6 +18,7 @@ from bridge.engine.commands import CommandDesk
 from bridge.engine.engine import Engine
 from bridge.outputs.lights.output import LightsOutput
 from bridge.ports import Publisher
+from bridge.runtime.about import Identity
 from bridge.statistics import Statistics
 from bridge.web.board import Board, Contact
 from bridge.web.feed import Feed
@@ -40,6 +41,8 @@ class Parts:
     """Those of PBX and sources."""
     why_not: Callable[[], str | None]
     """What keeps the bridge from the broker; None where it is connected."""
+    standby: Callable[[], str | None]
+    """That the bridge stands by while another one of its pair works; None: it works."""
 
 
 class WebSide:
@@ -47,10 +50,10 @@ class WebSide:
 
     _parts: Parts
 
-    def __init__(self, config: Config, clock: Clock, instance: str, started: float) -> None:
+    def __init__(self, config: Config, clock: Clock, identity: Identity) -> None:
         self._config = config
         self._clock = clock
-        self._about = _about(config, instance, started)
+        self._about = _about(config, identity)
         self._follows = {light.name: light.follows for light in config.lights}
         self._feed = Feed(secrets.token_hex(4), clock.monotonic)
         self._last_news: float | None = None
@@ -87,8 +90,8 @@ class WebSide:
         from bridge.web.server import Web  # noqa: PLC0415
 
         parts = self._parts
-        metrics = Metrics(parts.engine, parts.publisher, parts.statistics, parts.pbx_findings)
-        probes = Probes(parts.engine, parts.publisher, parts.why_not, metrics)
+        metrics = Metrics(parts.engine, parts.publisher, parts.statistics, parts.pbx_findings, parts.standby)
+        probes = Probes(parts.engine, parts.publisher, parts.why_not, metrics, parts.standby)
         site = None if self._board is None else self._site(self._board, lights, desk, timing)
         await Web(self._config.web, probes, site, rng, timing).run()
 
@@ -102,7 +105,7 @@ class WebSide:
         settings = self._config.web
         access = Access(settings, (board.name,), self._clock.monotonic, self._clock.wall)
         events = Events(self._feed, (board,), self._clock, timing, can_log_in=access.can_log_in)
-        changes = {board.name: Changes(lights.receive, None if desk is None else desk.receive)}
+        changes = {board.name: Changes(lights.receive, None if desk is None else desk.receive, self._parts.standby)}
         return Site(access, Pages(settings.language), events, changes, settings.frame_ancestors, timing)
 
     def _contact(self) -> Contact:
@@ -117,6 +120,7 @@ class WebSide:
         return {
             **self._about,
             "why_not": parts.why_not(),
+            "standby": parts.standby(),
             "findings": [
                 {"about": each.about, "verdict": each.verdict.lower(), "message": each.message}
                 for each in parts.findings()
@@ -125,13 +129,13 @@ class WebSide:
         }
 
 
-def _about(config: Config, instance: str, started: float) -> dict[str, object]:
+def _about(config: Config, identity: Identity) -> dict[str, object]:
     """What does not change while the bridge runs."""
     commands = asdict(config.commands)
     return {
         "version": __version__,
-        "instance": instance,
-        "started": utc_text(int(started)),
+        "instance": identity.instance,
+        "started": utc_text(int(identity.started)),
         "host": urlsplit(config.pbx.url).hostname or "",
         "commands": {name: commands[name] for name in ("profile", "queue")},
     }

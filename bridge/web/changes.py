@@ -25,6 +25,8 @@ class Changes:
     users: Callable[[str, Request], Awaitable[str | None]] | None
     """Sets profile and queue login; awaited for the PBX's answer: None where it made the change, else what happened.
     None: `commands:` allow neither."""
+    standby: Callable[[], str | None] = lambda: None
+    """That this bridge stands by, so that nothing can be changed here, for people; None: it does not."""
 
 
 async def change_light(request: web.Request, changes: Changes) -> web.Response:

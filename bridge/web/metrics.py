@@ -28,8 +28,13 @@ class Metrics:
         publisher: Publisher,
         statistics: Statistics,
         findings: Callable[[], Iterable[Finding]],
+        standby: Callable[[], str | None],
     ) -> None:
-        """`findings` gives the state of the PBX and its sources, as `3cx2mqtt check` prints it."""
+        """`findings` gives the state of the PBX and its sources, as `3cx2mqtt check` prints it.
+
+        `standby` is None unless another bridge of the pair is to work.
+        """
+        self._standby = standby
         self._status = status
         self._publisher = publisher
         self._statistics = statistics
@@ -56,6 +61,11 @@ class Metrics:
             "broker_connected",
             "Whether the broker is connected and has been brought up to date (1) or not (0).",
             self._publisher.in_sync,
+        )
+        yield _gauge(
+            "standby",
+            "Whether this bridge stands by while another one of the pair works (1).",
+            self._standby() is not None,
         )
         yield _counter("broker_reconnects", "Connections to the broker after the first.", self._statistics.reconnects)
         yield _counter("messages_published", "Messages sent to the broker.", self._statistics.messages)

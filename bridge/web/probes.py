@@ -13,9 +13,18 @@ class Probes:
     """Answers by the state of the bridge."""
 
     def __init__(
-        self, status: BridgeStatus, publisher: Publisher, why_not: Callable[[], str | None], metrics: Metrics
+        self,
+        status: BridgeStatus,
+        publisher: Publisher,
+        why_not: Callable[[], str | None],
+        metrics: Metrics,
+        standby: Callable[[], str | None],
     ) -> None:
-        """`why_not` says what keeps the bridge from the broker, for people; None where it is connected."""
+        """`why_not` says what keeps the bridge from the broker, for people; None where it is connected.
+
+        `standby` says that another bridge of the pair is to work, and which is active; None: this one works.
+        """
+        self._standby = standby
         self._status = status
         self._publisher = publisher
         self._why_not = why_not
@@ -34,8 +43,10 @@ class Probes:
         return web.Response(text="ok\n")
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        missing = dict(self._missing())
-        body = to_json({"ready": not missing, "missing": missing}) + "\n"
+        standby = self._standby()
+        missing = dict(self._missing() if standby is None else self._missing_on_standby())
+        said = {} if standby is None else {"standby": standby}
+        body = to_json({"ready": not missing, "missing": missing, **said}) + "\n"
         return web.Response(status=503 if missing else 200, text=body, content_type="application/json")
 
     def _missing(self) -> Iterator[tuple[str, str]]:
@@ -43,6 +54,11 @@ class Probes:
             yield "broker", self._why_not() or "not in sync yet"
         if not self._status.pbx_online:
             yield "pbx", "does not answer, or refuses the login"
+
+    def _missing_on_standby(self) -> Iterator[tuple[str, str]]:
+        """Who stands by needs the broker alone."""
+        if (why_not := self._why_not()) is not None:
+            yield "broker", why_not
 
     async def _show_metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})

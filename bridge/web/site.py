@@ -141,6 +141,8 @@ class Site:
         pbx = self._pbxs.get(request.match_info["pbx"])
         if pbx is None:
             return changes.refused(404, "there is no such PBX")
+        if (standby := pbx.standby()) is not None:
+            return changes.refused(409, f"nothing can be changed here: {standby}")
         if "light" in request.match_info:
             return await changes.change_light(request, pbx)
         return await changes.change_user(request, pbx, self._timing.longest_command)

@@ -160,6 +160,14 @@ class BridgeProcess:
         self._process.send_signal(number)
         return await asyncio.wait_for(self._process.wait(), limit(20))
 
+    def freeze(self) -> None:
+        """Stop the process as the sleep of a machine does: its connections stay open."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """After `freeze`."""
+        self._process.send_signal(signal.SIGCONT)
+
     def hang_up(self) -> None:
         self._process.send_signal(signal.SIGHUP)
 

@@ -73,8 +73,10 @@ class NotThePbx(SourceUnavailable):
 class Http:
     """Requests to one PBX over kept-alive connections. Use as an async context manager."""
 
-    def __init__(self, settings: PbxSettings) -> None:
+    def __init__(self, settings: PbxSettings, permitted: Callable[[], bool] = lambda: True) -> None:
+        """`permitted` is asked before anything is sent; SourceUnavailable where it says no."""
         self._settings = settings
+        self._permitted = permitted
         self._trust = Trust(settings.verify_tls)
         self._session: aiohttp.ClientSession | None = None
         self.point = TapPoint()
@@ -114,6 +116,7 @@ class Http:
         """
 
         async def send(trusted: ssl.SSLContext | bool) -> Answer:  # noqa: FBT001  # as aiohttp has it
+            self._check_permit()
             async with self._open_session().request(
                 method, self._url(target), headers=headers, data=form, json=json, allow_redirects=False, ssl=trusted
             ) as response:
@@ -136,6 +139,7 @@ class Http:
         """
 
         async def connect(trusted: ssl.SSLContext | bool) -> aiohttp.ClientWebSocketResponse:  # noqa: FBT001  # see above
+            self._check_permit()
             return await self._open_session().ws_connect(
                 self._url(path),
                 headers=headers,
@@ -148,7 +152,10 @@ class Http:
         with self._translated():
             try:
                 async with asyncio.timeout(self._settings.timeout):
-                    return await self._with_trust(connect)
+                    opened = await self._with_trust(connect)
+                    if isinstance(opened, TappedSocket):
+                        opened.permitted = self._permitted
+                    return opened
             except aiohttp.WSServerHandshakeError as error:
                 self._tap("GET", path, Answer(error.status, CIMultiDictProxy(CIMultiDict(error.headers or {})), b""))
                 if (stranger := describe(self._settings.url, error.status, error.headers or {})) is not None:
@@ -164,6 +171,10 @@ class Http:
             if not await self._trust.renewed():
                 raise
         return await send(await self._trust.context())
+
+    def _check_permit(self) -> None:
+        if not self._permitted():
+            raise SourceUnavailable("nothing is sent to the PBX: another bridge of the pair may be active")
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:

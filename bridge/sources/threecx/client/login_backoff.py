@@ -19,6 +19,10 @@ from bridge.sources.threecx.settings import PbxSettings
 FIRST_WAIT = 15 * 60.0
 LONGEST_WAIT = 4 * 60 * 60.0
 """Seconds."""
+TAKEOVER = 90.0
+"""Seconds after a takeover from another bridge, within which a refused login is no proof of wrong credentials."""
+AFTER_TAKEOVER = 65.0
+"""Seconds until such a login is tried again, once."""
 
 _logger = logging.getLogger(__name__)
 
@@ -40,6 +44,11 @@ class LoginBackoff:
         self._file = directory / f"refused-{settings.name}.json" if directory else None
         self._refused_at: float | None = None
         self._wait = 0.0
+        """The last one of the back-off."""
+        self._pause = 0.0
+        """From the last refusal to the next login."""
+        self._excused_until = float("-inf")
+        """Until when one refusal counts as caused by a takeover."""
         self._load()
 
     def for_settings(self, settings: PbxSettings) -> "LoginBackoff":
@@ -53,19 +62,29 @@ class LoginBackoff:
         if self._refused_at is None:
             return 0.0
         passed = self._wall() - self._refused_at
-        return 0.0 if passed < 0 else max(0.0, self._wait - passed)  # else a clock set back by a year would wait a year
+        return (
+            0.0 if passed < 0 else max(0.0, self._pause - passed)
+        )  # else a clock set back by a year would wait a year
+
+    def taken_over(self) -> None:
+        """Another bridge with these credentials was active until now: the PBX may still refuse because of that."""
+        self._excused_until = self._wall() + TAKEOVER
 
     def note(self) -> float:
         """Store that a login was refused now; returns the seconds to wait."""
         self._refused_at = self._wall()
-        self._wait = min(self._wait * 2, LONGEST_WAIT) if self._wait else FIRST_WAIT
+        if self._refused_at < self._excused_until and not self._wait:
+            self._excused_until = float("-inf")
+            self._pause = AFTER_TAKEOVER
+            return self._pause
+        self._wait = self._pause = min(self._wait * 2, LONGEST_WAIT) if self._wait else FIRST_WAIT
         self._store({"credentials": self._fingerprint, "refused_at": self._refused_at, "wait": self._wait})
         return self._wait
 
     def forget(self) -> None:
         """Clear the memory, as a login was accepted."""
         if self._refused_at is not None:
-            self._refused_at, self._wait = None, 0.0
+            self._refused_at, self._wait, self._pause = None, 0.0, 0.0
             if self._file is not None:
                 with suppress(OSError):
                     self._file.unlink(missing_ok=True)
@@ -77,6 +96,7 @@ class LoginBackoff:
             stored = json.loads(read_regular(self._file, 4096))
             if stored.get("credentials") == self._fingerprint:
                 self._refused_at, self._wait = float(stored["refused_at"]), float(stored["wait"])
+                self._pause = self._wait
         except FileNotFoundError:
             return
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -1,6 +1,6 @@
 """The tap: where a recording listens to what the PBX answers and pushes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,9 +31,20 @@ class TapPoint:
 
 
 class TappedSocket(aiohttp.ClientWebSocketResponse):
-    """A websocket whose messages pass a tap."""
+    """A websocket whose messages pass a tap, and that sends nothing of its own where that is not permitted."""
 
     _point: TapPoint | None = None
+    permitted: Callable[[], bool] = staticmethod(lambda: True)
+    """Asked before each ping and pong: after a sleep of the machine aiohttp's timers are the first to run."""
+
+    def _send_heartbeat(self) -> None:
+        if self.permitted():
+            super()._send_heartbeat()
+
+    async def pong(self, message: bytes = b"") -> None:
+        """Answer a ping of the PBX."""
+        if self.permitted():
+            await super().pong(message)
 
     def listen_at(self, point: TapPoint) -> None:
         """Pass messages to the tap at `point`; the websocket has just been opened."""
