@@ -1,4 +1,4 @@
-"""`python -m benchmarks [web groups latency rate start] [--users 100 1000] [--seconds 30]`: all, or those named."""
+"""`python -m benchmarks [web groups latency rate start failover] [--users 100 1000] [--seconds 30]`: all, or those named."""
 
 import argparse
 import asyncio
@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from benchmarks import groups, latency, rate, start, web
+from benchmarks import failover, groups, latency, rate, start, web
 from tests.support.mosquitto import Mosquitto
 
 
@@ -53,6 +53,12 @@ async def _web(options: Namespace) -> AsyncIterator[str]:
             yield await web.idle(Path(folder), broker, _LIVELY, 200, options.seconds)
 
 
+async def _failover(_options: Namespace) -> AsyncIterator[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        async for line in failover.all_of_them(Path(folder)):
+            yield line
+
+
 _LIVELY = 1000
 """The size of PBX with which changes are timed."""
 
@@ -62,6 +68,7 @@ _BENCHMARKS = {
     "latency": _latency,
     "rate": _rate,
     "groups": _groups,
+    "failover": _failover,
 }
 
 

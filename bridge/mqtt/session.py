@@ -12,17 +12,16 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from bridge.aio import Backoff
 from bridge.domain.clock import Clock
 from bridge.domain.finding import Finding, fail
 from bridge.domain.message import Message, Rank
-from bridge.errors import EXIT_REFUSED, BrokerAuthError, BrokerError, BrokerUnavailable
+from bridge.errors import EXIT_REFUSED, BrokerError
 from bridge.mqtt.admission import Admission, Always
 from bridge.mqtt.application import Application
+from bridge.mqtt.attempts import Attempts
 from bridge.mqtt.connection import Connection, matches
 from bridge.mqtt.deferred import Deferred
 from bridge.mqtt.denials import DenialRetry
-from bridge.mqtt.failures import WillRefused, WrongProtocol
 from bridge.mqtt.guard import Guard
 from bridge.mqtt.limits import BrokerLimits
 from bridge.mqtt.pump import Pump
@@ -32,7 +31,6 @@ from bridge.mqtt.retained import RetainedTopics
 from bridge.mqtt.session_state import SessionState
 from bridge.mqtt.settings import MqttSettings, Protocol
 from bridge.mqtt.timing import USUAL, MqttTiming
-from bridge.mqtt.versions import VersionChoice
 
 _LOOP = "mqtt"
 """The name under which progress is reported."""
@@ -63,9 +61,8 @@ class Session:
         self.why_not: str | None = "not connected yet"
         """What keeps the session from the broker, for people; None while it is connected."""
         self._connection: Connection | None = None
-        self._backoff = Backoff(*timing.retry, rng)
-        self._refused_backoff = Backoff(*timing.refused_retry, rng)
         self._limits = BrokerLimits(clock.monotonic)
+        self._attempts = Attempts(settings.protocol, timing, self._limits, rng)
         self._reports = SessionReports(settings, self._limits, clock.monotonic)
         self._pump = Pump(settings, application, clock, timing)
         self._denial_retry = DenialRetry(timing, rng)
@@ -118,39 +115,24 @@ class Session:
 
     async def run(self) -> None:
         """Stay connected until cancelled; then publish `offline` and disconnect."""
-        version = VersionChoice(self._settings.protocol)
         try:
             while True:
                 self._expect_progress()
                 try:
-                    await self._one_connection(version.current)
-                except BrokerAuthError as error:
-                    self._note_failure(error, SessionState.REFUSED, logging.ERROR)
-                    pause = self._refused_backoff.next()
-                except WillRefused as error:
-                    _logger.info("%s: connecting again with one that it takes", error)
-                    pause = 0.0
-                except WrongProtocol as error:
-                    if version.refused(certain=error.certain):
-                        _logger.debug("%s: trying MQTT %s", error, version.current)
-                        pause = 0.0
-                    else:
-                        self._note_failure(error, SessionState.WAITING)
-                        pause = self._backoff.next()
-                except BrokerUnavailable as error:
-                    self._note_failure(error, SessionState.WAITING)
-                    version.start_over()
-                    pause = self._timing.retry[0] if self._limits.hurries() else self._backoff.next()
-                self._expect_progress(after=pause)
-                await asyncio.sleep(pause)
+                    await self._one_connection(self._attempts.version)
+                except BrokerError as error:
+                    following = self._attempts.failed(error)
+                    if following.state is not None:
+                        self._note_failure(error, following.state)
+                    self._expect_progress(after=following.pause)
+                    await asyncio.sleep(following.pause)
         finally:
             self._enter(SessionState.STOPPED)
 
     async def _one_connection(self, protocol: Protocol) -> None:
         """From the wait for the client id to the loss of the connection; always raises, as `_connect_and_stay`."""
-        self._enter(SessionState.STANDBY)
         try:
-            await self._admission.admitted(self._expect_progress)
+            await self._admission.admitted(self._stand_by)
             await self._connect_and_stay(protocol)
         finally:
             self._admission.left()
@@ -337,6 +319,10 @@ class Session:
             _logger.debug("MQTT session: %s", state)
             self.state = state
 
+    def _stand_by(self) -> None:
+        self._enter(SessionState.STANDBY)
+        self._expect_progress()
+
     def _expect_progress(self, after: float = 0.0) -> None:
         self._application.liveness.expect(_LOOP, after + self._timing.step)
 
@@ -347,15 +333,14 @@ class Session:
         self._application.statistics.connected()
         _logger.info("connected to %s:%d (MQTT %s)", self._settings.host, self._settings.port, protocol)
 
-    def _note_failure(self, error: BrokerError, state: SessionState, level: int = logging.WARNING) -> None:
+    def _note_failure(self, error: BrokerError, state: SessionState) -> None:
         self._enter(state)
         self.why_not = str(error)
-        self._reports.failed(error, level)
+        self._reports.failed(error, logging.ERROR if state is SessionState.REFUSED else logging.WARNING)
 
     def _note_end(self, *, lasted: float) -> None:
         short = lasted < self._timing.short_connection
         if not short:
-            self._backoff.reset()
-            self._refused_backoff.reset()
+            self._attempts.lasted()
         topic = self._application.topics.bridge_state
         self._reports.ended(short_of=self._timing.short_connection if short else None, state_topic=topic)

@@ -113,14 +113,13 @@ class WebSide:
         broker, pbx = parts.publisher.in_sync, parts.engine.pbx_online
         if broker and pbx:
             self._last_news = parts.engine.last_answer
-        return Contact(broker, pbx, self._last_news)
+        return Contact(broker, pbx, self._last_news, parts.standby())
 
     def _describe(self) -> Mapping[str, object]:
         parts = self._parts
         return {
             **self._about,
             "why_not": parts.why_not(),
-            "standby": parts.standby(),
             "findings": [
                 {"about": each.about, "verdict": each.verdict.lower(), "message": each.message}
                 for each in parts.findings()

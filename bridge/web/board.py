@@ -32,6 +32,14 @@ class Contact:
     """Whether the PBX answers."""
     last_news: float | None
     """When both were last so, Unix seconds; None: never yet."""
+    standby: str | None = None
+    """That another bridge of the pair is to work, and which one is active; None: this one is."""
+
+    def document(self) -> dict[str, object]:
+        """As the API has it; `standby` is there only where the bridge stands by."""
+        last = None if self.last_news is None else utc_text(self.last_news)
+        standby = {} if self.standby is None else {"standby": self.standby}
+        return {"broker": self.broker, "pbx": self.pbx, "last_news": last, **standby}
 
 
 class Board:
@@ -175,7 +183,7 @@ class Board:
         """The same with these users and groups only, and nothing about the bridge but whether it can be believed."""
         head: Described = {
             "name": self.name,
-            "bridge": self._online(),
+            "bridge": self._contact().document(),
             "sources": [],
             "groups": [_group(self._groups[name]) for name in groups if name in self._groups],
             "queues": [],
@@ -206,17 +214,12 @@ class Board:
     def _bridge_changed(self) -> None:
         self._feed.publish(self.name, Kind.BRIDGE, "", lambda: to_json(self._shown_bridge()))
 
-    def _online(self) -> dict[str, object]:
-        contact = self._contact()
-        last = None if contact.last_news is None else utc_text(contact.last_news)
-        return {"broker": contact.broker, "pbx": contact.pbx, "last_news": last}
-
     def _shown_bridge(self) -> dict[str, object]:
         self._described = self._describe()
         bridge = self._bridge
         system = None if bridge is None or bridge.system is None else asdict(bridge.system)
         version = None if bridge is None else bridge.pbx_version
-        return {**self._online(), "pbx_version": version, "system": system, **self._described}
+        return {**self._contact().document(), "pbx_version": version, "system": system, **self._described}
 
     def _sources(self) -> list[dict[str, object]]:
         reports = () if self._bridge is None else self._bridge.sources

@@ -86,10 +86,7 @@ class Events:
 
     def _beat(self, contacts: Mapping[str, Contact], sees: Filter | None) -> str:
         boards = sees.boards if isinstance(sees, Scope) else self._boards
-        pbxs = []
-        for name, contact in ((board.name, contacts[board.name]) for board in boards):
-            last = None if contact.last_news is None else utc_text(contact.last_news)
-            pbxs.append({"name": name, "broker": contact.broker, "pbx": contact.pbx, "last_news": last})
+        pbxs = [{"name": board.name, **contacts[board.name].document()} for board in boards]
         return to_json({"time": utc_text(self._clock.wall()), "revision": self._feed.revision, "pbxs": pbxs})
 
     def _first(self, last_event_id: str | None, viewer: Viewer, scope: Scope | None) -> bytes:

@@ -28,7 +28,7 @@ class Metrics:
         publisher: Publisher,
         statistics: Statistics,
         findings: Callable[[], Iterable[Finding]],
-        standby: Callable[[], str | None],
+        standby: Callable[[], str | None] = lambda: None,
     ) -> None:
         """`findings` gives the state of the PBX and its sources, as `3cx2mqtt check` prints it.
 

@@ -18,7 +18,7 @@ class Probes:
         publisher: Publisher,
         why_not: Callable[[], str | None],
         metrics: Metrics,
-        standby: Callable[[], str | None],
+        standby: Callable[[], str | None] = lambda: None,
     ) -> None:
         """`why_not` says what keeps the bridge from the broker, for people; None where it is connected.
 

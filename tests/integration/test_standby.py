@@ -5,13 +5,14 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
 from bridge.simulator import SimulatedPbx
 from tests.support.faults import SILENCE
 from tests.support.limits import limit
-from tests.support.mosquitto import Mosquitto
+from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.pair import KEEPALIVE, LONGEST_TAKEOVER, Machine, Pair, kept, pair, settle
 from tests.support.subscriber import Subscriber
 
@@ -83,9 +84,7 @@ async def test_the_other_one_takes_over_and_changes_nothing(
     assert both.never_asked_at_once()
 
 
-async def test_a_machine_that_wakes_up_stands_by_and_asks_the_pbx_nothing(
-    both: Pair, subscriber: Subscriber
-) -> None:
+async def test_a_machine_that_wakes_up_stands_by_and_asks_the_pbx_nothing(both: Pair, subscriber: Subscriber) -> None:
     active, standby, onlines = both.active(), both.standby(), both.onlines()
     active.freeze()
     await both.online(after=onlines)
@@ -158,9 +157,7 @@ async def _started(broker: Mosquitto) -> int:
     return broker.port
 
 
-async def test_an_online_with_nobody_behind_it_is_taken_for_what_it_is(
-    both: Pair, subscriber: Subscriber
-) -> None:
+async def test_an_online_with_nobody_behind_it_is_taken_for_what_it_is(both: Pair, subscriber: Subscriber) -> None:
     """The bridge that has left it knows at once; it need not wait for its own will."""
     active, standby, onlines = both.active(), both.standby(), both.onlines()
     active.broker.drop()  # the broker sees no FIN from the cable's other side before it is reset
@@ -168,3 +165,42 @@ async def test_an_online_with_nobody_behind_it_is_taken_for_what_it_is(
     assert took < limit(20)
     assert {both.active(), both.standby()} == {active, standby}
     assert both.never_asked_at_once()
+
+
+async def test_who_stands_by_says_so_and_changes_nothing(
+    tmp_path: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    port = free_port()
+    async with pair(tmp_path, pbx, url, broker.port, subscriber) as machines:
+        one, two = machines.machines
+        await one.start()
+        await machines.online()
+        two.config.write_text(two.config.read_text() + f"web: {{enabled: true, port: {port}, password: secret-word}}\n")
+        published = len(subscriber.log)
+        await two.start()
+        await two.stands_by()
+        said = f"standby; active: {one.instance}"
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}", cookie_jar=aiohttp.CookieJar(unsafe=True)) as web:
+            async with web.get("/readyz") as ready:
+                assert (ready.status, await ready.json()) == (200, {"ready": True, "missing": {}, "standby": said})
+            async with web.get("/metrics") as metrics:
+                assert "threecx2mqtt_standby 1.0" in await metrics.text()
+            async with web.post("/login", data={"password": "secret-word"}, allow_redirects=False) as login:
+                assert login.status == 303
+            async with web.get("/api/snapshot") as snapshot:
+                (shown,) = (await snapshot.json())["pbxs"]
+                assert (shown["bridge"]["standby"], shown["users"]) == (said, [])
+            async with web.post("/api/pbxs/hq/lights/desk", json={"pause": True}) as change:
+                assert (change.status, (await change.json())["error"]) == (
+                    409,
+                    f"nothing can be changed here: {said}",
+                )
+            assert len(subscriber.log) == published
+            await one.end()
+            await machines.online(after=1)
+            async with web.get("/readyz") as ready:
+                assert (ready.status, await ready.json()) == (200, {"ready": True, "missing": {}})
+            async with web.get("/api/snapshot") as snapshot:
+                (shown,) = (await snapshot.json())["pbxs"]
+                assert "standby" not in shown["bridge"]
+                assert len(shown["users"]) == 3

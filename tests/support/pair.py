@@ -1,6 +1,7 @@
 """Two machines with one configuration: a process each, and a cable each to the broker and to the PBX."""
 
 import asyncio
+import itertools
 import json
 import re
 import signal
@@ -118,9 +119,9 @@ class Pair:
     def never_asked_at_once(self) -> bool:
         """Whether the PBX was asked by one machine at a time: once another one has asked, the first is silent."""
         turns = [each.by for each in self.asked]
-        changes = sum(one != other for one, other in zip(turns, turns[1:], strict=False))
+        changes = sum(one != other for one, other in itertools.pairwise(turns))
         logins = [each.by for each in self.asked if each.path == "/connect/token"]
-        return changes == sum(one != other for one, other in zip(logins, logins[1:], strict=False))
+        return changes == sum(one != other for one, other in itertools.pairwise(logins))
 
 
 @asynccontextmanager

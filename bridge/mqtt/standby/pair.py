@@ -186,7 +186,8 @@ class Pair:
         lease = Lease(settings.keepalive)
         self._watcher = connection = await opened(settings, self._receive, self._mqtt_timing, lease=lease)
         self._keepalive = asyncio.create_task(connection.tend(), name="mqtt-standby-keepalive")
-        self._vacancy = Vacancy(self._instance, after, boottime(), self._timing.vacancy, yields=not self._alone)
+        yields = 0.0 if self._alone else float(settings.keepalive)
+        self._vacancy = Vacancy(self._instance, after, boottime(), self._timing.vacancy, yields=yields)
         topics = self._topics
         granted = await connection.subscribe((topics.bridge_info, topics.bridge_state, topics.bridge_health), qos=1)
         if not all(granted) and not connection.lost.done():

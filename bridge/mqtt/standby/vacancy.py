@@ -33,8 +33,6 @@ class VacancyTiming:
     """That another bridge may take from its claim to `online`."""
     silence: float = 150.0
     """Without `bridge/health`, after which a retained `online` counts as `offline`."""
-    yields: float = 3.0
-    """Longer than usual, where another instance should go first."""
 
 
 USUAL = VacancyTiming()
@@ -47,12 +45,13 @@ class Vacancy:
     """
 
     def __init__(
-        self, instance: str, after: float, now: float, timing: VacancyTiming = USUAL, *, yields: bool = False
+        self, instance: str, after: float, now: float, timing: VacancyTiming = USUAL, *, yields: float = 0.0
     ) -> None:
         """`instance` is that of this bridge; `after` is how long nobody must have been active, jitter included.
 
-        `yields`: another instance was active last, which goes first at a broker that has forgotten everything: it alone
-        still knows what was retained there.
+        `yields` is added to it at a broker that retains nothing, where another instance was active last. That broker
+        was restarted: it cannot say whether the other one is gone, which may still believe in its lease, and which
+        alone knows what was retained.
         """
         self._instance = instance
         self._after = after
@@ -113,7 +112,7 @@ class Vacancy:
     @property
     def free_at(self) -> float:
         """When the client id may be taken, if nothing is noted until then."""
-        after = self._after + (self._timing.yields if self._yields and self.info is None else 0.0)
+        after = self._after + (self._yields if self.info is None else 0.0)
         return max(max(self._quiet_from, self._occupied_until) + after, self._claimed_until)
 
     @property

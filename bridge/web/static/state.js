@@ -90,14 +90,21 @@ export class Store {
       if (performance.now() - Math.max(this.#lastBeat, this.#opened) > DEAD_AFTER) this.#again();
       return { why: "stream", since: this.#lastBeatTime };
     }
-    const offline = [...this.pbxs.values()].map((pbx) => pbx.bridge).filter((each) => !each.broker || !each.pbx);
-    if (offline.length === 0 || offline.length < this.pbxs.size) return null;
+    const active = [...this.pbxs.values()].map((pbx) => pbx.bridge).filter((each) => !each.standby);
+    const offline = active.filter((each) => !each.broker || !each.pbx);
+    if (offline.length === 0 || offline.length < active.length) return null;
     const last = offline.map((each) => (each.last_news === null ? null : Date.parse(each.last_news)));
     const known = last.filter((each) => each !== null);
     return {
       why: offline.some((each) => !each.broker) ? "broker" : "pbx",
       since: known.length ? Math.max(...known) : null,
     };
+  }
+
+  /** That another machine is at work, where it is so for every PBX; and which one. @returns {string|undefined} */
+  get standby() {
+    const all = [...this.pbxs.values()].map((pbx) => pbx.bridge.standby);
+    return all.every(Boolean) ? all[0] : undefined;
   }
 
   /** Whether a beat has come lately, so that a page that has just been opened is not called stale. */
@@ -163,9 +170,10 @@ export class Store {
     for (const { name, ...contact } of beat.pbxs) {
       const pbx = this.pbxs.get(name);
       if (!pbx) continue;
-      const { broker, pbx: answers } = pbx.bridge;
-      Object.assign(pbx.bridge, contact);
-      if (broker !== contact.broker || answers !== contact.pbx) {
+      const { broker, pbx: answers, standby } = pbx.bridge;
+      Object.assign(pbx.bridge, { standby: undefined }, contact);
+      this.#changed.all ||= standby !== contact.standby;
+      if (standby !== contact.standby || broker !== contact.broker || answers !== contact.pbx) {
         this.#changed.kinds.add("bridge");
         this.#schedule();
       }

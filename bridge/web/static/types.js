@@ -67,7 +67,8 @@
  * @property {boolean|null} online
  * @property {{users?: string[], group?: string, queue?: string}} follows
  *
- * @typedef {{broker: boolean, pbx: boolean, last_news: string|null}} Contact
+ * @typedef {{broker: boolean, pbx: boolean, last_news: string|null, standby?: string}} Contact
+ *   `standby`: another machine is at work, and which one
  *
  * @typedef {{ok: number, failed: number, last_success: string|null, p50: number|null, p95: number|null}} Polls
  *

@@ -215,8 +215,9 @@ export class People {
   #say() {
     this.empty.hidden = this.shown.length > 0 || !this.store.loaded;
     if (this.empty.hidden) return;
-    const key = this.#entries.size ? "empty.filter" : this.store.viewer.limited ? "empty.limited" : "empty.users";
-    this.empty.replaceChildren(el("h2", { text: t(key) }), el("p", { text: t(`${key}.text`) }));
+    const { standby, viewer } = this.store;
+    const why = this.#entries.size ? "filter" : standby ? "standby" : viewer.limited ? "limited" : "users";
+    this.empty.replaceChildren(el("h2", { text: standby ?? t(`empty.${why}`) }), el("p", { text: t(`empty.${why}.text`) }));
     if (this.#entries.size) {
       this.empty.append(el("button", { type: "button", text: t("filter.clear"), onclick: () => this.filters.clear() }));
     }

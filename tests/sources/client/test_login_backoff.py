@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from bridge.sources.threecx.client.login_backoff import FIRST_WAIT, LONGEST_WAIT, LoginBackoff, state_directory
+from bridge.sources.threecx.client.login_backoff import (
+    AFTER_TAKEOVER,
+    FIRST_WAIT,
+    LONGEST_WAIT,
+    LoginBackoff,
+    state_directory,
+)
 from tests.support.clock import FakeClock
 from tests.support.threecx import settings
 
@@ -162,3 +168,15 @@ def test_there_is_no_state_directory_where_it_cannot_be_created(
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     assert state_directory() is None
+
+
+def test_a_login_that_is_refused_after_a_takeover_is_repeated_once(clock: FakeClock) -> None:
+    backoff = memory(None, clock)
+    backoff.taken_over()
+    clock.turn(80)
+    assert (backoff.note(), backoff.wait()) == (AFTER_TAKEOVER, AFTER_TAKEOVER)
+    clock.turn(AFTER_TAKEOVER)
+    assert backoff.wait() == 0
+    assert backoff.note() == FIRST_WAIT
+    backoff.forget()
+    assert backoff.note() == FIRST_WAIT
