@@ -1,4 +1,4 @@
-"""`python -m benchmarks [web groups latency rate start failover] [--users 100 1000] [--seconds 30]`: all, or those named."""
+"""`python -m benchmarks [NAMES] [--users 100 1000] [--seconds 30]`: all benchmarks, or those named."""
 
 import argparse
 import asyncio

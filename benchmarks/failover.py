@@ -9,7 +9,7 @@ from pathlib import Path
 from bridge.simulator import SimulatedPbx
 from tests.support.faults import SILENCE
 from tests.support.mosquitto import Mosquitto
-from tests.support.pair import Machine, Pair, kept, pair
+from tests.support.pair import Machine, kept, pair
 from tests.support.subscriber import Subscriber
 
 Fault = Callable[[Machine, Mosquitto], Awaitable[None]]

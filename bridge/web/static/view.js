@@ -216,8 +216,8 @@ export class People {
     this.empty.hidden = this.shown.length > 0 || !this.store.loaded;
     if (this.empty.hidden) return;
     const { standby, viewer } = this.store;
-    const why = this.#entries.size ? "filter" : standby ? "standby" : viewer.limited ? "limited" : "users";
-    this.empty.replaceChildren(el("h2", { text: standby ?? t(`empty.${why}`) }), el("p", { text: t(`empty.${why}.text`) }));
+    const key = `empty.${this.#entries.size ? "filter" : standby ? "standby" : viewer.limited ? "limited" : "users"}`;
+    this.empty.replaceChildren(el("h2", { text: standby ?? t(key) }), el("p", { text: t(`${key}.text`) }));
     if (this.#entries.size) {
       this.empty.append(el("button", { type: "button", text: t("filter.clear"), onclick: () => this.filters.clear() }));
     }
