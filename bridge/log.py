@@ -17,7 +17,7 @@ from typing import Any, Self, TextIO
 
 from voluptuous import Optional
 
-from bridge.log_bounds import LogBounds
+from bridge.log_bounds import LogBounds, of_pbx
 from bridge.options import Choice
 
 LASTING = 300.0
@@ -136,17 +136,21 @@ def _loss(lines: int) -> logging.LogRecord:
 
 
 class Published(logging.Handler):
-    """Passes warnings and errors to `publish` as JSON text, secrets redacted, while used as a context manager."""
+    """Passes warnings and errors to `publish` as JSON text, secrets redacted, while used as a context manager.
+
+    In a process with several bridges only those of the one that it was made in.
+    """
 
     def __init__(self, publish: Callable[[str], None], secrets: Sequence[str]) -> None:
         super().__init__(logging.WARNING)
         self._publish = publish
+        self._pbx = of_pbx.get()
         self.addFilter(_bounds)
         self.setFormatter(_Redacting(_Json(), secrets))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Publish one record."""
-        if record.levelno >= self.level:  # the filter may have made it a debug record
+        if record.levelno >= self.level and of_pbx.get() == self._pbx:  # the filter may have made it a debug record
             self._publish(self.format(record))
 
     def __enter__(self) -> Self:
@@ -323,7 +327,8 @@ class _Text(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
         """One line per message: text from outside can neither start a line of its own nor send control codes."""
-        record.message = _one_line(record.message)
+        pbx = of_pbx.get()
+        record.message = _one_line(record.message if pbx is None else f"[{pbx}] {record.message}")
         return super().formatMessage(record)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802  # logging's name
@@ -351,6 +356,7 @@ class _Json(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
+            **({} if (pbx := of_pbx.get()) is None else {"pbx": pbx}),
             "message": record.getMessage(),
         }
         if record.exc_info:

@@ -4,8 +4,12 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 
 from bridge.domain.allowance import Allowance
+
+of_pbx: ContextVar[str | None] = ContextVar("of_pbx", default=None)
+"""The `pbx.name` that a task works for, in a process with several bridges: its lines are named and bounded by it."""
 
 MOST_LINES = 100
 """Lines that one place may log at once, and subjects that it may name in `_FORGOTTEN_AFTER`."""
@@ -30,7 +34,7 @@ class LogBounds:
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._places: dict[tuple[str, int], _Place] = {}
+        self._places: dict[tuple[str | None, str, int], _Place] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to log the record; one beyond the bounds is made a debug record.
@@ -46,7 +50,7 @@ class LogBounds:
         return within or logging.getLogger("bridge").isEnabledFor(logging.DEBUG)
 
     def _decide(self, record: logging.LogRecord) -> bool:
-        key = (record.pathname, record.lineno)
+        key = (of_pbx.get(), record.pathname, record.lineno)
         place = self._places.get(key)
         if place is None:
             place = self._places[key] = _Place(self._monotonic)

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ from voluptuous import Invalid
 
 from bridge import config, log
 from bridge.config import Config
+from bridge.config.fleet import Shard, load_tenant, named
 from bridge.config.tree import read_secret_file
 from bridge.domain import light
 from bridge.domain.dn import why_unpublishable
@@ -22,16 +24,21 @@ from bridge.sources.threecx.settings import PBX_NAME
 from bridge.topics import topic_problem
 
 _CONFIG_VARIABLE = "THREECX2MQTT_CONFIG"
+_SHARD_VARIABLE = "THREECX2MQTT_SHARD"
 _CONFIG_PLACES = (Path("config.yaml"), Path("/etc/3cx2mqtt/config.yaml"))
 
 
-def add_configuration(parser: argparse.ArgumentParser) -> None:
-    """`-c` and `-v`, of every command that reads the configuration."""
+def add_configuration(parser: argparse.ArgumentParser, *, pbx: bool = True) -> None:
+    """`-c`, `--pbx` and `-v`, of every command that reads the configuration; not `pbx`: it is about all of them."""
+    if pbx:
+        parser.add_argument("--pbx", metavar="NAME", help="which one, where -c is a folder with several PBXs")
+    parser.set_defaults(tenant=False)
     parser.add_argument(
         *("-c", "--config"),
         type=Path,
         metavar="FILE",
-        help=f"default: ${_CONFIG_VARIABLE}, else the first of {', '.join(map(str, _CONFIG_PLACES))}",
+        help=f"or a folder with several PBXs; default: ${_CONFIG_VARIABLE}, else the first of "
+        f"{', '.join(map(str, _CONFIG_PLACES))}",
     )
     add_verbose(parser)
 
@@ -39,6 +46,33 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
 def add_verbose(parser: argparse.ArgumentParser) -> None:
     """`-v`."""
     parser.add_argument("-v", "--verbose", action="store_true", help="log everything")
+
+
+def add_shard(parser: argparse.ArgumentParser) -> None:
+    """`--shard`, of commands about the process of a fleet."""
+    parser.add_argument(
+        "--shard",
+        type=shard,
+        metavar="2/5",
+        help=f"where several processes share a folder with PBXs: the second of five; default: ${_SHARD_VARIABLE}",
+    )
+
+
+def chosen_shard(options: argparse.Namespace) -> Shard | None:
+    """What `--shard` or the environment says; None: there is one process. ConfigError where that makes no sense."""
+    if options.shard is not None:
+        return Shard(options.shard.number, options.shard.of)
+    text = os.environ.get(_SHARD_VARIABLE)
+    try:
+        return Shard.parse(text) if text else None
+    except ValueError as error:
+        raise ConfigError([Problem(_SHARD_VARIABLE, "", str(error))]) from None
+
+
+def heartbeat_name(directory: Path, shard: Shard | None) -> str:
+    """Of the heartbeat file of a fleet: no `pbx.name` has a dot, and no two folders have the same path."""
+    digest = hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:8]
+    return f"fleet.{digest}" if shard is None else f"fleet.{digest}.{shard.number}-{shard.of}"
 
 
 def add_force(parser: argparse.ArgumentParser) -> None:
@@ -65,11 +99,21 @@ def configuration_path(options: argparse.Namespace) -> Path:
 
 def load_configuration(options: argparse.Namespace) -> Config:
     """The configuration of a command that prints what went wrong itself: the log shows with `-v` only."""
-    settings = config.load(configuration_path(options), os.environ)
+    path, tenant = configuration_path(options), options.tenant
+    if path.is_dir():
+        path, tenant = _of_one(path, options.pbx), True
+    settings = load_tenant(path, os.environ) if tenant else config.load(path, os.environ)
     log.setup(dataclasses.replace(settings.log, level=LogLevel.DEBUG), settings.secrets())
     if not options.verbose:
         log.silence()
     return settings
+
+
+def _of_one(directory: Path, name: str | None) -> Path:
+    """The file of the PBX that `--pbx` names; ConfigError where it does not."""
+    if name is not None:
+        return named(directory, name, os.environ)[0]
+    raise ConfigError([Problem(str(directory), "", "is a folder with several PBXs: name one with --pbx NAME")])
 
 
 def dn(text: str) -> str:
@@ -122,6 +166,14 @@ def pbx_version(text: str) -> str:
 def listening_port(text: str) -> int:
     """A TCP port to listen on; 0: a free one."""
     return _within(text, 0, 65535)
+
+
+def shard(text: str) -> Shard:
+    """2/5: the second of five processes."""
+    try:
+        return Shard.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def port(text: str) -> int:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from bridge.commands import arguments, running_bridge
 from bridge.commands.output import show
+from bridge.commands.tenants import for_each
 from bridge.config import Config
 from bridge.domain.finding import Finding, Verdict, fail, most_severe, ok, warn
 from bridge.domain.message import Message, Rank
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--offline", action="store_true", help="check the configuration only")
 
 
+@for_each
 def main(options: argparse.Namespace) -> int:
     """Print a line for each thing that was tried, as soon as it was; the code is that of the most severe finding."""
     settings = arguments.load_configuration(options)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from bridge.commands import arguments
+from bridge.commands.tenants import for_each
 from bridge.config import Config
 from bridge.domain.message import Message
 from bridge.errors import BridgeError
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="do not ask")
 
 
+@for_each
 def main(options: argparse.Namespace) -> int:
     """List the topics, ask, and clear them."""
     settings = arguments.load_configuration(options)

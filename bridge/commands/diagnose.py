@@ -24,6 +24,7 @@ from bridge import __version__
 from bridge.commands import arguments
 from bridge.commands.check import check
 from bridge.commands.masking import Masking, vocabulary
+from bridge.commands.tenants import for_each
 from bridge.config import Config
 from bridge.domain.presence import DEFAULT_PROFILES, profile_key
 from bridge.errors import BridgeError, BrokerError
@@ -60,12 +61,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: 3cx2mqtt-diagnose-<time>.tar.gz")
 
 
+@for_each
 def main(options: argparse.Namespace) -> int:
     """Write the archive; BridgeError where its file exists already, or cannot be written."""
     settings = arguments.load_configuration(options)
     now = int(time.time())
     content = asyncio.run(archive(settings, now))
-    path = options.output or Path(time.strftime("3cx2mqtt-diagnose-%Y%m%d-%H%M%S.tar.gz", time.gmtime(now)))
+    of = f"{settings.pbx.name}-" if options.tenant else ""
+    path = options.output or Path(time.strftime(f"3cx2mqtt-diagnose-{of}%Y%m%d-%H%M%S.tar.gz", time.gmtime(now)))
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(content)

@@ -6,11 +6,14 @@ import faulthandler
 import logging
 import os
 from dataclasses import replace
+from pathlib import Path
 
 from bridge import config, log
 from bridge.commands import arguments
 from bridge.config import Config
-from bridge.log import LogLevel
+from bridge.config.fleet import FleetConfig, load_fleet, with_level
+from bridge.errors import BridgeError
+from bridge.log import LogFormat, LogLevel, LogSettings
 from bridge.runtime import daemon
 from bridge.runtime.installation import intruders
 from bridge.runtime.supervision import Supervision
@@ -20,7 +23,8 @@ _logger = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    arguments.add_configuration(parser)
+    arguments.add_configuration(parser, pbx=False)
+    arguments.add_shard(parser)
     parser.add_argument(
         "--standby",
         action="store_true",
@@ -31,18 +35,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT."""
     path = arguments.configuration_path(options)
+    environ = {**os.environ, **({"THREECX2MQTT_STANDBY__ENABLED": "true"} if options.standby else {})}
+    if path.is_dir():
+        return _many(path, environ, options)
+    if options.shard is not None:
+        raise BridgeError("--shard is for a folder with several PBXs, and -c names a file")
+    return _one(path, environ, options)
 
+
+def _one(path: Path, environ: dict[str, str], options: argparse.Namespace) -> int:
     def read() -> Config:
         """For the start and for every reload alike, so that `-v` holds as long as the process lives."""
-        standby = {"THREECX2MQTT_STANDBY__ENABLED": "true"} if options.standby else {}
-        settings = config.load(path, {**os.environ, **standby})
+        settings = config.load(path, environ)
         return replace(settings, log=replace(settings.log, level=LogLevel.DEBUG)) if options.verbose else settings
 
     settings = read()
     log.setup(settings.log, settings.secrets())
-    if (problem := intruders()) is not None:
-        _logger.warning("%s", problem)
-    faulthandler.enable()  # a watchdog ends a process that hangs by SIGABRT: this logs where it hung
+    _prepare()
     with Supervision(os.environ) as supervision:
         asyncio.run(daemon.run(path, settings, read, supervision))
     return 0
+
+
+def _many(directory: Path, environ: dict[str, str], options: argparse.Namespace) -> int:
+    from bridge.runtime import fleet  # noqa: PLC0415  # a single bridge need not load its web server
+
+    shard = arguments.chosen_shard(options)
+
+    def read() -> FleetConfig:
+        found = load_fleet(directory, environ, shard)
+        return with_level(found, LogLevel.DEBUG) if options.verbose else found
+
+    settings = read()
+    log.setup(LogSettings(LogLevel.INFO, LogFormat.TEXT), settings.secrets())
+    _prepare()
+    name = arguments.heartbeat_name(directory, shard)
+    with Supervision(os.environ) as supervision:
+        asyncio.run(fleet.run(directory, settings, read, supervision, name))
+    return 0
+
+
+def _prepare() -> None:
+    if (problem := intruders()) is not None:
+        _logger.warning("%s", problem)
+    faulthandler.enable()  # a watchdog ends a process that hangs by SIGABRT: this logs where it hung

@@ -9,6 +9,7 @@ from typing import Any
 from bridge.commands import arguments, running_bridge
 from bridge.commands.output import harmless_json, show
 from bridge.commands.running_bridge import Documents, Report
+from bridge.commands.tenants import for_each
 from bridge.config import Config
 from bridge.documents import user_documents
 from bridge.domain.finding import Finding, Verdict, most_severe
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="the documents, as published")
 
 
+@for_each
 def main(options: argparse.Namespace) -> int:
     """Print the users to stdout and what is wrong to stderr; the code is that of the most severe finding."""
     settings = arguments.load_configuration(options)

@@ -1,6 +1,6 @@
 """From file and environment to the configuration, or to the list of all mistakes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from voluptuous import ALLOW_EXTRA, MultipleInvalid, Schema
@@ -24,9 +24,14 @@ from bridge.sources.threecx.settings import PBX_SCHEMA, pbx_settings
 from bridge.web import settings as web
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Config:
-    """Read the file, apply `environ`, validate; raises ConfigError with all mistakes in the order of the file."""
+def load(path: Path, environ: Mapping[str, str], *, tenant: bool = False) -> Config:
+    """Read the file, apply `environ`, validate; raises ConfigError with all mistakes in the order of the file.
+
+    A `tenant` is one PBX of a fleet: it needs a name, and leaves `web:` and `log:` to the process.
+    """
     tree, warnings = _read(path, environ)
+    if tenant:
+        warnings += _as_tenant(tree)
     read_secret_files(tree)
     # From here on mistakes are collected in the tree, so that a user sees all of them at once.
     options = validated(tree)
@@ -73,6 +78,16 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
         options=options,
         tree=tree,
     )
+
+
+def _as_tenant(tree: Tree) -> Iterator[str]:
+    """Leave out what the process has once, with warnings, and note where the name is missing."""
+    for name in ("web", "log"):
+        if tree.values.pop(name, None) is not None:
+            yield f"{tree.place((name,))} {name}: is ignored: in a fleet it belongs into fleet.yaml"
+    section = tree.values.get("pbx")
+    if isinstance(section, dict) and section.get("name") is None:
+        tree.complain(("pbx", "name"), "is required in a fleet: add name, which no other PBX there has")
 
 
 def pbx_name(path: Path, environ: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ from bridge.config.tree import MISSING, Key, Tree, read_secret_file
 from bridge.options import ListOf, Record, is_secret
 
 VARIABLE_PREFIX = "THREECX2MQTT_"
-_OTHER_VARIABLES = {f"{VARIABLE_PREFIX}CONFIG", f"{VARIABLE_PREFIX}USB_PASSWORD"}
+_OTHER_VARIABLES = {f"{VARIABLE_PREFIX}{name}" for name in ("CONFIG", "SHARD", "USB_PASSWORD")}
 """Variables of commands, which override no option."""
 
 

@@ -216,23 +216,31 @@ class _Reader:
         return MISSING
 
     def _secret(self, name: str, key: Key) -> Any:
+        own = self._tree.path.with_suffix(".secrets.yaml")
         path = self._tree.path.parent / "secrets.yaml"
-        if self._secrets is None and not path.exists():
+        if self._secrets is None and not (path.exists() or own.exists()):
             self._tree.complain(key, f"there is no file {path} with {name!r}: create it, with a line {name}: …")
             return MISSING
         if self._secrets is None:
-            self._tree.secret_files.add(path)
-            secrets = read(path, {})  # no environment: secrets.yaml is meant to be plain
-            self._tree.problems += secrets.problems
-            self._secrets = secrets.values
-            self._secrets_are_unusable = bool(secrets.problems)
+            self._secrets = {**self._secrets_in(path), **self._secrets_in(own)}
         if self._secrets_are_unusable:
-            return MISSING  # the mistakes in secrets.yaml are reported already
+            return MISSING  # the mistakes in the file are reported already
+        path = own if own.exists() else path
         if name in self._secrets:
             self._tree.secrets |= {self._secrets[name]} if isinstance(self._secrets[name], str) else set()
             return self._secrets[name]
         self._tree.complain(key, f"there is no {name!r} in {path}: add a line {name}: …")
         return MISSING
+
+    def _secrets_in(self, path: Path) -> Mapping[str, Any]:
+        """What the file holds; nothing where there is none."""
+        if not path.exists():
+            return {}
+        self._tree.secret_files.add(path)
+        secrets = read(path, {})  # no environment: such a file is meant to be plain
+        self._tree.problems += secrets.problems
+        self._secrets_are_unusable |= bool(secrets.problems)
+        return secrets.values
 
     def _variable(self, name: str, default: str | None, key: Key) -> Any:
         value = self._environ.get(name, default)

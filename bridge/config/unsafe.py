@@ -29,10 +29,11 @@ def unsafe_options(options: Mapping[str, Any], tree: Tree) -> Iterator[str]:
             f"{tree.place(('mqtt', 'tls', 'insecure'))} mqtt.tls.insecure: the certificate is not verified, so another "
             "machine can pose as the broker"
         )
-    yield from _unsafe_web(web_settings(options["web"]), tree)
+    yield from unsafe_web(web_settings(options["web"]), tree)
 
 
-def _unsafe_web(web: WebSettings, tree: Tree) -> Iterator[str]:
+def unsafe_web(web: WebSettings, tree: Tree) -> Iterator[str]:
+    """Whom the web server lets see what."""
     if not web.enabled:
         return
     place, port = tree.place(("web", "host")), f"port {web.port} of {web.host}"

@@ -1,11 +1,11 @@
 """Validates what a file holds against the schema; every mistake is noted with its place."""
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from voluptuous import Invalid, MultipleInvalid, RequiredFieldInvalid, Schema
+from voluptuous import Invalid, Marker, MultipleInvalid, RequiredFieldInvalid, Schema
 
 from bridge.config.schema import OPTIONS, SCHEMA
 from bridge.config.tree import MISSING, Key, Tree
@@ -13,11 +13,11 @@ from bridge.options import is_secret, unknown_key
 from bridge.tls import UnusableKey, load_client_certificate, trusting
 
 
-def validated(tree: Tree) -> dict[str, Any] | None:
+def validated(tree: Tree, schema: Mapping[Marker, Any] = SCHEMA) -> dict[str, Any] | None:
     """The options with their types and defaults; None if some are wrong, which is noted in `tree.problems`."""
     missing = set(_drop_missing(tree.values))
     try:
-        return dict(Schema(SCHEMA)(_with_sections(tree.values)))
+        return dict(Schema(schema)(_with_sections(tree.values)))
     except MultipleInvalid as errors:
         for error in errors.errors:
             key = tuple(map(str, error.path))

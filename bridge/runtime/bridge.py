@@ -21,16 +21,17 @@ from bridge.mqtt.standby.pair import Pair
 from bridge.outputs.hass.throttle import DiscoveryThrottle
 from bridge.outputs.lights.output import LightsOutput
 from bridge.runtime import lights, outputs
-from bridge.runtime.about import Identity, about, new_identity
+from bridge.runtime.about import about
 from bridge.runtime.homeassistant import DiscoveryRepublisher, both
 from bridge.runtime.pbx import Instruments, PbxReader
 from bridge.runtime.periodic import every_tick
 from bridge.runtime.policy import policy
+from bridge.runtime.process import Process
 from bridge.runtime.recordings import Recordings
 from bridge.runtime.refresh import Refresh
 from bridge.runtime.requests import Requests
 from bridge.runtime.status import status_line
-from bridge.runtime.supervision import Pulse, Supervision
+from bridge.runtime.supervision import Pulse
 from bridge.runtime.synchronisation import Synchronisation
 from bridge.runtime.timing import USUAL, Timing
 from bridge.runtime.web import Parts, WebSide
@@ -48,33 +49,32 @@ class Bridge:
         clock: Clock | None = None,
         rng: random.Random | None = None,
         refusals: LoginBackoff | None = None,
-        supervision: Supervision | None = None,
         timing: Timing = USUAL,
-        identity: Identity | None = None,
+        process: Process | None = None,
         pair: Pair | None = None,
     ) -> None:
         """`refusals` outlives a bridge, so that a reload does not repeat a refused login too soon.
 
-        `identity` is that of the process; None: a new one. `pair`: there is another bridge with the same
+        `process` None: a new one, with no other bridge in it. `pair`: there is another bridge with the same
         configuration, and this one works while `pair` says so.
         """
         self._config = config
-        self._supervision = supervision
+        self._process = process = process or Process()
         self._timing = timing
         self._pair = pair
         self._clock = clock = clock or Clock()
         self._rng = rng = rng or random.Random()  # noqa: S311  # jitter
         self._topics = topics = config.topics
         self._outbox = outbox = Outbox()
-        self._identity = identity = identity or new_identity(clock.wall)
-        self._statistics = Statistics(clock, identity.instance)
-        self._pulse = Pulse(clock)
+        self._statistics = Statistics(clock, process.identity.instance)
+        self.pulse = Pulse(clock)
+        """Which of its loops are on time."""
         # The engine publishes through the throttle, which passes all but discovery; lights go to the outbox directly.
         intervals = timing.discovery_interval, timing.group_discovery_interval
         self._throttle = DiscoveryThrottle(outbox, topics, clock.monotonic, *intervals)
-        self._web = WebSide(config, clock, identity)
+        self._web = WebSide(config, clock, process)
         self._lights = LightsOutput(topics, config.lights, outbox, clock, self._web.light)
-        self._about = about(config, identity)
+        self._about = about(config, process.identity)
         discovery = outputs.discovery(config)
         # Lights first: they are the most urgent.
         rendering = (self._lights, outputs.states(config, self._about), *discovery)
@@ -84,7 +84,7 @@ class Bridge:
             config.homeassistant, lambda: engine.snapshot(discovery), self._throttle, rng, self._repair
         )
         self._refusals = refusals = refusals or LoginBackoff(config.pbx, None, clock.wall)
-        instruments = Instruments(clock, rng, self._statistics, self._pulse)
+        instruments = Instruments(clock, rng, self._statistics, self.pulse)
         permitted = (lambda: True) if pair is None else pair.permits
         self._pbx = PbxReader(config, engine, instruments, refusals, timing.threecx, permitted=permitted)
         actions = (engine.refresh, self._republisher.restore, self._pbx.refresh, self._repair)
@@ -149,7 +149,7 @@ class Bridge:
             self._start_beside(tasks)
 
     async def _work(self) -> None:
-        config, pulse = self._config, self._pulse
+        config, pulse = self._config, self.pulse
         each_tick = (self._engine.tick, self._throttle.tick, self._refresh.tick)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._pbx.run(), name="pbx")
@@ -167,12 +167,13 @@ class Bridge:
     def _start_beside(self, tasks: asyncio.TaskGroup) -> None:
         """The web server, and the reports to the service manager."""
         config = self._config
-        if config.web.enabled:
+        if config.web.enabled or self._process.exhibition is not None:
             desk = self._desk if config.commands.any else None
             tasks.create_task(self._web.serve(self._lights, desk, self._rng, self._timing.web), name="web")
-        if self._supervision is not None:
+        supervision = self._process.supervision
+        if supervision is not None:
             # Last: `attend` reports that the bridge is ready, so all the others have to run by then.
-            watched = self._supervision.attend(config.pbx.name, self._pulse, self._status)
+            watched = supervision.attend(config.pbx.name, self.pulse, self.status)
             tasks.create_task(watched, name="supervision")
 
     def _standby(self) -> str | None:
@@ -184,7 +185,8 @@ class Bridge:
         watches = self._pair is not None and self._pair.watches
         return None if watches else self.session.why_not
 
-    def _status(self) -> str:
+    def status(self) -> str:
+        """How it is doing, in one line for people."""
         lost = self._broker_problem()
         if (standby := self._standby()) is not None:
             return standby if lost is None else f"standby; no broker: {lost}"
@@ -208,7 +210,7 @@ class Bridge:
             resend_denied=self._lights.resend,
             farewell_messages=self.farewell_messages,
         )
-        return Application(self._topics, self._outbox, hooks, self._statistics, self._pulse)
+        return Application(self._topics, self._outbox, hooks, self._statistics, self.pulse)
 
     def _findings(self) -> Iterator[Finding]:
         yield from self.session.findings()

@@ -21,6 +21,10 @@ STALE = 30.0
 """Seconds after which a heartbeat is too old: three of them are missing."""
 
 
+_LARGEST = 1024 * 1024
+"""Bytes of a heartbeat file that are read: a fleet names in it which of its files are wrong."""
+
+
 class Heartbeat:
     """The heartbeat file of the bridge of one PBX, for the daemon that writes and the check that reads it.
 
@@ -42,14 +46,17 @@ class Heartbeat:
             folder = Path(environ.get("TMPDIR") or "/tmp", f"3cx2mqtt-{os.getuid()}")  # noqa: S108  # checked below
         self.path = folder / f"{name}.heartbeat"
 
-    def write(self) -> None:
-        """Write the current time. Raises OSError where the file cannot be written or its folder is not private."""
+    def write(self, broken: Mapping[str, str] | None = None) -> None:
+        """Write the current time, and what is wrong with single bridges of the process, by name of their file.
+
+        Raises OSError where the file cannot be written or its folder is not private.
+        """
         if self._private:
             self.path.parent.mkdir(mode=0o700, exist_ok=True)
             self._must_be_private()
         # Replaced as a whole, as a health check may read it at any moment.
         new = self.path.with_suffix(".new")
-        new.write_text(json.dumps({"pid": os.getpid(), "monotonic": time.monotonic()}))
+        new.write_text(json.dumps({"pid": os.getpid(), "monotonic": time.monotonic(), "broken": dict(broken or {})}))
         new.replace(self.path)
 
     def remove(self) -> None:
@@ -76,11 +83,19 @@ class Heartbeat:
             raise BridgeError(f"not responding: last heartbeat of process {pid} {age:.0f} s ago ({self.path})")
         return age
 
+    def broken(self) -> dict[str, str]:
+        """What was wrong with single bridges at the last heartbeat; nothing where there is none."""
+        try:
+            found = json.loads(read_regular(self.path, _LARGEST)).get("broken")
+        except (OSError, ValueError, AttributeError):
+            return {}
+        return {str(name): str(problem) for name, problem in found.items()} if isinstance(found, dict) else {}
+
     def _read(self) -> tuple[int, float]:
         """Process id and time of the last heartbeat; OSError or ValueError where the file cannot be trusted."""
         if self._private:
             self._must_be_private()
-        found = json.loads(read_regular(self.path, 4096))
+        found = json.loads(read_regular(self.path, _LARGEST))
         try:
             return int(found["pid"]), float(found["monotonic"])
         except (TypeError, KeyError):

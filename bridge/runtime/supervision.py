@@ -16,7 +16,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from bridge.domain.clock import Clock
 from bridge.log import RepeatedFailure
@@ -43,6 +43,13 @@ class Pulse:
         """The loops whose next step is overdue."""
         now = self._clock.monotonic()
         return (loop for loop, due in self._due.items() if due < now)
+
+
+class Watched(Protocol):
+    """Loops that should be on time."""
+
+    def late(self) -> Iterator[str]:
+        """Those that are not."""
 
 
 class Supervision:
@@ -84,10 +91,22 @@ class Supervision:
         """The process is about to end."""
         self._notify.stopping()
 
-    async def attend(self, name: str, pulse: Pulse, status: Callable[[], str]) -> None:
+    def reloaded(self) -> None:
+        """The new configuration is in use, though no bridge was replaced."""
+        self._reload_rejected = False
+        self._notify.ready()
+
+    async def attend(
+        self,
+        name: str,
+        pulse: Watched,
+        status: Callable[[], str],
+        broken: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
         """Report that the bridge of the PBX `name` is ready, then that it is well for as long as no loop is late.
 
-        To be started after all the loops, so that they run by then. `status` gives the status line.
+        To be started after all the loops, so that they run by then. `status` gives the status line, `broken` what is
+        wrong with single bridges of a process that is well.
         """
         self._take_file(name)
         self._reload_rejected = False
@@ -105,7 +124,7 @@ class Supervision:
                 self._notify.alive()
                 notified = now
             if now - written >= self._timing.heartbeat_interval and not stuck:
-                self._write()
+                self._write(broken())
                 written = now
             await asyncio.sleep(min(self._timing.tick, self._timing.heartbeat_interval, half / 2))
 
@@ -129,11 +148,11 @@ class Supervision:
             self._status = status
             self._notify.status(status)
 
-    def _write(self) -> None:
+    def _write(self, broken: Mapping[str, str]) -> None:
         if self._heartbeat is None:
             return
         try:
-            self._heartbeat.write()
+            self._heartbeat.write(broken)
         except OSError as error:
             self._unwritten.failed(f"cannot write the heartbeat, '3cx2mqtt health' cannot see this bridge: {error}")
         else:

@@ -3,6 +3,7 @@
 Modules that need aiohttp's server are imported when it is started: a bridge without one need not load 3 MB of it.
 """
 
+import asyncio
 import random
 import secrets
 from collections.abc import Callable, Iterable, Mapping
@@ -19,12 +20,14 @@ from bridge.engine.engine import Engine
 from bridge.outputs.lights.output import LightsOutput
 from bridge.ports import Publisher
 from bridge.runtime.about import Identity
+from bridge.runtime.process import Exhibit, Exhibition, Process
 from bridge.statistics import Statistics
 from bridge.web.board import Board, Contact
 from bridge.web.feed import Feed
 from bridge.web.timing import WebTiming
 
 if TYPE_CHECKING:
+    from bridge.web.changes import Changes
     from bridge.web.site import Site
 
 
@@ -50,15 +53,20 @@ class WebSide:
 
     _parts: Parts
 
-    def __init__(self, config: Config, clock: Clock, identity: Identity) -> None:
+    def __init__(self, config: Config, clock: Clock, process: Process) -> None:
+        self._exhibition = process.exhibition
         self._config = config
         self._clock = clock
-        self._about = _about(config, identity)
+        self._about = _about(config, process.identity)
         self._follows = {light.name: light.follows for light in config.lights}
-        self._feed = Feed(secrets.token_hex(4), clock.monotonic)
         self._last_news: float | None = None
-        served = config.web.serves_board
-        self._board = Board(config.pbx.name, self._feed, self._contact, self._describe) if served else None
+        self._feed: Feed | None = None
+        if self._exhibition is not None:
+            self._feed = self._exhibition.feed
+        elif config.web.serves_board:
+            self._feed = Feed(secrets.token_hex(4), clock.monotonic)
+        name = config.pbx.name
+        self._board = None if self._feed is None else Board(name, self._feed, self._contact, self._describe)
 
     @property
     def observers(self) -> tuple[Board, ...]:
@@ -84,29 +92,44 @@ class WebSide:
     async def serve(
         self, lights: LightsOutput, desk: CommandDesk | None, rng: random.Random, timing: WebTiming
     ) -> None:
-        """Serve until cancelled."""
-        from bridge.web.metrics import Metrics  # noqa: PLC0415  # see above
+        """Serve until cancelled, or let the server of the process show it until then."""
+        from bridge.web.changes import Changes  # noqa: PLC0415  # see above
+        from bridge.web.metrics import Metrics  # noqa: PLC0415
         from bridge.web.probes import Probes  # noqa: PLC0415
         from bridge.web.server import Web  # noqa: PLC0415
 
         parts = self._parts
-        metrics = Metrics(parts.engine, parts.publisher, parts.statistics, parts.pbx_findings, parts.standby)
+        shared = self._exhibition is not None
+        status = parts.engine, parts.publisher, parts.statistics
+        metrics = Metrics(*status, parts.pbx_findings, parts.standby, of_process=not shared)
         probes = Probes(parts.engine, parts.publisher, parts.why_not, metrics, parts.standby)
-        site = None if self._board is None else self._site(self._board, lights, desk, timing)
+        changes = Changes(lights.receive, None if desk is None else desk.receive, parts.standby)
+        if self._exhibition is not None:
+            await self._exhibit(self._exhibition, Exhibit(self._board, changes, probes, metrics))
+            return
+        site = None
+        if self._board is not None and self._feed is not None:
+            site = self._site(self._board, self._feed, changes, timing)
         await Web(self._config.web, probes, site, rng, timing).run()
 
-    def _site(self, board: Board, lights: LightsOutput, desk: CommandDesk | None, timing: WebTiming) -> "Site":
+    async def _exhibit(self, exhibition: Exhibition, exhibit: Exhibit) -> None:
+        name = self._config.pbx.name
+        exhibition.show(name, exhibit)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            exhibition.remove(name, exhibit)
+
+    def _site(self, board: Board, feed: Feed, changes: "Changes", timing: WebTiming) -> "Site":
         from bridge.web.access import Access  # noqa: PLC0415  # see above
-        from bridge.web.changes import Changes  # noqa: PLC0415
         from bridge.web.events import Events  # noqa: PLC0415
         from bridge.web.pages import Pages  # noqa: PLC0415
         from bridge.web.site import Site  # noqa: PLC0415
 
         settings = self._config.web
         access = Access(settings, (board.name,), self._clock.monotonic, self._clock.wall)
-        events = Events(self._feed, (board,), self._clock, timing, can_log_in=access.can_log_in)
-        changes = {board.name: Changes(lights.receive, None if desk is None else desk.receive, self._parts.standby)}
-        return Site(access, Pages(settings.language), events, changes, settings.frame_ancestors, timing)
+        events = Events(feed, (board,), self._clock, timing, can_log_in=access.can_log_in)
+        return Site(access, Pages(settings.language), events, {board.name: changes}, settings.frame_ancestors, timing)
 
     def _contact(self) -> Contact:
         parts = self._parts

@@ -34,7 +34,7 @@ class Events:
     def __init__(
         self, feed: Feed, boards: Sequence[Board], clock: Clock, timing: WebTiming, *, can_log_in: bool
     ) -> None:
-        """`can_log_in`: there is a password."""
+        """`boards` may change while it serves; `can_log_in`: there is a password."""
         self._feed = feed
         self._boards = boards
         self._can_log_in = can_log_in
@@ -81,12 +81,14 @@ class Events:
         """Now and then, let the boards publish what changes without anybody telling, until cancelled."""
         while True:
             await asyncio.sleep(self._timing.look_again)
-            for board in self._boards:
+            for board in tuple(self._boards):
                 board.look_again()
+                await asyncio.sleep(0)
 
     def _beat(self, contacts: Mapping[str, Contact], sees: Filter | None) -> str:
         boards = sees.boards if isinstance(sees, Scope) else self._boards
-        pbxs = [{"name": board.name, **contacts[board.name].document()} for board in boards]
+        shown = [(board.name, contacts[board.name]) for board in boards if board.name in contacts]
+        pbxs = [{"name": name, **contact.document()} for name, contact in shown]
         return to_json({"time": utc_text(self._clock.wall()), "revision": self._feed.revision, "pbxs": pbxs})
 
     def _first(self, last_event_id: str | None, viewer: Viewer, scope: Scope | None) -> bytes:
@@ -101,7 +103,7 @@ class Events:
         return None if token is None or not token.is_limited else Scope(token, self._boards)
 
     async def _render(self) -> None:
-        for board in self._boards:
+        for board in tuple(self._boards):
             await board.render()
 
     def _snapshot(self, viewer: Viewer, scope: Scope | None) -> str:

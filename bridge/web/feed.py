@@ -57,7 +57,7 @@ class Reader:
 
     def __init__(self, let_go: Callable[[], None]) -> None:
         """`let_go` ends the stream at once."""
-        self._let_go = let_go
+        self.let_go = let_go
         self._frames: list[bytes] = []
         self._size = 0
         self._filled = asyncio.Event()
@@ -67,7 +67,7 @@ class Reader:
         self._size += len(frame)
         if self._size > MOST_WAITING:
             self._frames.clear()
-            self._let_go()
+            self.let_go()
         else:
             self._frames.append(frame)
             self._filled.set()
@@ -154,6 +154,13 @@ class Feed:
         if not self.wanted or not self._kept_since <= last <= self.revision:
             return None
         return b"".join(frame for number, frame in self._kept if number > last)
+
+    def start_over(self) -> None:
+        """Let all readers go, to come back for a new snapshot: there are other boards now."""
+        self.revision += 1
+        self._forget()
+        for reader in list(self._readers):
+            reader.let_go()
 
     def frame(self, change: Change) -> bytes:
         """The change as an event of the stream."""

@@ -29,10 +29,12 @@ class Metrics:
         statistics: Statistics,
         findings: Callable[[], Iterable[Finding]],
         standby: Callable[[], str | None] = lambda: None,
+        *,
+        of_process: bool = True,
     ) -> None:
         """`findings` gives the state of the PBX and its sources, as `3cx2mqtt check` prints it.
 
-        `standby` is None unless another bridge of the pair is to work.
+        `standby` is None unless another bridge of the pair is to work. `of_process`: those of the process too.
         """
         self._standby = standby
         self._status = status
@@ -41,7 +43,8 @@ class Metrics:
         self._findings = findings
         self._registry = CollectorRegistry()
         self._registry.register(self)
-        ProcessCollector(registry=self._registry)
+        if of_process:
+            ProcessCollector(registry=self._registry)
 
     def text(self) -> bytes:
         """All metrics as they are now, of CONTENT_TYPE."""

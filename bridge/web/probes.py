@@ -24,7 +24,7 @@ class Probes:
 
         `standby` says that another bridge of the pair is to work, and which is active; None: this one works.
         """
-        self._standby = standby
+        self.standby = standby
         self._status = status
         self._publisher = publisher
         self._why_not = why_not
@@ -43,22 +43,22 @@ class Probes:
         return web.Response(text="ok\n")
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        standby = self._standby()
-        missing = dict(self._missing() if standby is None else self._missing_on_standby())
+        standby = self.standby()
+        missing = dict(self.missing())
         said = {} if standby is None else {"standby": standby}
         body = to_json({"ready": not missing, "missing": missing, **said}) + "\n"
         return web.Response(status=503 if missing else 200, text=body, content_type="application/json")
 
-    def _missing(self) -> Iterator[tuple[str, str]]:
+    def missing(self) -> Iterator[tuple[str, str]]:
+        """What keeps the bridge from its work, `broker` or `pbx`, and why. Who stands by needs the broker alone."""
+        if self.standby() is not None:
+            if (why_not := self._why_not()) is not None:
+                yield "broker", why_not
+            return
         if not self._publisher.in_sync:
             yield "broker", self._why_not() or "not in sync yet"
         if not self._status.pbx_online:
             yield "pbx", "does not answer, or refuses the login"
-
-    def _missing_on_standby(self) -> Iterator[tuple[str, str]]:
-        """Who stands by needs the broker alone."""
-        if (why_not := self._why_not()) is not None:
-            yield "broker", why_not
 
     async def _show_metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})

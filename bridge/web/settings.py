@@ -150,8 +150,8 @@ def web_settings(options: Mapping[str, Any]) -> WebSettings:
     return WebSettings(**{**options, **converted})
 
 
-def contradictions(options: Mapping[str, Any], groups: Collection[str]) -> Iterator[tuple[str, str]]:
-    """(key, message) of options that do not go together; `groups` are the names of `groups:`."""
+def contradictions(options: Mapping[str, Any], groups: Collection[str] | None) -> Iterator[tuple[str, str]]:
+    """(key, message) of options that do not go together; `groups` are the names of `groups:`; None: not known."""
     for key in ("name", "token"):
         seen: set[str] = set()
         for index, token in enumerate(options["tokens"]):
@@ -160,5 +160,5 @@ def contradictions(options: Mapping[str, Any], groups: Collection[str]) -> Itera
             seen.add(token[key])
     for index, token in enumerate(options["tokens"]):
         for name in token["groups"]:
-            if name not in groups:
+            if groups is not None and name not in groups:
                 yield f"tokens.{index}.groups", f"there is no group {name!r} under groups:"

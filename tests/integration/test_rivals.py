@@ -12,6 +12,7 @@ from bridge.mqtt.session_state import SessionState
 from bridge.mqtt.timing import MqttTiming
 from bridge.runtime.about import Identity
 from bridge.runtime.bridge import Bridge
+from bridge.runtime.process import Process
 from bridge.runtime.timing import Timing
 from bridge.simulator import SimulatedPbx
 from tests.support.beside import beside
@@ -36,7 +37,7 @@ async def started(
     folder: Path, pbx: SimulatedPbx, url: str, broker: Mosquitto, instance: str, mqtt: str = ""
 ) -> AsyncIterator[Bridge]:
     path = write_config(folder, pbx, url, broker.port, mqtt=f"client_id: b{instance}, {mqtt}")
-    bridge = Bridge(read_config(path), rng=Hasty(), identity=Identity(instance, 0.0), timing=TIMING)
+    bridge = Bridge(read_config(path), rng=Hasty(), process=Process(Identity(instance, 0.0)), timing=TIMING)
     async with beside(bridge.run()):
         yield bridge
 

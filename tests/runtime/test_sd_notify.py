@@ -13,6 +13,7 @@ import pytest
 from bridge.domain.clock import Clock
 from bridge.mqtt.timing import MqttTiming
 from bridge.runtime.bridge import Bridge
+from bridge.runtime.process import Process
 from bridge.runtime.sd_notify import Notify
 from bridge.runtime.supervision import Pulse, Supervision
 from bridge.runtime.timing import USUAL, Timing
@@ -165,7 +166,8 @@ class Counted(Supervision):
 
 @asynccontextmanager
 async def supervised(config: Path, supervision: Supervision, timing: Timing = USUAL) -> AsyncIterator[None]:
-    async with beside(Bridge(read_config(config), rng=Hasty(), supervision=supervision, timing=timing).run()):
+    process = Process(supervision=supervision)
+    async with beside(Bridge(read_config(config), rng=Hasty(), process=process, timing=timing).run()):
         yield
 
 
