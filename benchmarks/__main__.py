@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from benchmarks import failover, groups, latency, rate, start, web
+from benchmarks import failover, fleet, groups, latency, rate, start, web
 from tests.support.mosquitto import Mosquitto
 
 
@@ -59,6 +59,20 @@ async def _failover(_options: Namespace) -> AsyncIterator[str]:
             yield line
 
 
+async def _fleet(options: Namespace) -> AsyncIterator[str]:
+    for pbxs, single in ((options.pbxs, False), (min(options.pbxs, _SINGLES), True)):
+        with tempfile.TemporaryDirectory() as folder:
+            (broker_folder := Path(folder, "broker")).mkdir()
+            (configurations := Path(folder, "pbxs")).mkdir()
+            async with Mosquitto(broker_folder) as broker:
+                measured = fleet.measure(configurations, broker, pbxs, _USERS_EACH, options.seconds, single=single)
+                async for line in measured:
+                    yield line
+
+
+_SINGLES = 20
+"""PBXs with a process each; more would need more memory than there is."""
+_USERS_EACH = 40
 _LIVELY = 1000
 """The size of PBX with which changes are timed."""
 
@@ -69,6 +83,7 @@ _BENCHMARKS = {
     "rate": _rate,
     "groups": _groups,
     "failover": _failover,
+    "fleet": _fleet,
 }
 
 
@@ -77,6 +92,7 @@ async def _main() -> None:
     parser.add_argument("names", nargs="*", help=f"of {', '.join(_BENCHMARKS)}; default: all")
     parser.add_argument("--users", type=int, nargs="*", default=[100, 1000, 10_000], help="sizes of the PBX")
     parser.add_argument("--seconds", type=float, default=30.0, help="how long the steady state is watched")
+    parser.add_argument("--pbxs", type=int, default=300, help="how many PBXs a fleet has")
     parser.add_argument("--messages", type=int, default=10_000, help="how many messages the publish rate is taken over")
     options = parser.parse_args()
     if unknown := set(options.names) - _BENCHMARKS.keys():

@@ -12,6 +12,7 @@ from bridge.config import Config
 from bridge.config.fleet import FleetConfig, ProcessConfig, conflicts
 from bridge.domain.clock import Clock
 from bridge.errors import ConfigError, Problem
+from bridge.runtime import garbage
 from bridge.runtime.about import new_identity
 from bridge.runtime.daemon import handle_signals
 from bridge.runtime.hall import Hall
@@ -22,7 +23,7 @@ from bridge.sources.threecx.client.login_backoff import state_directory
 from bridge.web.many import Tenants
 from bridge.web.settings import WebSettings
 
-_AT_ONCE = 10
+_AT_ONCE = 20
 """Bridges that start at a time: each logs in, reads its PBX and compares what the broker retains."""
 _LOOK = 10.0
 """Seconds between two looks at whether the bridges are on time."""
@@ -60,6 +61,8 @@ class Fleet:
         self._members: dict[str, Member] = {}
         self._broken: dict[str, str] = {}
         """By stem, for people."""
+        self._left = 0
+        """Bridges of members that are gone, each counted for its start and its end."""
         self._leaving: set[asyncio.Task[None]] = set()
         self.stop = asyncio.Event()
         self.reload = asyncio.Event()
@@ -78,6 +81,7 @@ class Fleet:
             beside = [
                 tasks.create_task(self._hall.run(), name="hall"),
                 tasks.create_task(self._look(), name="look"),
+                tasks.create_task(garbage.set_aside(self._bridges), name="garbage"),
                 tasks.create_task(self._supervision.attend(name, self, self._status, self._broken_now), name="health"),
                 tasks.create_task(self._reload_when_asked(), name="reload"),
             ]
@@ -90,6 +94,10 @@ class Fleet:
     def late(self) -> Iterator[str]:
         """Nobody: a member that is late is started again, the process is not."""
         return iter(())
+
+    def _bridges(self) -> int:
+        """How many bridges have come and gone."""
+        return self._left + sum(member.bridges for member in self._members.values())
 
     def _broken_now(self) -> Mapping[str, str]:
         """What is wrong with which file, for the heartbeat."""
@@ -176,6 +184,7 @@ class Fleet:
 
     def _leave(self, stem: str, why: str) -> None:
         member = self._members.pop(stem)
+        self._left += member.bridges + 1
         _logger.info("%s.yaml: stopping the bridge of %s, as %s", stem, member.name, why)
         task = asyncio.create_task(member.end(), name=f"end of {member.name}")
         self._leaving.add(task)

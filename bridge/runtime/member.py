@@ -53,6 +53,8 @@ class Member:
         self.condition = Condition.WAITING
         self.problem: str | None = None
         """What it has failed with, for people."""
+        self.bridges = 0
+        """How many bridges were started, and ended by a failure."""
         self.started = False
         """Whether it has been at work."""
         self._task: asyncio.Task[None] | None = None
@@ -78,6 +80,7 @@ class Member:
     def change(self, config: Config) -> None:
         """Go on with this configuration, of the same `pbx.name`."""
         self.config = config
+        self.bridges += 1
         if self._tenant is not None:
             self._tenant.change(config)
 
@@ -123,6 +126,7 @@ class Member:
             self._tenant = tenant = Tenant(LoginBackoff(self.config.pbx, self._directory), self._process)
             running = asyncio.create_task(tenant.run(self.config), name="tenant")
             self.condition, self.problem, self.started = Condition.RUNNING, None, True
+            self.bridges += 1
             await self._first_steps(tenant, running)
         try:
             await running
