@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bridge.log import LogFormat, LogLevel, LogSettings, RepeatedFailure, RepeatedFailures, harmless, redacted, setup
+from bridge.log_bounds import of_pbx
 from tests.support.clock import FakeClock
 
 LOGGER = logging.getLogger("bridge.test")
@@ -210,3 +211,16 @@ def test_a_pipe_that_nobody_reads_holds_up_nobody_and_what_it_does_not_take_is_c
     assert 100 < kept < 2000
     assert f"{2000 - kept} lines of the log were dropped, as nobody read them" in loss
     assert "y" * 10_000 in last
+
+
+def test_a_process_with_several_bridges_names_the_pbx_in_each_line() -> None:
+    text, json_lines = logged(LogFormat.TEXT), None
+    before = of_pbx.set("hq")
+    try:
+        LOGGER.info("a line")
+        json_lines = logged(LogFormat.JSON)
+        LOGGER.info("a line")
+    finally:
+        of_pbx.reset(before)
+    assert text.getvalue().rstrip().endswith("INFO    [hq] a line")
+    assert json.loads(json_lines.getvalue())["pbx"] == "hq"

@@ -1,11 +1,12 @@
 import json
 import logging
 from collections.abc import Iterator
+from contextvars import copy_context
 
 import pytest
 
 from bridge.log import Published, RepeatedFailure
-from bridge.log_bounds import MOST_LINES, LogBounds
+from bridge.log_bounds import MOST_LINES, LogBounds, of_pbx
 from tests.support.clock import FakeClock
 
 LOGGER = logging.getLogger("bridge.test_log_bounds")
@@ -121,3 +122,22 @@ def test_at_debug_level_nothing_is_held_back_from_the_log_but_from_the_broker(sh
             LOGGER.warning("ah %d", number)
     assert len(shown) == MOST_LINES * 3
     assert len(published) < MOST_LINES + 5
+
+
+def test_bridges_in_one_process_have_bounds_of_their_own_and_publish_their_own_lines(shown: list[str]) -> None:
+    def warn() -> None:
+        LOGGER.warning("a warning")
+
+    def noise() -> list[str]:
+        of_pbx.set("noisy")
+        with Published((lines := list[str]()).append, ()):
+            for _ in range(3 * MOST_LINES):
+                warn()
+        return lines
+
+    with Published((of_process := list[str]()).append, ()):
+        noisy = copy_context().run(noise)
+        before = len(shown)
+        warn()
+    assert shown[before:] == ["a warning"]
+    assert (len(noisy) >= MOST_LINES, len(of_process)) == (True, 1)

@@ -67,7 +67,8 @@ def _many(directory: Path, environ: dict[str, str], options: argparse.Namespace)
         return with_level(found, LogLevel.DEBUG) if options.verbose else found
 
     settings = read()
-    log.setup(LogSettings(LogLevel.INFO, LogFormat.TEXT), settings.secrets())
+    usual = LogSettings(LogLevel.INFO, LogFormat.TEXT)
+    log.setup(usual if settings.process is None else settings.process.log, settings.secrets())
     _prepare()
     name = arguments.heartbeat_name(directory, shard)
     with Supervision(os.environ) as supervision:

@@ -23,13 +23,13 @@ def for_each(main: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Na
         codes = []
         for file in named(path, None, os.environ):
             print(f"== {_title(file)} ==", flush=True)
-            codes.append(_guarded(main, argparse.Namespace(**{**vars(options), "config": file, "tenant": True})))
+            codes.append(guarded(main, argparse.Namespace(**{**vars(options), "config": file, "tenant": True})))
         return most_severe(codes)
 
     return over
 
 
-def _guarded(main: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
+def guarded(main: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
     """A failure of one PBX must not keep the others from being looked at."""
     try:
         return main(options)

@@ -2,15 +2,18 @@
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from bridge.commands import arguments, running_bridge
 from bridge.commands.output import harmless_json, show
 from bridge.commands.running_bridge import Documents, Report
-from bridge.commands.tenants import for_each
+from bridge.commands.tenants import for_each, guarded
 from bridge.config import Config
+from bridge.config.fleet import named
 from bridge.documents import user_documents
 from bridge.domain.finding import Finding, Verdict, most_severe
 from bridge.log import harmless
@@ -26,9 +29,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="the documents, as published")
 
 
-@for_each
 def main(options: argparse.Namespace) -> int:
     """Print the users to stdout and what is wrong to stderr; the code is that of the most severe finding."""
+    path = arguments.configuration_path(options)
+    if not options.json or options.pbx is not None or not path.is_dir():
+        return for_each(_one)(options)
+    return _as_one_document(path, options)
+
+
+def _as_one_document(directory: Path, options: argparse.Namespace) -> int:
+    """The documents of all PBXs in one JSON object, by `pbx.name`."""
+    documents: dict[str, object] = {}
+    codes = []
+    for file in named(directory, None, os.environ):
+        one = argparse.Namespace(**{**vars(options), "config": file, "tenant": True})
+        codes.append(guarded(lambda one: _collect(one, documents), one))
+    print(harmless_json(documents))
+    return most_severe(codes)
+
+
+def _collect(options: argparse.Namespace, documents: dict[str, object]) -> int:
+    settings = arguments.load_configuration(options)
+    found, findings = asyncio.run(users(settings, force=options.force))
+    documents[settings.pbx.name] = found
+    for finding in findings:
+        show(finding, sys.stderr)
+    return most_severe(finding.exit_code for finding in findings)
+
+
+def _one(options: argparse.Namespace) -> int:
     settings = arguments.load_configuration(options)
     found, findings = asyncio.run(users(settings, force=options.force))
     code = most_severe(finding.exit_code for finding in findings)

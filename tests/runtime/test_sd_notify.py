@@ -15,7 +15,7 @@ from bridge.mqtt.timing import MqttTiming
 from bridge.runtime.bridge import Bridge
 from bridge.runtime.process import Process
 from bridge.runtime.sd_notify import Notify
-from bridge.runtime.supervision import Pulse, Supervision
+from bridge.runtime.supervision import Pulse, Supervision, Watched
 from bridge.runtime.timing import USUAL, Timing
 from bridge.simulator import SimulatedPbx
 from bridge.sources.threecx.timing import ThreecxTiming
@@ -159,9 +159,15 @@ class Counted(Supervision):
         super().__init__(environ)
         self.passes = Passes()
 
-    async def attend(self, name: str, pulse: Pulse, status: Callable[[], str]) -> None:
+    async def attend(
+        self,
+        name: str,
+        pulse: Watched,
+        status: Callable[[], str],
+        broken: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
         self.passes.status = status
-        await super().attend(name, pulse, self.passes)
+        await super().attend(name, pulse, self.passes, broken)
 
 
 @asynccontextmanager
