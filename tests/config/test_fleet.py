@@ -122,7 +122,7 @@ def test_variables_that_cannot_hold_for_all_are_refused(tmp_path: Path, name: st
 )
 def test_duplicates_are_refused_and_both_are_named(tmp_path: Path, change: dict[str, str], message: str | None) -> None:
     put(tmp_path, "a")
-    put(tmp_path, "b", **change)  # type: ignore[arg-type]
+    put(tmp_path, "b", **change)
     expected = [] if message is None else [("b", message)]
     assert list(conflicts(load_fleet(tmp_path, {}).tenants, {})) == expected
 

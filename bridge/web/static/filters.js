@@ -162,13 +162,21 @@ export class Filters {
     return byNumber();
   }
 
+  /** Departments of different PBXs are different ones. @param {string} a @param {string} b */
+  comparePbxs(a, b) {
+    return this.order === "department" ? compare(a, b) : 0;
+  }
+
   /**
    * The heading that the user stands under; empty where the order has none.
    * @param {User} user
+   * @param {string} pbx its name, where there are several
    */
-  section(user) {
+  section(user, pbx) {
     if (this.order === "state") return t(`state.${user.state}`);
-    return this.order === "department" ? departmentOf(user) || t("filter.none") : "";
+    if (this.order !== "department") return "";
+    const department = departmentOf(user) || t("filter.none");
+    return pbx ? `${pbx} · ${department}` : department;
   }
 }
 

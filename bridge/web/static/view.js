@@ -158,7 +158,7 @@ export class People {
   #match() {
     const { filters } = this;
     const compareEntries = (/** @type {Entry} */ a, /** @type {Entry} */ b) =>
-      filters.compare(a.user, b.user) || compare(a.pbx.name, b.pbx.name);
+      filters.comparePbxs(a.pbx.name, b.pbx.name) || filters.compare(a.user, b.user) || compare(a.pbx.name, b.pbx.name);
     const all = this.#ordered.list(this.#entries.values(), filters.order, compareEntries);
     this.#matching = all.filter(({ user, pbx, text }) => filters.matches(user, pbx, text));
   }
@@ -176,7 +176,7 @@ export class People {
     /** @type {Map<string, Entry[]>} */
     const groups = new Map();
     for (const entry of this.kiosk ? this.kiosk.choose(this.shown) : this.shown) {
-      const title = this.kiosk ? "" : this.filters.section(entry.user);
+      const title = this.kiosk ? "" : this.filters.section(entry.user, this.store.pbxs.size > 1 ? entry.pbx.name : "");
       const group = groups.get(title);
       if (group) group.push(entry);
       else groups.set(title, [entry]);
