@@ -13,6 +13,9 @@ from bridge.topics import to_json
 from bridge.web.metrics import CONTENT_TYPE, Metrics
 from bridge.web.probes import Probes
 
+TENANT_UP = "threecx2mqtt_tenant_up"
+"""The only metric that a single bridge does not have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tenants:
@@ -43,7 +46,7 @@ class ManyMetrics:
         merged = "\n".join(line for lines in families.values() for line in lines)
         tenants = self._tenants()
         up = GaugeMetricFamily(
-            "threecx2mqtt_tenant_up",
+            TENANT_UP,
             "Whether the bridge of this file works (1), or its file is wrong or it fails (0).",
             labels=["file"],
         )
