@@ -16,8 +16,9 @@ from docs_site.markdown import code, prose, table
 _HEAD = """# Metrics
 
 What `/metrics` serves with `web.enabled: true`, in the format of Prometheus.
-[Monitoring](../monitoring.md) has more about each, alerts and a dashboard. In a [fleet](../fleet.md) each has the label `pbx` too,
-and `threecx2mqtt_tenant_up` says by `file` which bridges work.
+[Monitoring](../monitoring.md) has more about each, alerts and a dashboard.
+
+In a [fleet](../fleet.md) each has the label `pbx` too, and `threecx2mqtt_tenant_up` says by `file` which bridges work.
 """
 
 
