@@ -5,6 +5,7 @@ import asyncio
 import faulthandler
 import logging
 import os
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from bridge.log import LogFormat, LogLevel, LogSettings
 from bridge.runtime import daemon
 from bridge.runtime.installation import intruders
 from bridge.runtime.supervision import Supervision
+
+_MOST_FILES = 65536
 
 _logger = logging.getLogger(__name__)
 
@@ -70,10 +73,19 @@ def _many(directory: Path, environ: dict[str, str], options: argparse.Namespace)
     usual = LogSettings(LogLevel.INFO, LogFormat.TEXT)
     log.setup(usual if settings.process is None else settings.process.log, settings.secrets())
     _prepare()
+    _allow_many_files()
     name = arguments.heartbeat_name(directory, shard)
     with Supervision(os.environ) as supervision:
         asyncio.run(fleet.run(directory, settings, read, supervision, name))
     return 0
+
+
+def _allow_many_files() -> None:
+    """Each bridge has up to ten connections, and systems let a process have 1,024 files open if it asks for no more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _prepare() -> None:

@@ -75,11 +75,10 @@ class Fleet:
 
     async def run(self, config: FleetConfig, name: str) -> None:
         """Run until `stop` is set."""
-        self._announce(config)
-        self._arrange(config)
+        self._apply(config)
         async with asyncio.TaskGroup() as tasks:
             beside = [
-                tasks.create_task(self._hall.run(), name="hall"),
+                tasks.create_task(self._serve(), name="hall"),
                 tasks.create_task(self._look(), name="look"),
                 tasks.create_task(garbage.set_aside(self._bridges), name="garbage"),
                 tasks.create_task(self._supervision.attend(name, self, self._status, self._broken_now), name="health"),
@@ -111,6 +110,15 @@ class Fleet:
             status = f"{status}; broken: {', '.join(sorted(tenants.broken))}"
         return status
 
+    async def _serve(self) -> None:
+        """An internal error in the web server must not end the bridges."""
+        while True:
+            try:
+                await self._hall.run()
+            except Exception:  # see above
+                _logger.exception("web: internal error, please report it; started again in %.0f s", _LOOK)
+            await asyncio.sleep(_LOOK)
+
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(_LOOK)
@@ -131,17 +139,24 @@ class Fleet:
                 _log_problems(error.problems)
                 self._supervision.reload_rejected()
                 continue
-            self._announce(config)
-            self._arrange(config)
+            self._apply(config)
             self._supervision.reloaded()
 
+    def _apply(self, config: FleetConfig) -> None:
+        """Go on with what was read."""
+        if config.process is not None:
+            # With the secrets of those that go on with what they have, as their files are wrong now.
+            running = (secret for member in self._members.values() for secret in member.config.secrets())
+            log.setup(config.process.log, (*config.secrets(), *running))
+        self._announce(config)
+        self._arrange(config)
+
     def _announce(self, config: FleetConfig) -> None:
-        """Log what is wrong, and apply what is of the process."""
+        """Log what is wrong with the process, and apply its options."""
         if config.process is None:
             _logger.error("fleet.yaml is not used, as it is wrong:")
             _log_problems(config.problems)
             return
-        log.setup(config.process.log, config.secrets())
         for warning in config.process.warnings:
             _logger.warning("%s", warning)
         if self._hall.change(config.process.web):
@@ -176,7 +191,8 @@ class Fleet:
         if member is None:
             self._members[stem] = member = Member(config, self._process, self._directory, self._turn, self._rng)
             self._warn(config)
-            member.begin()
+            # Not before those have ended whose files are gone: they may have had the same name, topics or API client.
+            member.begin(after=tuple(self._leaving))
         elif member.config.options != config.options:
             self._warn(config)
             member.change(config)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path
 
@@ -44,7 +45,7 @@ class Member:
         """`directory` keeps refused logins; `turn` lets some bridges start at a time."""
         self.config = config
         self._process = process
-        self._directory = directory
+        self._refusals = LoginBackoff(config.pbx, directory)
         self._turn = turn
         self._backoff = Backoff(*_RESTARTS, rng)
         self._tenant: Tenant | None = None
@@ -69,11 +70,11 @@ class Member:
         bridge = None if self._tenant is None else self._tenant.bridge
         return str(self.condition) if bridge is None or self.problem is not None else bridge.status()
 
-    def begin(self) -> None:
-        """Start it; its lines in the log name the PBX."""
+    def begin(self, after: Collection[asyncio.Task[None]] = ()) -> None:
+        """Start it once those tasks have ended; its lines in the log name the PBX."""
         before = of_pbx.set(self.name)
         try:
-            self._task = asyncio.create_task(self._run(), name=f"pbx {self.name}")  # which copies the context
+            self._task = asyncio.create_task(self._run(after), name=f"pbx {self.name}")  # which copies the context
         finally:
             of_pbx.reset(before)
 
@@ -106,7 +107,9 @@ class Member:
             self._late = set()
             self._tenant.fail(RuntimeError(f"stuck: {', '.join(stuck)}"))
 
-    async def _run(self) -> None:
+    async def _run(self, after: Collection[asyncio.Task[None]]) -> None:
+        if after:
+            await asyncio.wait(after)
         loop = asyncio.get_running_loop()
         while not self._stopped:
             began = loop.time()
@@ -123,7 +126,7 @@ class Member:
     async def _once(self) -> None:
         """Until it is stopped; raises what it fails with."""
         async with self._turn:
-            self._tenant = tenant = Tenant(LoginBackoff(self.config.pbx, self._directory), self._process)
+            self._tenant = tenant = Tenant(self._refusals, self._process)
             running = asyncio.create_task(tenant.run(self.config), name="tenant")
             self.condition, self.problem, self.started = Condition.RUNNING, None, True
             self.bridges += 1

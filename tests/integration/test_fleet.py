@@ -228,3 +228,37 @@ async def test_without_a_file_that_can_be_used_it_ends_with_78(folder: Folder) -
     async with folder.running() as fleet:
         assert await fleet.signal(signal.SIGCONT) == 78
         assert f"{folder.path}/wrong.yaml:1 pbx: expected a section" in fleet.log()
+
+
+async def test_a_file_that_is_renamed_is_taken_over_without_a_second_login_at_once(
+    folder: Folder, subscriber: Subscriber
+) -> None:
+    await folder.add("site")
+    pbx = folder.pbxs["site"]
+    async with folder.running() as fleet:
+        await online(subscriber, "site")
+        (folder.path / "site.yaml").rename(folder.path / "other.yaml")
+        logged = len(subscriber.log)
+        fleet.hang_up()
+        await fleet.says("site.yaml: stopping the bridge of site, as its file is gone")
+        await subscriber.until(lambda: ("pbx/site/bridge/state", "online", False) in subscriber.log[logged:])
+        said = [payload for topic, payload, _ in subscriber.log[logged:] if topic == "pbx/site/bridge/state"]
+        assert said == ["offline", "online"]
+        await follows(subscriber, pbx, "site")
+        assert len(pbx.requests_to("/connect/token")) == 2
+        assert "another program" not in fleet.log()
+
+
+async def test_a_secret_of_a_file_that_has_become_wrong_stays_out_of_the_log(
+    folder: Folder, subscriber: Subscriber
+) -> None:
+    await folder.add("one", "two")
+    folder.put("fleet.yaml", "log: {level: debug}\n")
+    async with folder.running() as fleet:
+        await online(subscriber, "one", "two")
+        folder.put("one.yaml", "pbx: 1\n")
+        fleet.hang_up()
+        await fleet.says("one.yaml is not used")
+        await subscriber.publish("pbx/one/users/simulated-key/set", "{}")
+        await follows(subscriber, folder.pbxs["one"], "one")
+        assert "simulated-key" not in fleet.log()
