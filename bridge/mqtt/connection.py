@@ -24,7 +24,7 @@ from bridge.aio import in_daemon_thread, wait_for
 from bridge.domain.message import Message
 from bridge.errors import BrokerError, BrokerUnavailable
 from bridge.mqtt.denials import DeniedPublishes
-from bridge.mqtt.failures import BrokerFailures, WillRefused, WrongProtocol
+from bridge.mqtt.failures import BrokerFailures
 from bridge.mqtt.in_flight import InFlight
 from bridge.mqtt.lease import Lease
 from bridge.mqtt.limits import BrokerLimits
@@ -32,7 +32,6 @@ from bridge.mqtt.loop_io import LoopIo
 from bridge.mqtt.settings import MqttSettings, Protocol
 from bridge.mqtt.timing import USUAL, MqttTiming
 from bridge.mqtt.tls import tls_context
-from bridge.mqtt.versions import VersionChoice
 
 _MOST_FILTERS = 8
 """In one SUBSCRIBE: AWS IoT Core takes no more."""
@@ -335,28 +334,6 @@ class Connection:
         granted = self._subscribing.pop(packet, None)
         if granted is not None and not granted.done():
             granted.set_result([not code.is_failure for code in codes])
-
-
-async def opened(
-    settings: MqttSettings,
-    receive: Receive,
-    timing: MqttTiming = USUAL,
-    will: Message | None = None,
-    lease: Lease | None = None,
-) -> Connection:
-    """Connect by MQTT 5, or by 3.1.1 where the broker refuses that; BrokerError says why not."""
-    version, limits = VersionChoice(settings.protocol), BrokerLimits(time.monotonic)
-    while True:
-        connection = Connection(settings, version.current, will, receive, timing, limits, lease)
-        try:
-            await connection.open()
-        except WillRefused:
-            connection.abort()  # and once more with what it takes
-        except WrongProtocol as error:
-            if not version.refused(certain=error.certain):
-                raise
-        else:
-            return connection
 
 
 def matches(topic_filter: str, topic: str) -> bool:

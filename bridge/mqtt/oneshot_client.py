@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 from bridge.domain.message import Message, Rank
 from bridge.errors import EXIT_UNREACHABLE, BridgeError, BrokerAuthError, BrokerUnavailable
-from bridge.mqtt.connection import Connection, opened
+from bridge.mqtt.connection import Connection
 from bridge.mqtt.limits import BrokerLimits
+from bridge.mqtt.opening import opened
 from bridge.mqtt.read_back import ReadBack, Reading
 from bridge.mqtt.retained import RetainedTopics, signature
 from bridge.mqtt.settings import MqttSettings

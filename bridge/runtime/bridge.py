@@ -84,9 +84,7 @@ class Bridge:
             config.homeassistant, lambda: engine.snapshot(discovery), self._throttle, rng, self._repair
         )
         self._refusals = refusals = refusals or LoginBackoff(config.pbx, None, clock.wall)
-        instruments = Instruments(clock, rng, self._statistics, self.pulse)
-        permitted = (lambda: True) if pair is None else pair.permits
-        self._pbx = PbxReader(config, engine, instruments, refusals, timing.threecx, permitted=permitted)
+        self._pbx = self._reader(refusals)
         actions = (engine.refresh, self._republisher.restore, self._pbx.refresh, self._repair)
         self._refresh = Refresh(clock.monotonic, timing.tick, actions)
         self._requests = Requests(
@@ -96,15 +94,12 @@ class Bridge:
             config, engine, self._lights, self._throttle, self._requests, outbox.wanted
         )
         self._desk = CommandDesk(config.commands, lambda dn: engine.row(dn) is not None, self._pbx.write)
-        commands = tuple(self._command_topics())
         self._recordings = Recordings(config, self._pbx.recorder, clock)
         operations = {**self._requests.operations, "record": self._recordings.request}
         self._answers = Answers(topics, operations, outbox, self._statistics, clock.monotonic)
-        received = self._throttle.received
-        self._router = Router(topics, self._answers, self._listeners(), outbox, commands, received, clock.monotonic)
+        self._router = self._new_router()
         self.session = Session(config.mqtt, self._application(), clock, rng, timing.mqtt, pair)
-        findings = self._findings, self._pbx.findings
-        self._web.attach(Parts(engine, outbox, self._statistics, *findings, self._broker_problem, self._standby))
+        self._web.attach(self._parts())
 
     async def run(self) -> None:
         """Work until cancelled; the session then publishes `offline` and disconnects."""
@@ -163,6 +158,21 @@ class Bridge:
             if config.lights:
                 tasks.create_task(lights.drive(self._lights, pulse, self._clock, self._timing), name="lights")
             self._start_beside(tasks)
+
+    def _parts(self) -> Parts:
+        problems = self._findings, self._pbx.findings, self._broker_problem, self._standby
+        return Parts(self._engine, self._outbox, self._statistics, *problems)
+
+    def _reader(self, refusals: LoginBackoff) -> PbxReader:
+        instruments = Instruments(self._clock, self._rng, self._statistics, self.pulse)
+        permitted = (lambda: True) if self._pair is None else self._pair.permits
+        threecx = self._timing.threecx
+        return PbxReader(self._config, self._engine, instruments, refusals, threecx, permitted=permitted)
+
+    def _new_router(self) -> Router:
+        commands, received = tuple(self._command_topics()), self._throttle.received
+        answers, monotonic = self._answers, self._clock.monotonic
+        return Router(self._topics, answers, self._listeners(), self._outbox, commands, received, monotonic)
 
     def _start_beside(self, tasks: asyncio.TaskGroup) -> None:
         """The web server, and the reports to the service manager."""

@@ -20,7 +20,7 @@ from bridge.domain.light import Color, Look
 from bridge.domain.model import State
 from bridge.errors import BrokerAuthError, BrokerError, BrokerUnavailable
 from bridge.log import RepeatedFailure
-from bridge.mqtt.connection import opened
+from bridge.mqtt.opening import opened
 from bridge.mqtt.settings import MqttSettings, Protocol, TlsSettings
 from bridge.usb_light.following import Following, looks
 from bridge.usb_light.lights import Library, Lights

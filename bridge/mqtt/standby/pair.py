@@ -19,8 +19,9 @@ from bridge.aio import Backoff, wait_for
 from bridge.domain.clock import utc_text
 from bridge.domain.message import Message, Rank
 from bridge.errors import BrokerAuthError
-from bridge.mqtt.connection import Connection, opened
+from bridge.mqtt.connection import Connection
 from bridge.mqtt.lease import Lease, boottime
+from bridge.mqtt.opening import opened
 from bridge.mqtt.settings import MqttSettings
 from bridge.mqtt.standby import vacancy
 from bridge.mqtt.standby.settings import StandbySettings

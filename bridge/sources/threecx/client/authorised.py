@@ -82,6 +82,7 @@ class AuthorisedClient:
         self.answered_at = self._clock.monotonic()
         if isinstance(socket, TappedSocket):
             socket.listen_at(self.point)
+            socket.permitted = self._http.permitted
         try:
             yield socket
         finally:

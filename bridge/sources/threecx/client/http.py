@@ -76,7 +76,7 @@ class Http:
     def __init__(self, settings: PbxSettings, permitted: Callable[[], bool] = lambda: True) -> None:
         """`permitted` is asked before anything is sent; SourceUnavailable where it says no."""
         self._settings = settings
-        self._permitted = permitted
+        self.permitted = permitted
         self._trust = Trust(settings.verify_tls)
         self._session: aiohttp.ClientSession | None = None
         self.point = TapPoint()
@@ -152,10 +152,7 @@ class Http:
         with self._translated():
             try:
                 async with asyncio.timeout(self._settings.timeout):
-                    opened = await self._with_trust(connect)
-                    if isinstance(opened, TappedSocket):
-                        opened.permitted = self._permitted
-                    return opened
+                    return await self._with_trust(connect)
             except aiohttp.WSServerHandshakeError as error:
                 self._tap("GET", path, Answer(error.status, CIMultiDictProxy(CIMultiDict(error.headers or {})), b""))
                 if (stranger := describe(self._settings.url, error.status, error.headers or {})) is not None:
@@ -173,7 +170,7 @@ class Http:
         return await send(await self._trust.context())
 
     def _check_permit(self) -> None:
-        if not self._permitted():
+        if not self.permitted():
             raise SourceUnavailable("nothing is sent to the PBX: another bridge of the pair may be active")
 
     def _open_session(self) -> aiohttp.ClientSession:
