@@ -132,10 +132,11 @@ class Bridge:
     async def _work_in_pair(self, pair: Pair) -> None:
         """Stand by until this process becomes the active one, then work until it is that no longer."""
         pair.release()
-        await until(pair.active, self._stand_by())
+        if not pair.active.is_set():
+            await until(pair.active, self._stand_by())
+            if pair.took_over:
+                self._refusals.taken_over()
         self._about["claimed_at"] = pair.claimed_at
-        if pair.took_over:
-            self._refusals.taken_over()
         await until(pair.ended, self._work())
 
     async def _stand_by(self) -> None:
@@ -232,6 +233,7 @@ class Bridge:
     async def _ready(self) -> None:
         self._lights.reconnected()
         if self._pair is not None and self._pair.broker_forgot:
+            self._pair.broker_forgot = False  # what is retained is right again after that
             await self.synchronisation.recall()
         # A restart must not publish `unknown` for a second: lights would flash and automations would run.
         await wait_for(self._pbx.settled, self._timing.first_answer)

@@ -85,7 +85,7 @@ class Synchronisation:
             same_options = past.options == options_in_force(self._config)
             self._engine.adopt(past.remembered(), same_options=same_options)
             self._lights.adopt(past.lights())
-            self._recalled = None
+            self._recalled = self.last_known = None
         everything = chain(self._engine.snapshot(), self._requests.retained(), self._lights.retained())
         # Lights that this bridge drives too get no farewell message: their next command follows at once.
         kept = self._lights.topics
