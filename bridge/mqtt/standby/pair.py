@@ -149,14 +149,13 @@ class Pair:
         before = json_object(self._before or b"") or {}
         self.took_over = before.get("instance") not in {None, self._instance}
         self.broker_forgot = not before and self._alone
-        self._alone = True
         self.claimed_at = utc_text(time.time())
         connection.publish(self._claim(before), qos=1)
         await connection.delivered()
         await asyncio.wait({connection.lost}, timeout=self._timing.settle)
         if not connection.lost.done():
             self._stop_watching()
-            self._vacancy, self._noted = None, None
+            self._vacancy, self._noted, self._alone = None, None, True
             _logger.info("active: this bridge (instance %s) holds %s", self._instance, self._settings.client_id)
             self._holding = connection
             self.ended.clear()
