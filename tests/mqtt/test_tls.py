@@ -130,5 +130,5 @@ async def test_mosquitto_with_and_without_tls_on_the_wrong_port(tmp_path: Path) 
         with pytest.raises(BrokerUnavailable, match=r"; if this port speaks TLS, set mqtt\.tls\.enabled"):
             await connection(broker.port, plain).open()
     async with Mosquitto(tmp_path) as broker:
-        with pytest.raises(BrokerUnavailable, match="reset by peer; perhaps no TLS on this port"):
+        with pytest.raises(BrokerUnavailable, match="perhaps no TLS on this port"):
             await connection(broker.port, verifying(tmp_path / "ca.pem")).open()
