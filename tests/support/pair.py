@@ -1,12 +1,11 @@
 """Two machines with one configuration: a process each, and a cable each to the broker and to the PBX."""
 
-import asyncio
 import itertools
 import json
 import re
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,8 +27,6 @@ lights:
   - {name: door, driver: wled, topic: wled/door, users: ["102"]}
 standby: {after: 2s}
 """
-LONGEST_TAKEOVER = 2 + 3.0
-"""Seconds, from the broker's `offline` until the other bridge is online: `standby.after` and 3 s."""
 
 
 @dataclass
@@ -72,6 +69,10 @@ class Machine:
     def thaw(self) -> None:
         assert self.bridge is not None
         self.bridge.thaw()
+
+    def log(self) -> str:
+        assert self.bridge is not None
+        return self.bridge.log()
 
     @property
     def instance(self) -> str:
@@ -174,12 +175,3 @@ def kept(subscriber: Subscriber, dns: tuple[str, ...] = ("100", "101", "102")) -
         {dn: latest[f"3cx/users/{dn}/state"] for dn in dns},
         sum(topic.endswith("/call") for topic, _, _ in subscriber.log),
     )
-
-
-async def settle(condition: Callable[[], bool], within: float) -> float:
-    """Wait for it; gives the seconds that it took."""
-    began = time.monotonic()
-    async with asyncio.timeout(limit(within)):
-        while not condition():
-            await asyncio.sleep(0.02)
-    return time.monotonic() - began
