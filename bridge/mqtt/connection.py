@@ -199,7 +199,7 @@ class Connection:
         if lease is None:
             return
         if not lease.holds:
-            self._lose(BrokerUnavailable(f"{self._failures.broker} has sent nothing for {self._settings.keepalive} s"))
+            self._lose(BrokerUnavailable(f"{self._failures.broker} has sent nothing for a keep-alive"))
         lease.look()
         if lease.ping_due():
             self._client._send_pingreq()  # noqa: SLF001  # paho itself pings after a whole keep-alive, too late here
@@ -251,6 +251,8 @@ class Connection:
         if not isinstance(connected, socket.socket):
             raise TypeError("paho's socket is a websocket, which was not asked for")
         self._client.on_socket_close = lambda *_: self._io.detach()
+        if self._lease is not None:
+            self._lease.begin()
         self._io.attach(connected)
 
     async def _subscribe(self, wanted: list[tuple[str, Any]]) -> list[bool]:
@@ -281,6 +283,8 @@ class Connection:
             self._lose(self._failures.refused(code.value, str(code), limits_known=again))
             return
         self.limits.announced(properties)
+        if self._lease is not None:
+            self._lease.shorten(getattr(properties, "ServerKeepAlive", None))
         self._in_flight.narrow(getattr(properties, "ReceiveMaximum", None))
         if not self._accepted.done():
             self._accepted.set_result(None)

@@ -29,6 +29,15 @@ class Lease:
         """Whether the broker has been heard within one keep-alive."""
         return self._now() - self._heard < self._keepalive
 
+    def begin(self) -> None:
+        """The network connection stands; how long that took does not count."""
+        self._looked = self._heard = self._pinged = self._now()
+
+    def shorten(self, keepalive: float | None) -> None:
+        """The broker goes by a keep-alive of its own (MQTT 5, 3.1.2.10), so the lease does too; None: it does not."""
+        if keepalive:
+            self._keepalive = min(self._keepalive, float(keepalive))
+
     def look(self) -> None:
         """Note that the loop runs. To be called about once a second."""
         self._looked = self._now()

@@ -134,8 +134,9 @@ class Bridge:
         pair.release()
         if not pair.active.is_set():
             await until(pair.active, self._stand_by())
-            if pair.took_over:
-                self._refusals.taken_over()
+        if pair.took_over:
+            pair.took_over = False
+            self._refusals.taken_over()
         self._about["claimed_at"] = pair.claimed_at
         await until(pair.ended, self._work())
 
@@ -143,6 +144,7 @@ class Bridge:
         """What people and service managers see of a bridge that waits; nothing is asked of the PBX or published."""
         async with asyncio.TaskGroup() as tasks:
             self._start_beside(tasks)
+            await asyncio.Event().wait()
 
     async def _work(self) -> None:
         config, pulse = self._config, self.pulse
@@ -233,7 +235,6 @@ class Bridge:
     async def _ready(self) -> None:
         self._lights.reconnected()
         if self._pair is not None and self._pair.broker_forgot:
-            self._pair.broker_forgot = False  # what is retained is right again after that
             await self.synchronisation.recall()
         # A restart must not publish `unknown` for a second: lights would flash and automations would run.
         await wait_for(self._pbx.settled, self._timing.first_answer)

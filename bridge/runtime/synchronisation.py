@@ -56,7 +56,6 @@ class Synchronisation:
         """Adopt at the next connect what the bridge before has published, as the broker has lost it."""
         if self.last_known is not None and not self.adopted:
             self._recalled = await self.last_known.published()
-            self.last_known = None
 
     async def published(self) -> RetainedTopics:
         """What a broker retains that was sent all that should be retained."""

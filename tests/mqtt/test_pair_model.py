@@ -20,7 +20,7 @@ from bridge.mqtt.standby.vacancy import Standing, Vacancy
 STEP = 0.25
 KEEPALIVE = 5.0
 AFTER = 2.0
-WORK = 1.0
+WORK = 4.0
 """Seconds from the claim until `online`."""
 MACHINES = st.sampled_from([0, 1, 0, 1, 2])
 

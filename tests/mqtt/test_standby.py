@@ -80,6 +80,44 @@ def test_whoever_sees_a_claim_waits_60_seconds_for_its_online() -> None:
     assert found.standing(181.0) is Standing.OCCUPIED
 
 
+def test_a_document_that_is_repaired_while_its_bridge_is_online_is_no_claim() -> None:
+    for written_over in (b"", info("nobody"), b"nonsense"):
+        found = occupied()
+        found.note_info(written_over, 120.0, retained=False)
+        found.note_info(info("other"), 120.5, retained=False)
+        found.note_health(160.0)
+        assert found.standing(190.0) is Standing.OCCUPIED
+
+
+def test_a_second_claim_of_the_same_bridge_is_one_too() -> None:
+    found = occupied()
+    found.note_state(b"offline", 120.0)
+    found.note_info(info("other", claiming=True), 121.0, retained=False)
+    assert found.standing(180.9) is Standing.CLAIMED
+
+
+def test_the_wait_begins_with_the_answer_to_the_subscription() -> None:
+    found = watching()
+    found.subscribed(109.0)
+    assert found.standing(111.9) is Standing.VACANT
+    assert found.standing(112.0) is Standing.FREE
+
+
+def test_a_lease_goes_by_the_keepalive_of_the_broker_and_begins_with_the_connection() -> None:
+    now = 0.0
+    lease = Lease(30.0, lambda: now)
+    now = 20.0
+    lease.begin()
+    lease.shorten(None)
+    now = 40.0
+    held = [lease.holds]
+    lease.shorten(10)
+    held.append(lease.holds)
+    lease.begin()
+    now = 49.9
+    assert [*held, lease.holds] == [True, False, True]
+
+
 def test_a_claim_that_was_made_before_the_subscription_counts_too() -> None:
     found = watching()
     found.note_info(info("other", claiming=True), 100.1, retained=True)

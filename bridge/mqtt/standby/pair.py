@@ -12,6 +12,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from bridge import __version__
@@ -32,6 +33,7 @@ from bridge.topics import Topics, json_object, to_json
 
 _LONGEST_HOST = 40
 """Characters of the machine's name in the client id of a watching bridge."""
+_POLL = 0.02
 _JITTER = 1.0
 """Seconds at random, so that two bridges that start together do not claim at the same moment."""
 
@@ -44,6 +46,8 @@ class PairTiming:
 
     settle: float = 0.5
     """From the claim until the PBX is asked. A bridge whose client id has just been taken stops within that."""
+    answer: float = 5.0
+    """That the broker may take to acknowledge a claim and to pass it on."""
     look: float = 1.0
     """At most, between two looks at how things are."""
     vacancy: VacancyTiming = vacancy.USUAL
@@ -79,6 +83,8 @@ class Pair:
         self._watcher: Connection | None = None
         self._keepalive: asyncio.Task[None] | None = None
         self._noted: str | None = None
+        self._blind = False
+        """Whether the last claim was not seen by the watching connection."""
         self._holding: Connection | None = None
         """The connection under the client id, once it may be relied on."""
         self._released = asyncio.Event()
@@ -148,11 +154,18 @@ class Pair:
         """Claim: from now on `bridge/info` names this instance, and the other one waits for its `online`."""
         before = json_object(self._before or b"") or {}
         self.took_over = before.get("instance") not in {None, self._instance}
-        self.broker_forgot = not before and self._alone
+        bare = not before or (before.get("instance") == self._instance and "options" not in before)
+        self.broker_forgot = bare and self._alone
         self.claimed_at = utc_text(time.time())
         connection.publish(self._claim(before), qos=1)
-        await connection.delivered()
-        await asyncio.wait({connection.lost}, timeout=self._timing.settle)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._timing.answer):
+                await connection.delivered()
+                await asyncio.wait({connection.lost}, timeout=self._timing.settle)
+                await self._see_own_claim()
+        if not self._sees_own_claim:
+            self._blind = self.watches  # brokers acknowledge subscriptions that they deny
+            connection.abort()
         if not connection.lost.done():
             self._stop_watching()
             self._vacancy, self._noted, self._alone = None, None, True
@@ -161,6 +174,15 @@ class Pair:
             self.ended.clear()
             self.active.set()
             connection.lost.add_done_callback(lambda _: self._end())
+
+    @property
+    def _sees_own_claim(self) -> bool:
+        return self._vacancy is not None and self._vacancy.holder == self._instance
+
+    async def _see_own_claim(self) -> None:
+        """Who does not see it would not see that of another bridge either."""
+        while self.watches and not self._sees_own_claim:  # noqa: ASYNC110  # almost always at once
+            await asyncio.sleep(_POLL)
 
     def left(self) -> None:
         """Without the client id nothing may go to the PBX."""
@@ -190,7 +212,9 @@ class Pair:
         self._vacancy = Vacancy(self._instance, after, boottime(), self._timing.vacancy, yields=yields)
         topics = self._topics
         granted = await connection.subscribe((topics.bridge_info, topics.bridge_state, topics.bridge_health), qos=1)
-        if not all(granted) and not connection.lost.done():
+        self._vacancy.subscribed(boottime())
+        if (self._blind or not all(granted)) and not connection.lost.done():
+            self._blind = False
             self._stop_watching()
             raise BrokerAuthError(
                 f"this login may not read {topics.base}/bridge/#, so a bridge of a pair cannot see whether the other "
@@ -229,7 +253,10 @@ class Pair:
         """
         own = {"version": __version__, "pbx": {"name": self._topics.pbx_name}}
         claim = {"instance": self._instance, "role": "active", "claimed_at": self.claimed_at, "claiming": True}
-        return Message(self._topics.bridge_info, to_json({**own, **before, **claim}).encode(), Rank.BRIDGE)
+        payload = to_json({**own, **before, **claim}).encode(
+            "utf-8", "replace"
+        )  # others may have left half a character
+        return Message(self._topics.bridge_info, payload, Rank.BRIDGE)
 
     def _note(self, standing: Standing) -> None:
         """Remember that another instance was active, and log what has changed."""

@@ -73,6 +73,10 @@ class Vacancy:
         found = self._content.get("instance")
         return found if isinstance(found, str) else None
 
+    def subscribed(self, now: float) -> None:
+        """The broker has answered the subscription: what it retains comes from now on."""
+        self._quiet_from = now
+
     def note_state(self, payload: bytes, now: float) -> None:
         """`bridge/state` is this, or has become so; empty: nothing is retained."""
         online = payload == b"online"
@@ -93,7 +97,11 @@ class Vacancy:
                 self._claimed_until = now + self._timing.claim
             return
         self._take(payload, now)
-        if self.holder not in {before, self._instance, None}:
+        if self.holder in {self._instance, None}:
+            return
+        claims = self._content.get("claiming") is True
+        # Of one that is online the document may be repaired, after others have written over it: that is no claim.
+        if claims or (self.holder != before and not self._online):
             self._claimed_until = now + self._timing.claim
             self._online = False  # what was online was the one before
 

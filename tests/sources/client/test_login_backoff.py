@@ -177,6 +177,7 @@ def test_a_login_that_is_refused_after_a_takeover_is_repeated_once(clock: FakeCl
     assert (backoff.note(), backoff.wait()) == (AFTER_TAKEOVER, AFTER_TAKEOVER)
     clock.turn(AFTER_TAKEOVER)
     assert backoff.wait() == 0
+    backoff.taken_over()
     assert backoff.note() == FIRST_WAIT
     backoff.forget()
     assert backoff.note() == FIRST_WAIT

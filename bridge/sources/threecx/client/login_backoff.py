@@ -68,7 +68,8 @@ class LoginBackoff:
 
     def taken_over(self) -> None:
         """Another bridge with these credentials was active until now: the PBX may still refuse because of that."""
-        self._excused_until = self._wall() + TAKEOVER
+        if self._refused_at is None:  # one that was excused already, perhaps by an earlier process, is no proof again
+            self._excused_until = self._wall() + TAKEOVER
 
     def note(self) -> float:
         """Store that a login was refused now; returns the seconds to wait."""
@@ -76,6 +77,7 @@ class LoginBackoff:
         if self._refused_at < self._excused_until and not self._wait:
             self._excused_until = float("-inf")
             self._pause = AFTER_TAKEOVER
+            self._store({"credentials": self._fingerprint, "refused_at": self._refused_at, "wait": self._pause})
             return self._pause
         self._wait = self._pause = min(self._wait * 2, LONGEST_WAIT) if self._wait else FIRST_WAIT
         self._store({"credentials": self._fingerprint, "refused_at": self._refused_at, "wait": self._wait})
@@ -97,6 +99,8 @@ class LoginBackoff:
             if stored.get("credentials") == self._fingerprint:
                 self._refused_at, self._wait = float(stored["refused_at"]), float(stored["wait"])
                 self._pause = self._wait
+                if self._wait < FIRST_WAIT:  # an excused one, which begins no back-off
+                    self._wait = 0.0
         except FileNotFoundError:
             return
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
