@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 from bridge import __version__
-from bridge.errors import EXIT_CONFIG, EXIT_REFUSED, EXIT_UNREACHABLE, BridgeError, ConfigError
-from bridge.log import harmless
+from bridge.errors import EXIT_CONFIG, EXIT_REFUSED, EXIT_UNREACHABLE, BridgeError
 
 EXIT_OK = 0
 EXIT_FAILURE = 1
@@ -108,12 +107,10 @@ def _run(options: argparse.Namespace) -> int:
     try:
         code = int(options.main(options))
         sys.stdout.flush()  # here, where it can still be told that what was printed has not arrived
-    except ConfigError as error:
-        print(*(harmless(str(problem)) for problem in error.problems), sep="\n", file=sys.stderr)
-        return error.exit_code
     except BridgeError as error:
-        print(f"3cx2mqtt: {harmless(str(error))}", file=sys.stderr)
-        return error.exit_code
+        from bridge.commands.output import report  # noqa: PLC0415  # `--help` imports no command
+
+        return report(error)
     except KeyboardInterrupt:
         return int(options.interrupted)
     except BrokenPipeError:  # the reader, such as `head`, has ended

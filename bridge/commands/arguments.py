@@ -60,8 +60,9 @@ def add_shard(parser: argparse.ArgumentParser) -> None:
 
 def chosen_shard(options: argparse.Namespace) -> Shard | None:
     """What `--shard` or the environment says; None: there is one process. ConfigError where that makes no sense."""
-    if options.shard is not None:
-        return Shard(options.shard.number, options.shard.of)
+    given: Shard | None = options.shard
+    if given is not None:
+        return given
     text = os.environ.get(_SHARD_VARIABLE)
     try:
         return Shard.parse(text) if text else None

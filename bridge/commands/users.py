@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,9 +10,8 @@ from typing import Any
 from bridge.commands import arguments, running_bridge
 from bridge.commands.output import harmless_json, show
 from bridge.commands.running_bridge import Documents, Report
-from bridge.commands.tenants import for_each, guarded
+from bridge.commands.tenants import codes, for_each
 from bridge.config import Config
-from bridge.config.fleet import named
 from bridge.documents import user_documents
 from bridge.domain.finding import Finding, Verdict, most_severe
 from bridge.log import harmless
@@ -40,21 +38,17 @@ def main(options: argparse.Namespace) -> int:
 def _as_one_document(directory: Path, options: argparse.Namespace) -> int:
     """The documents of all PBXs in one JSON object, by `pbx.name`."""
     documents: dict[str, object] = {}
-    codes = []
-    for file in named(directory, None, os.environ):
-        one = argparse.Namespace(**{**vars(options), "config": file, "tenant": True})
-        codes.append(guarded(lambda one: _collect(one, documents), one))
+
+    def collect(one: argparse.Namespace) -> int:
+        settings = arguments.load_configuration(one)
+        documents[settings.pbx.name], findings = asyncio.run(users(settings, force=one.force))
+        for finding in findings:
+            show(finding, sys.stderr)
+        return most_severe(finding.exit_code for finding in findings)
+
+    code = most_severe(codes(directory, options, collect, heading=False))
     print(harmless_json(documents))
-    return most_severe(codes)
-
-
-def _collect(options: argparse.Namespace, documents: dict[str, object]) -> int:
-    settings = arguments.load_configuration(options)
-    found, findings = asyncio.run(users(settings, force=options.force))
-    documents[settings.pbx.name] = found
-    for finding in findings:
-        show(finding, sys.stderr)
-    return most_severe(finding.exit_code for finding in findings)
+    return code
 
 
 def _one(options: argparse.Namespace) -> int:

@@ -44,9 +44,6 @@ class Shard:
         """Whether the file `<stem>.yaml` belongs to this process."""
         return 1 + int(hashlib.sha256(stem.encode()).hexdigest()[:8], 16) % self.of == self.number
 
-    def __str__(self) -> str:
-        return f"{self.number}/{self.of}"
-
 
 @dataclass(frozen=True, slots=True)
 class ProcessConfig:
@@ -151,7 +148,7 @@ def check_environment(environ: Mapping[str, str]) -> None:
 
 def conflicts(tenants: Mapping[str, Config], running: Mapping[str, Config]) -> Iterator[tuple[str, str]]:
     """Which tenants may not run beside others, and why. Who is running goes first, then who is first by name."""
-    taken: dict[tuple[str, ...], str] = {}
+    taken: dict[tuple[str, str, str], str] = {}
     refused: set[str] = set()
 
     def unchanged(stem: str) -> bool:
@@ -161,16 +158,16 @@ def conflicts(tenants: Mapping[str, Config], running: Mapping[str, Config]) -> I
         claims = _claims(tenants[stem])
         for claim in claims:
             if claim in taken:
-                what, *values = claim
+                what, _, value = claim
                 refused.add(stem)
                 other = f"{taken[claim]}.yaml"
-                yield stem, f"{what} {values[-1]!r} is that of {other} too: {other} runs, {stem}.yaml does not"
+                yield stem, f"{what} {value!r} is that of {other} too: {other} runs, {stem}.yaml does not"
                 break
         if stem not in refused:
             taken.update(dict.fromkeys(claims, stem))
 
 
-def _claims(config: Config) -> Collection[tuple[str, ...]]:
+def _claims(config: Config) -> Collection[tuple[str, str, str]]:
     """What no two bridges may share: option, place where it counts, value."""
     broker = f"{config.mqtt.host.lower()}:{config.mqtt.port}"
     return (

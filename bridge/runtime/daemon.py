@@ -3,13 +3,13 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from bridge import __version__, log
 from bridge.aio import in_daemon_thread
 from bridge.config import Config
-from bridge.errors import ConfigError
+from bridge.errors import ConfigError, Problem
 from bridge.runtime.process import Process
 from bridge.runtime.supervision import Supervision
 from bridge.runtime.tenant import Tenant
@@ -60,7 +60,7 @@ class Daemon:
 
     async def run(self, config: Config) -> None:
         """Run until `stop`."""
-        announce(config)
+        announce(config.warnings)
         async with asyncio.TaskGroup() as tasks:
             reading = tasks.create_task(self._read_when_asked(), name="reload")
             await self._tenant.run(config)
@@ -71,7 +71,7 @@ class Daemon:
             await self.reload.wait()
             self.reload.clear()
             if (config := await self._read()) is not None:
-                announce(config)
+                announce(config.warnings)
                 self._tenant.change(config)
 
     async def _read(self) -> Config | None:
@@ -82,8 +82,7 @@ class Daemon:
             config = await in_daemon_thread("reload", self._read_config, lambda _: None)
         except ConfigError as error:
             _logger.error("not reloaded, the running configuration stays:")  # noqa: TRY400
-            for problem in error.problems:
-                _logger.error("%s", problem)  # noqa: TRY400
+            log_problems(error.problems)
             self._supervision.reload_rejected()
             return None
         log.setup(config.log, config.secrets())
@@ -91,7 +90,13 @@ class Daemon:
         return config
 
 
-def announce(config: Config) -> None:
+def announce(warnings: Iterable[str]) -> None:
     """Log the warnings about a configuration."""
-    for warning in config.warnings:
+    for warning in warnings:
         _logger.warning("%s", warning)
+
+
+def log_problems(problems: Iterable[Problem]) -> None:
+    """Log what is wrong with a configuration."""
+    for problem in problems:
+        _logger.error("%s", problem)

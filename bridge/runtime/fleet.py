@@ -11,10 +11,10 @@ from bridge.aio import in_daemon_thread
 from bridge.config import Config
 from bridge.config.fleet import FleetConfig, ProcessConfig, conflicts
 from bridge.domain.clock import Clock
-from bridge.errors import ConfigError, Problem
+from bridge.errors import ConfigError
 from bridge.runtime import garbage
 from bridge.runtime.about import new_identity
-from bridge.runtime.daemon import handle_signals
+from bridge.runtime.daemon import announce, handle_signals, log_problems
 from bridge.runtime.hall import Hall
 from bridge.runtime.member import Condition, Member
 from bridge.runtime.process import Process
@@ -136,7 +136,7 @@ class Fleet:
                 config = await in_daemon_thread("reload", self._read_config, lambda _: None)
             except ConfigError as error:
                 _logger.error("not reloaded, all PBXs go on as they are:")  # noqa: TRY400
-                _log_problems(error.problems)
+                log_problems(error.problems)
                 self._supervision.reload_rejected()
                 continue
             self._apply(config)
@@ -155,10 +155,9 @@ class Fleet:
         """Log what is wrong with the process, and apply its options."""
         if config.process is None:
             _logger.error("fleet.yaml is not used, as it is wrong:")
-            _log_problems(config.problems)
+            log_problems(config.problems)
             return
-        for warning in config.process.warnings:
-            _logger.warning("%s", warning)
+        announce(config.process.warnings)
         if self._hall.change(config.process.web):
             for member in self._members.values():
                 member.change(member.config)  # another bridge, with a board or without
@@ -190,11 +189,11 @@ class Fleet:
             member = None
         if member is None:
             self._members[stem] = member = Member(config, self._process, self._directory, self._turn, self._rng)
-            self._warn(config)
+            announce(config.warnings)
             # Not before those have ended whose files are gone: they may have had the same name, topics or API client.
             member.begin(after=tuple(self._leaving))
         elif member.config.options != config.options:
-            self._warn(config)
+            announce(config.warnings)
             member.change(config)
             _logger.info("%s.yaml was read again", stem)
 
@@ -205,10 +204,6 @@ class Fleet:
         task = asyncio.create_task(member.end(), name=f"end of {member.name}")
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
-
-    def _warn(self, config: Config) -> None:
-        for warning in config.warnings:
-            _logger.warning("%s", warning)
 
 
 def _without_conflicts(wanted: dict[str, Config], running: Mapping[str, Config]) -> dict[str, str]:
@@ -221,8 +216,3 @@ def _without_conflicts(wanted: dict[str, Config], running: Mapping[str, Config])
         if not back:
             return refused
         wanted |= {stem: running[stem] for stem in back}
-
-
-def _log_problems(problems: list[Problem] | tuple[Problem, ...]) -> None:
-    for problem in problems:
-        _logger.error("%s", problem)

@@ -3,7 +3,8 @@
 import asyncio
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from bridge.domain.clock import Clock
 from bridge.runtime.process import Exhibit
@@ -20,6 +21,8 @@ from bridge.web.server import Web
 from bridge.web.settings import WebSettings
 from bridge.web.site import Site
 from bridge.web.timing import USUAL, WebTiming
+
+T = TypeVar("T")
 
 _SETTLE = 1.0
 """Seconds in which bridges come and go before the readers of the board get a new snapshot: each is a large one."""
@@ -108,13 +111,9 @@ class Hall:
         """The server goes by these collections, which change in place."""
         shown = dict(sorted(self._exhibits.items()))
         self._boards[:] = [each.board for each in shown.values() if each.board is not None]
-        for collection, part in (
-            (self._changes, "changes"),
-            (self._probes, "probes"),
-            (self._metrics, "metrics"),
-        ):
-            collection.clear()
-            collection.update({name: getattr(each, part) for name, each in shown.items()})
+        _replace(self._changes, {name: each.changes for name, each in shown.items()})
+        _replace(self._probes, {name: each.probes for name, each in shown.items()})
+        _replace(self._metrics, {name: each.metrics for name, each in shown.items()})
         self._moved.set()
 
     async def _announce(self) -> None:
@@ -125,3 +124,8 @@ class Hall:
             self._moved.clear()
             if self._feed is not None:
                 self._feed.start_over()
+
+
+def _replace(collection: dict[str, T], content: Mapping[str, T]) -> None:
+    collection.clear()
+    collection.update(content)

@@ -65,11 +65,6 @@ class Member:
         """Its `pbx.name`."""
         return self.config.pbx.name
 
-    def status(self) -> str:
-        """How its bridge is doing, in one line for people."""
-        bridge = None if self._tenant is None else self._tenant.bridge
-        return str(self.condition) if bridge is None or self.problem is not None else bridge.status()
-
     def begin(self, after: Collection[asyncio.Task[None]] = ()) -> None:
         """Start it once those tasks have ended; its lines in the log name the PBX."""
         before = of_pbx.set(self.name)
@@ -125,35 +120,24 @@ class Member:
 
     async def _once(self) -> None:
         """Until it is stopped; raises what it fails with."""
-        async with self._turn:
-            self._tenant = tenant = Tenant(self._refusals, self._process)
-            running = asyncio.create_task(tenant.run(self.config), name="tenant")
-            self.condition, self.problem, self.started = Condition.RUNNING, None, True
-            self.bridges += 1
-            await self._first_steps(tenant, running)
         try:
-            await running
+            async with asyncio.TaskGroup() as tasks, self._turn:
+                self._tenant = tenant = Tenant(self._refusals, self._process)
+                running = tasks.create_task(tenant.run(self.config), name="tenant")
+                self.condition, self.problem, self.started = Condition.RUNNING, None, True
+                self.bridges += 1
+                await _first_steps(tenant, running)
         finally:
-            await _cancelled(running)
             self._tenant = None
 
-    async def _first_steps(self, tenant: Tenant, running: asyncio.Task[None]) -> None:
-        """Until it is in sync, has ended, or has had its time."""
-        end = asyncio.get_running_loop().time() + _FIRST_STEPS
-        try:
-            while not running.done() and asyncio.get_running_loop().time() < end:
-                if tenant.bridge is not None and tenant.bridge.session.state is SessionState.IN_SYNC:
-                    return
-                await asyncio.sleep(_LOOK)
-        except asyncio.CancelledError:
-            await _cancelled(running)
-            raise
 
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    if not task.done():
-        task.cancel()
-        await asyncio.wait({task})
+async def _first_steps(tenant: Tenant, running: asyncio.Task[None]) -> None:
+    """Until it is in sync, has ended, or has had its time."""
+    end = asyncio.get_running_loop().time() + _FIRST_STEPS
+    while not running.done() and asyncio.get_running_loop().time() < end:
+        if tenant.bridge is not None and tenant.bridge.session.state is SessionState.IN_SYNC:
+            return
+        await asyncio.sleep(_LOOK)
 
 
 def _named(error: BaseException) -> str:

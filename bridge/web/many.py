@@ -5,13 +5,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from aiohttp import web
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily
 
-from bridge.topics import to_json
-from bridge.web.metrics import CONTENT_TYPE, Metrics
-from bridge.web.probes import Probes
+from bridge.web.metrics import Metrics
+from bridge.web.probes import Endpoints, Probes
 
 TENANT_UP = "threecx2mqtt_tenant_up"
 """The only metric that a single bridge does not have."""
@@ -38,7 +36,7 @@ class ManyMetrics:
         ProcessCollector(registry=self._registry)
 
     async def text(self) -> bytes:
-        """All metrics as they are now, of CONTENT_TYPE. Other tasks may run between two bridges."""
+        """All metrics as they are now, of Metrics' CONTENT_TYPE. Other tasks may run between two bridges."""
         families: dict[str, list[str]] = {}
         for name, metrics in list(self._metrics.items()):
             _add(families, name, metrics.text().decode())
@@ -84,42 +82,29 @@ def _add(families: dict[str, list[str]], pbx: str, text: str) -> None:
             lines.append(f"{match['name']}{{{labels}}} {match['value']}")
 
 
-class ManyProbes:
-    """`/healthz`, `/readyz` and `/metrics` of the process."""
+class ManyProbes(Endpoints):
+    """Answers by the state of the process."""
 
     def __init__(self, probes: Mapping[str, Probes], tenants: Callable[[], Tenants], metrics: ManyMetrics) -> None:
         """`probes` by `pbx.name`, as they are at each request."""
         self._probes = probes
         self._tenants = tenants
-        self._metrics = metrics
+        self._counters = metrics
 
-    def routes(self) -> list[web.RouteDef]:
-        """By path."""
-        return [
-            web.get("/healthz", self._healthz),
-            web.get("/readyz", self._readyz),
-            web.get("/metrics", self._show_metrics),
-        ]
-
-    async def _healthz(self, _request: web.Request) -> web.Response:
-        """Always ok: any answer at all proves that the event loop runs."""
-        return web.Response(text="ok\n")
-
-    async def _readyz(self, _request: web.Request) -> web.Response:
+    def readiness(self) -> dict[str, object]:
         """Ready once every valid tenant has started: a PBX that is away is no reason to take the others away too."""
         tenants = self._tenants()
         missing = {stem: "has not started yet" for stem, started in tenants.started.items() if not started}
         problems = {name: dict(probes.missing()) for name, probes in self._probes.items()}
         standby = {name: text for name, probes in self._probes.items() if (text := probes.standby()) is not None}
-        body = {
+        return {
             "ready": not missing,
             "missing": missing,
             "broken": {f"{stem}.yaml": problem for stem, problem in tenants.broken.items()},
             "problems": {name: found for name, found in problems.items() if found},
             **({"standby": standby} if standby else {}),
         }
-        status = 503 if missing else 200
-        return web.Response(status=status, text=to_json(body) + "\n", content_type="application/json")
 
-    async def _show_metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=await self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+    async def metrics(self) -> bytes:
+        """Those of all bridges."""
+        return await self._counters.text()

@@ -1,5 +1,6 @@
 """`/metrics`, `/healthz` and `/readyz`: for Prometheus and for whoever restarts what does not live. Without a login."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
 from aiohttp import web
@@ -9,7 +10,39 @@ from bridge.topics import to_json
 from bridge.web.metrics import CONTENT_TYPE, Metrics
 
 
-class Probes:
+class Endpoints(ABC):
+    """The three addresses, whatever stands behind them."""
+
+    def routes(self) -> list[web.RouteDef]:
+        """By path."""
+        return [
+            web.get("/healthz", self._healthz),
+            web.get("/readyz", self._readyz),
+            web.get("/metrics", self._metrics),
+        ]
+
+    @abstractmethod
+    def readiness(self) -> dict[str, object]:
+        """The answer of `/readyz`; `ready` says whether it is 200 or 503."""
+
+    @abstractmethod
+    async def metrics(self) -> bytes:
+        """The answer of `/metrics`, of CONTENT_TYPE."""
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        """Always ok: any answer at all proves that the event loop runs."""
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        body = self.readiness()
+        status = 200 if body["ready"] else 503
+        return web.Response(status=status, text=to_json(body) + "\n", content_type="application/json")
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=await self.metrics(), headers={"Content-Type": CONTENT_TYPE})
+
+
+class Probes(Endpoints):
     """Answers by the state of the bridge."""
 
     def __init__(
@@ -28,26 +61,16 @@ class Probes:
         self._status = status
         self._publisher = publisher
         self._why_not = why_not
-        self._metrics = metrics
+        self._counters = metrics
 
-    def routes(self) -> list[web.RouteDef]:
-        """By path."""
-        return [
-            web.get("/healthz", self._healthz),
-            web.get("/readyz", self._readyz),
-            web.get("/metrics", self._show_metrics),
-        ]
+    def readiness(self) -> dict[str, object]:
+        """Ready while nothing is missing."""
+        standby, missing = self.standby(), dict(self.missing())
+        return {"ready": not missing, "missing": missing, **({} if standby is None else {"standby": standby})}
 
-    async def _healthz(self, _request: web.Request) -> web.Response:
-        """Always ok: any answer at all proves that the event loop runs."""
-        return web.Response(text="ok\n")
-
-    async def _readyz(self, _request: web.Request) -> web.Response:
-        standby = self.standby()
-        missing = dict(self.missing())
-        said = {} if standby is None else {"standby": standby}
-        body = to_json({"ready": not missing, "missing": missing, **said}) + "\n"
-        return web.Response(status=503 if missing else 200, text=body, content_type="application/json")
+    async def metrics(self) -> bytes:
+        """Those of the bridge."""
+        return self._counters.text()
 
     def missing(self) -> Iterator[tuple[str, str]]:
         """What keeps the bridge from its work, `broker` or `pbx`, and why. Who stands by needs the broker alone."""
@@ -59,6 +82,3 @@ class Probes:
             yield "broker", self._why_not() or "not in sync yet"
         if not self._status.pbx_online:
             yield "pbx", "does not answer, or refuses the login"
-
-    async def _show_metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})

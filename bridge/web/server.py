@@ -4,8 +4,7 @@ import asyncio
 import logging
 import os
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
@@ -13,6 +12,7 @@ from bridge.aio import Backoff
 from bridge.log import RepeatedFailure
 from bridge.web.changes import MOST_BYTES
 from bridge.web.connections import MOST_CONNECTIONS, NAME, Connections
+from bridge.web.probes import Endpoints
 from bridge.web.settings import WebSettings
 from bridge.web.site import Site
 from bridge.web.timing import USUAL, WebTiming
@@ -23,20 +23,13 @@ _TEXTS = {404: "not found\n", 413: "too large\n"}
 _logger = logging.getLogger(__name__)
 
 
-class Routed(Protocol):
-    """What answers at paths of its own."""
-
-    def routes(self) -> Sequence[web.RouteDef]:
-        """By path."""
-
-
 class Web:
     """Serves probes and board while `run` runs."""
 
     def __init__(
         self,
         settings: WebSettings,
-        probes: Routed,
+        probes: Endpoints,
         site: Site | None,
         rng: random.Random,
         timing: WebTiming = USUAL,

@@ -62,9 +62,8 @@ class LoginBackoff:
         if self._refused_at is None:
             return 0.0
         passed = self._wall() - self._refused_at
-        return (
-            0.0 if passed < 0 else max(0.0, self._pause - passed)
-        )  # else a clock set back by a year would wait a year
+        # a clock that was set back by a year must not wait a year
+        return 0.0 if passed < 0 else max(0.0, self._pause - passed)
 
     def taken_over(self) -> None:
         """Another bridge with these credentials was active until now: the PBX may still refuse because of that."""
@@ -77,11 +76,10 @@ class LoginBackoff:
         if self._refused_at < self._excused_until and not self._wait:
             self._excused_until = float("-inf")
             self._pause = AFTER_TAKEOVER
-            self._store({"credentials": self._fingerprint, "refused_at": self._refused_at, "wait": self._pause})
-            return self._pause
-        self._wait = self._pause = min(self._wait * 2, LONGEST_WAIT) if self._wait else FIRST_WAIT
-        self._store({"credentials": self._fingerprint, "refused_at": self._refused_at, "wait": self._wait})
-        return self._wait
+        else:
+            self._wait = self._pause = min(self._wait * 2, LONGEST_WAIT) if self._wait else FIRST_WAIT
+        self._store({"credentials": self._fingerprint, "refused_at": self._refused_at, "wait": self._pause})
+        return self._pause
 
     def forget(self) -> None:
         """Clear the memory, as a login was accepted."""
